@@ -1,0 +1,169 @@
+/**
+ * The error codes of the specifications, one class each. Whoever finds the problem throws; the scope of the route
+ * decides how it is sent (JSON, redirect or page).
+ */
+
+export type OAuthErrorOptions = {
+  /** Why, in snake_case, for log, audit and metrics. Never sent. */
+  readonly reason: string
+  readonly cause?: unknown
+  /** Seconds, for the `Retry-After` header. RFC 9110 §10.2.3. */
+  readonly retryAfter?: number
+}
+
+/** What goes over the wire. RFC 6749 §5.2. */
+export type OAuthErrorBody = {
+  readonly error: string
+  readonly error_description: string
+}
+
+/** Everything that `error_description` may not hold. RFC 6749 §5.2. */
+const outsideDescription = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g
+
+/** The parent of all of them. `message` is written for an honest developer and is sent as `error_description`. */
+export abstract class OAuthError extends Error {
+  abstract readonly code: string
+  readonly status: number = 400
+  readonly reason: string
+  readonly retryAfter?: number
+
+  constructor(message: string, { reason, cause, retryAfter }: OAuthErrorOptions) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = new.target.name
+    this.reason = reason
+    this.retryAfter = retryAfter
+  }
+
+  /** The body of the answer: neither `reason` nor `cause` is in it, and no character that RFC 6749 §5.2 excludes. */
+  toJSON(): OAuthErrorBody {
+    return { error: this.code, error_description: this.message.replace(outsideDescription, '') }
+  }
+}
+
+/** A parameter is missing, repeated, malformed or contradicts another. RFC 6749 §4.1.2.1, §5.2. */
+export class InvalidRequestError extends OAuthError {
+  override readonly code = 'invalid_request'
+}
+
+/** The client is unknown, did not authenticate or used another method than its own. RFC 6749 §5.2. */
+export class InvalidClientError extends OAuthError {
+  override readonly code = 'invalid_client'
+  override readonly status = 401
+}
+
+/** The code or refresh token is unknown, expired, used, revoked or another client's. RFC 6749 §5.2. */
+export class InvalidGrantError extends OAuthError {
+  override readonly code = 'invalid_grant'
+}
+
+/** The client is known, and may not use this grant type or endpoint. RFC 6749 §4.1.2.1, §5.2. */
+export class UnauthorizedClientError extends OAuthError {
+  override readonly code = 'unauthorized_client'
+}
+
+/** This server has no such grant type. RFC 6749 §5.2. */
+export class UnsupportedGrantTypeError extends OAuthError {
+  override readonly code = 'unsupported_grant_type'
+}
+
+/** A scope is unknown, malformed, not the client's, or more than was granted. RFC 6749 §4.1.2.1, §5.2. */
+export class InvalidScopeError extends OAuthError {
+  override readonly code = 'invalid_scope'
+}
+
+/** The resource is unknown, malformed, or not one that this client or grant may reach. RFC 8707 §2. */
+export class InvalidTargetError extends OAuthError {
+  override readonly code = 'invalid_target'
+}
+
+/** The user, or the policy of this server, said no. RFC 6749 §4.1.2.1. */
+export class AccessDeniedError extends OAuthError {
+  override readonly code = 'access_denied'
+}
+
+/** This server, or this client, has no such response type. RFC 6749 §4.1.2.1. */
+export class UnsupportedResponseTypeError extends OAuthError {
+  override readonly code = 'unsupported_response_type'
+}
+
+/** Something broke on our side; the cause is in the log. RFC 6749 §4.1.2.1. */
+export class ServerError extends OAuthError {
+  override readonly code = 'server_error'
+  override readonly status = 500
+}
+
+/** The database is away or the process is closing: the same request may succeed later. RFC 6749 §4.1.2.1. */
+export class TemporarilyUnavailableError extends OAuthError {
+  override readonly code = 'temporarily_unavailable'
+  override readonly status = 503
+}
+
+/**
+ * A limit was passed. The specifications have no code of its own for it, so the code is the one that tells a client
+ * to wait, and the status says why. RFC 6585 §4, RFC 6749 §4.1.2.1.
+ */
+export class TooManyRequestsError extends OAuthError {
+  override readonly code = 'temporarily_unavailable'
+  override readonly status = 429
+
+  constructor(message: string, options: OAuthErrorOptions & { readonly retryAfter: number }) {
+    super(message, options)
+  }
+}
+
+/** `prompt=none`, and the user would have to log in. OIDC Core §3.1.2.6. */
+export class LoginRequiredError extends OAuthError {
+  override readonly code = 'login_required'
+}
+
+/** `prompt=none`, and the user would have to consent. OIDC Core §3.1.2.6. */
+export class ConsentRequiredError extends OAuthError {
+  override readonly code = 'consent_required'
+}
+
+/** `prompt=none`, and the user would have to do something else. OIDC Core §3.1.2.6. */
+export class InteractionRequiredError extends OAuthError {
+  override readonly code = 'interaction_required'
+}
+
+/** The parameter `request`: this server reads no request objects. OIDC Core §3.1.2.6. */
+export class RequestNotSupportedError extends OAuthError {
+  override readonly code = 'request_not_supported'
+}
+
+/** The parameter `request_uri`: this server fetches no request objects. OIDC Core §3.1.2.6. */
+export class RequestUriNotSupportedError extends OAuthError {
+  override readonly code = 'request_uri_not_supported'
+}
+
+/** The parameter `registration`: a client is registered by an administrator. OIDC Core §3.1.2.6. */
+export class RegistrationNotSupportedError extends OAuthError {
+  override readonly code = 'registration_not_supported'
+}
+
+/** The kind of token presented for revocation cannot be revoked here. RFC 7009 §2.2.1. */
+export class UnsupportedTokenTypeError extends OAuthError {
+  override readonly code = 'unsupported_token_type'
+}
+
+/** The access token is unknown, expired, revoked or meant for somebody else. RFC 6750 §3.1. */
+export class InvalidTokenError extends OAuthError {
+  override readonly code = 'invalid_token'
+  override readonly status = 401
+}
+
+/** The access token is good and does not reach this far. RFC 6750 §3.1. */
+export class InsufficientScopeError extends OAuthError {
+  override readonly code = 'insufficient_scope'
+  override readonly status = 403
+}
+
+/** A redirect URI that may not be registered. RFC 7591 §3.2.2. */
+export class InvalidRedirectUriError extends OAuthError {
+  override readonly code = 'invalid_redirect_uri'
+}
+
+/** Any other field of client metadata that may not be registered. RFC 7591 §3.2.2. */
+export class InvalidClientMetadataError extends OAuthError {
+  override readonly code = 'invalid_client_metadata'
+}
