@@ -1,0 +1,46 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+export const limitsVariables = Type.Object({
+  failuresPerAccount: Type.Integer({
+    default: 10,
+    minimum: 1,
+    maximum: 1000,
+    weakerAbove: 100,
+    weakness: 'passwords can be guessed faster.',
+    description:
+      'Failed logins of one account from one network (/24, /64) in FAILURE_WINDOW before the next is answered 429. Stops guessing.',
+  }),
+  failuresPerClient: Type.Integer({
+    default: 10,
+    minimum: 1,
+    maximum: 1000,
+    weakerAbove: 100,
+    weakness: 'client secrets can be guessed faster.',
+    description:
+      'Failed authentications of one client from one network (/24, /64) in FAILURE_WINDOW before 429. Stops guessing.',
+  }),
+  failuresPerNetwork: Type.Integer({
+    default: 100,
+    minimum: 1,
+    maximum: 100_000,
+    weakerAbove: 1000,
+    weakness: 'one network can try one password on many accounts.',
+    description:
+      'Failures of all accounts and clients from one network (/24, /64) in FAILURE_WINDOW before 429. Stops password spraying.',
+  }),
+  failureWindow: Type.Integer({
+    default: 600,
+    minimum: 60,
+    maximum: 86_400,
+    description: 'Seconds in which failures are counted. After it a network that was refused may try again.',
+  }),
+  passwordQueue: Type.Integer({
+    default: 64,
+    minimum: 1,
+    maximum: 10_000,
+    description:
+      'Passwords that may wait to be hashed, per process; beyond, logins are answered 503. Bounds memory under attack.',
+  }),
+})
+
+export type LimitsConfig = Static<typeof limitsVariables>

@@ -1,0 +1,21 @@
+import { createHash, createHmac, timingSafeEqual as equal, hkdfSync } from 'node:crypto'
+
+/** SHA-256: for what was drawn with full entropy (codes, tokens); nothing a person chose. */
+export function sha256(data: string | Uint8Array): Buffer {
+  return createHash('sha256').update(data).digest()
+}
+
+/** HMAC-SHA-256 under a key that is not in the database. */
+export function hmacSha256(key: Uint8Array, data: string | Uint8Array): Buffer {
+  return createHmac('sha256', key).update(data).digest()
+}
+
+/** Constant time for equal lengths. Different lengths are simply different. */
+export function timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && equal(a, b)
+}
+
+/** A 32 byte key for one purpose from a secret of full entropy. RFC 5869. */
+export function deriveKey(secret: Uint8Array, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', purpose, 32))
+}

@@ -1,0 +1,69 @@
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { Random } from '../random.js'
+import { sha256 } from './hash.js'
+
+/** Wraps the keys that rest in the database; is never in it. */
+export interface MasterKey {
+  /** Stands beside what it wrapped. */
+  readonly id: string
+  readonly key: Buffer
+}
+
+export function masterKey(key: Buffer): MasterKey {
+  return { id: sha256(Buffer.concat([Buffer.from('ostiary master key id\0'), key])).toString('hex', 0, 8), key }
+}
+
+/**
+ * Reads the master key of this data directory, or makes one (mode 0600) where there is none. Two processes that start at
+ * once get the same.
+ *
+ * @throws where the file is no key: never overwritten, since everything in the database would be lost with it
+ */
+export function openMasterKeyFile(dataDir: string, random: Random): MasterKey {
+  const path = join(dataDir, 'master.key')
+  const found = readKeyFile(path)
+  if (found) return masterKey(found)
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const draft = join(dataDir, `master.key.${random.bytes(8).toString('hex')}`)
+  const file = openSync(draft, 'wx', 0o600)
+  try {
+    writeSync(file, `${random.bytes(32).toString('base64')}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  try {
+    // A link fails where the file exists: the first of two processes wins.
+    linkSync(draft, path)
+    chmodSync(path, 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(draft)
+  }
+  return masterKey(readKeyFile(path)!)
+}
+
+function readKeyFile(path: string): Buffer | undefined {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  const key = Buffer.from(text, 'base64')
+  if (key.length !== 32) throw new Error(`${path} is not a master key: 32 bytes in base64 were expected.`)
+  return key
+}

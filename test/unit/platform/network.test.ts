@@ -1,0 +1,82 @@
+import t from 'tap'
+import { isLoopbackHost, networkOf, normaliseAddress, UNKNOWN_ADDRESS } from '../../../src/platform/network.js'
+
+t.test('attack 101: an address has one spelling', async (t) => {
+  for (const [address, expected] of [
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['::FFFF:c000:0207', '192.0.2.7'],
+    ['0:0:0:0:0:ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:DB8:0:0:0:0:0:1', '2001:db8::1'],
+    ['2001:0db8::0001', '2001:db8::1'],
+    ['2001:db8:0:1:0:0:0:1', '2001:db8:0:1::1'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['fe80::1%', 'fe80::1'],
+    ['::1', '::1'],
+    ['::', '::'],
+    ['[2001:db8::1]', '2001:db8::1'],
+    ['[2001:db8::1]:443', '2001:db8::1'],
+    ['192.0.2.7:51234', '192.0.2.7'],
+  ] as const) {
+    t.equal(normaliseAddress(address), expected, address)
+    t.equal(normaliseAddress(normaliseAddress(address)), expected)
+  }
+})
+
+t.test('what is no address is counted as one, whatever it says', async (t) => {
+  for (const address of [
+    '',
+    'unknown',
+    '_hidden',
+    '010.0.0.1',
+    '1.2.3',
+    '1.2.3.4.5',
+    '256.0.0.1',
+    '0x7f.1',
+    '1.2.3.4\n',
+    '1.2.3.4, 5.6.7.8',
+    '::1::',
+    ':::',
+    '[::1',
+    '[1.2.3.4',
+    '12345::',
+    "'; DROP TABLE--",
+    '%'.repeat(100_000),
+    '1'.repeat(100_000),
+  ]) {
+    t.equal(normaliseAddress(address), UNKNOWN_ADDRESS, JSON.stringify(address.slice(0, 30)))
+    t.equal(networkOf(address), '0.0.0.0/24')
+  }
+})
+
+t.test('attack 101: failures are counted by /24 and /64', async (t) => {
+  t.equal(networkOf('192.0.2.7'), '192.0.2.0/24')
+  t.equal(networkOf('::ffff:192.0.2.255'), '192.0.2.0/24')
+  t.not(networkOf('192.0.3.7'), networkOf('192.0.2.7'))
+
+  t.equal(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
+  t.equal(networkOf('2001:db8:1:2::'), '2001:db8:1:2::/64')
+  t.equal(networkOf('2001:db8::1'), '2001:db8::/64')
+  t.equal(networkOf('2001:db8:0:1::1'), '2001:db8:0:1::/64')
+  t.equal(networkOf('::1'), '::/64')
+  t.equal(networkOf('fe80::1%eth0'), 'fe80::/64')
+  t.equal(networkOf('0:0:1:0:5::'), '0:0:1::/64')
+})
+
+t.test('loopback is localhost, 127.0.0.0/8 and ::1, and nothing that looks like it', async (t) => {
+  for (const host of ['localhost', 'LOCALHOST', '127.0.0.1', '127.255.0.1', '::1', '[::1]', '0:0:0:0:0:0:0:1']) {
+    t.equal(isLoopbackHost(host), true, host)
+  }
+  for (const host of [
+    'localhost.evil.example',
+    '127.0.0.1.nip.io',
+    '0.0.0.0',
+    '::',
+    '128.0.0.1',
+    '0x7f.1',
+    '127.1',
+    '',
+  ]) {
+    t.equal(isLoopbackHost(host), false, host)
+  }
+})
