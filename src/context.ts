@@ -1,0 +1,50 @@
+import type { AuditTrail } from './audit/index.js'
+import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
+import type { FailureLimits } from './http/failure-limits.js'
+import type { Clock } from './platform/clock.js'
+import type { Config } from './platform/config/index.js'
+import type { PasswordHasher } from './platform/crypto/password.js'
+import type { Logger } from './platform/log.js'
+import type { Random } from './platform/random.js'
+import type { ResourceCatalogue } from './resources/index.js'
+import type { RevocationList } from './revocation/index.js'
+import type { SecretKeys } from './secrets/index.js'
+import type { Database } from './store/index.js'
+import type { KeyRing } from './tokens/keys/index.js'
+
+/** What happens outside the process, and what this process keeps in memory: an argument of whoever needs it. */
+export interface Context {
+  readonly config: Config
+  readonly log: Logger
+  readonly clock: Clock
+  readonly random: Random
+  readonly db: Database
+  /** Keys of keyed hashes, unwrapped. */
+  readonly secrets: SecretKeys
+  /** Signing keys. */
+  readonly keys: KeyRing
+  readonly passwords: PasswordHasher
+  readonly clients: ClientDirectory
+  readonly clientUse: ClientUseTrail
+  readonly resources: ResourceCatalogue
+  readonly revocations: RevocationList
+  readonly failures: FailureLimits
+  readonly audit: AuditTrail
+  /**
+   * Whether what is in memory may be relied on: the database was heard within seconds. Where nothing else asks the
+   * database, this does, so that a server without it issues nothing.
+   *
+   * @throws {TemporarilyUnavailableError}
+   */
+  readonly assertFresh: () => void
+  /** Reads everything in memory again: at start, after a lost connection, and in tests. */
+  readonly refresh: () => Promise<void>
+  /** Writes what was collected in memory and lets go of the database. */
+  readonly close: () => Promise<void>
+}
+
+/** Who asked, for limits and audit. */
+export interface Origin {
+  readonly ip?: string | undefined
+  readonly requestId?: string | undefined
+}

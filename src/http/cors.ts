@@ -1,0 +1,63 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type Register, registerWithAllMethods } from './methods.js'
+
+export interface CorsOptions {
+  /** Whether a registered client named this origin; compared exactly. */
+  readonly isAllowedOrigin: (origin: string) => boolean | Promise<boolean>
+  /** Methods and header fields that a preflight is told. */
+  readonly methods: readonly string[]
+  readonly headers: readonly string[]
+}
+
+/** Seconds a browser need not ask again. Short: an origin that was withdrawn is out within it. */
+const PREFLIGHT_AGE = 600
+
+/** What a program in a browser may read besides the body. */
+const EXPOSED = 'WWW-Authenticate, Retry-After, X-Request-Id'
+
+/**
+ * Routes that the pages of registered origins may call (attack 121). Never for /authorize and what follows it: those are
+ * for browsers that go there, not for programs in them (RFC 9700 §2.6).
+ */
+export function corsScope(scope: FastifyInstance, options: CorsOptions, register: Register): void {
+  scope.register(async (inner) => {
+    inner.addHook('onRequest', cors(options))
+    await registerWithAllMethods(inner, register)
+  })
+}
+
+/**
+ * The hook: answers preflights, and tells an allowed origin that it may read the response. Cookies and HTTP credentials of
+ * the browser are never allowed. `null`, which any sandboxed page can send, is no origin.
+ */
+export function cors({ isAllowedOrigin, methods, headers }: CorsOptions) {
+  const allowMethods = methods.join(', ')
+  const allowHeaders = headers.join(', ')
+
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+    // Whatever the answer is, a cache must not give it to another origin.
+    reply.header('Vary', 'Origin')
+    const { origin } = request.headers
+    if (origin === undefined) return undefined
+
+    const allowed = isOrigin(origin) && (await isAllowedOrigin(origin))
+    if (allowed) {
+      reply.header('Access-Control-Allow-Origin', origin).header('Access-Control-Expose-Headers', EXPOSED)
+    }
+    if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return undefined
+
+    if (allowed) {
+      reply.headers({
+        'Access-Control-Allow-Methods': allowMethods,
+        'Access-Control-Allow-Headers': allowHeaders,
+        'Access-Control-Max-Age': PREFLIGHT_AGE,
+      })
+    }
+    return reply.code(204).send()
+  }
+}
+
+/** As a browser writes it: scheme, host and port, nothing after. Bounded, since it is looked up. */
+function isOrigin(text: string): boolean {
+  return text.length <= 300 && /^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@\\]+$/.test(text)
+}

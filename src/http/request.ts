@@ -1,0 +1,40 @@
+import { isIP } from 'node:net'
+import type { FastifyRequest } from 'fastify'
+import { normaliseAddress, UNKNOWN_ADDRESS } from '../platform/network.js'
+
+/** What the parsers leave of a query or a form: its text, for `readParameters` to read by the rules of OAuth. */
+export type Encoded = { readonly encoded: string }
+
+/** The query as it came, without its `?`; empty where there is none. For `readParameters`. */
+export function encodedQuery(request: FastifyRequest): string {
+  return encodedText(request.query)
+}
+
+/** The form as it came; empty where there is no body. For `readParameters`. */
+export function encodedBody(request: FastifyRequest): string {
+  return encodedText(request.body)
+}
+
+function encodedText(value: unknown): string {
+  return typeof value === 'object' && value !== null && 'encoded' in value && typeof value.encoded === 'string'
+    ? value.encoded
+    : ''
+}
+
+/**
+ * The address that the request came from, in one spelling: the peer's, or what a proxy named in TRUST_PROXY says. A
+ * proxy that says nonsense is the address itself (attack 101).
+ */
+export function clientAddress(request: FastifyRequest): string {
+  const { ip } = request
+  const peer = request.socket.remoteAddress
+  // Nearly always plain IPv4: nothing to normalise.
+  if (ip !== undefined && isIP(ip) === 4) return ip
+  const address = normaliseAddress(ip ?? '')
+  return address === UNKNOWN_ADDRESS && peer !== undefined ? normaliseAddress(peer) : address
+}
+
+/** Whether a browser asked for a page, rather than a program for a document. */
+export function wantsPage(request: FastifyRequest): boolean {
+  return request.headers.accept?.includes('text/html') ?? false
+}

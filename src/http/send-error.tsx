@@ -1,0 +1,88 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { OAuthError, type OAuthErrorOptions } from '../oauth/errors.js'
+import { ErrorPage, errorTexts } from '../ui/index.js'
+import { pageSettings, sendPage } from './pages.js'
+import { asOAuthError, HttpError } from './refusal.js'
+import { wantsPage } from './request.js'
+import { noStore } from './security-headers.js'
+
+/** A dead end on a page, with a way on. For what has no code in the specifications or needs other words than theirs. */
+export class PageError extends OAuthError {
+  override readonly code = 'invalid_request'
+  override readonly status: number
+  readonly advice: string | undefined
+  readonly actions: readonly { readonly href: string; readonly label: string }[]
+
+  constructor(message: string, { status = 400, advice, actions = [], ...options }: PageErrorOptions) {
+    super(message, options)
+    this.status = status
+    this.advice = advice
+    this.actions = actions
+  }
+}
+
+export interface PageErrorOptions extends OAuthErrorOptions {
+  readonly status?: number
+  /** What the reader can do. */
+  readonly advice?: string
+  /** Ways on. The first is the one that most readers want. */
+  readonly actions?: readonly { readonly href: string; readonly label: string }[]
+}
+
+/** RFC 6749 §5.2: the error as JSON. `toJSON` is sent, since Fastify would handle an Error as one once more. */
+export function sendJsonError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = prepareError(thrown, request, reply)
+  if (error.status === 401) {
+    // RFC 6749 §5.2, RFC 7617 §2: asked of those that used the header; HTTP asks it of every 401.
+    reply.header('WWW-Authenticate', `Basic realm="${pageSettings(reply).issuer}", charset="UTF-8"`)
+  }
+  return reply.type('application/json; charset=utf-8').send(error.toJSON())
+}
+
+/** The error as a page, at the address that was asked for. */
+export function sendErrorPage(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = prepareError(thrown, request, reply)
+  const { message, advice, actions } = pageText(error)
+  return sendPage(
+    reply,
+    error.status,
+    <ErrorPage message={message} advice={advice} actions={actions} status={error.status} requestId={request.id} />,
+  )
+}
+
+/** Where no scope says which form an error has: a page for a browser, JSON for everybody else. */
+export function sendAnyError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return wantsPage(request) ? sendErrorPage(thrown, request, reply) : sendJsonError(thrown, request, reply)
+}
+
+/** Names the error, writes it down and sets what both forms share. */
+function prepareError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): OAuthError {
+  const error = asOAuthError(thrown)
+  const { code, reason, status } = error
+  if (status === 500) request.log.error({ err: error.cause ?? error, reason }, 'request failed')
+  else if (status === 503) request.log.warn({ err: error.cause, reason }, 'request not served')
+  else request.log.info({ error: code, reason }, 'request refused')
+
+  noStore(reply)
+  reply.code(status).header('X-Request-Id', request.id)
+  if (error.retryAfter !== undefined) reply.header('Retry-After', Math.max(1, Math.ceil(error.retryAfter)))
+  if (error instanceof HttpError) reply.headers(error.headers)
+  // What is left of a body that was refused is not read as the next request.
+  if (status === 413 || status === 415) reply.header('Connection', 'close')
+  return error
+}
+
+function pageText(error: OAuthError): Partial<Pick<PageError, 'advice' | 'actions'>> & { readonly message: string } {
+  if (error instanceof PageError) return error
+  return textOf(error.status) ?? { message: error.message }
+}
+
+/** What a person is told where the error's own words are for developers. */
+function textOf(status: number): { readonly message: string; readonly advice?: string } | undefined {
+  if (status === 404) return errorTexts.notFound
+  if (status === 405) return errorTexts.methodNotAllowed
+  if (status === 429) return errorTexts.tooManyRequests
+  if (status === 503) return errorTexts.unavailable
+  if (status >= 500) return errorTexts.internal
+  return undefined
+}

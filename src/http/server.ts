@@ -1,0 +1,186 @@
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import formbody from '@fastify/formbody'
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyHttpOptions,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
+import { TemporarilyUnavailableError } from '../oauth/errors.js'
+import type { Config } from '../platform/config/index.js'
+import type { Logger } from '../platform/log.js'
+import type { Random } from '../platform/random.js'
+import { tlsOptions } from '../platform/tls.js'
+import { routeAllMethods } from './methods.js'
+import { decoratePages } from './pages.js'
+import { HttpError } from './refusal.js'
+import type { Encoded } from './request.js'
+import { securityHeaders } from './security-headers.js'
+import { sendAnyError } from './send-error.js'
+
+export interface HttpServerOptions {
+  readonly config: Config
+  readonly log: Logger
+  readonly random: Random
+}
+
+/** 64 KiB: the largest body that any endpoint reads. */
+const BODY_LIMIT = 64 * 1024
+
+/**
+ * The Fastify instance that the scopes register in: limits on what strangers may send and how long they may take, bodies
+ * and queries left as text, security headers on every response, and an answer for what no route knows.
+ */
+export function createHttpServer({ config, log, random }: HttpServerOptions): FastifyInstance {
+  const { trustProxy, tls, issuer, maxConnections } = config.server
+  const headers = securityHeaders(issuer)
+  const limits = {
+    maxHeaderSize: 16 * 1024,
+    // Whoever sends slowly gets this long for the header, and for all of the request (attack 135).
+    headersTimeout: 10_000,
+    requestTimeout: 15_000,
+    connectionsCheckingInterval: 5_000,
+    // Two readings of one message are how requests are smuggled (attack 123).
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+  }
+  const options = {
+    loggerInstance: quiet(log),
+    // One line per request is ours, below: Fastify's would hold the address with its query.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    // A caller must not choose what the audit trail is searched by.
+    requestIdHeader: false as const,
+    genReqId: () => random.bytes(16).toString('base64url'),
+    trustProxy: trustProxy ? [...trustProxy] : false,
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: limits.requestTimeout,
+    // Longer than the 60 s after which load balancers close, so that it is they who do.
+    keepAliveTimeout: 72_000,
+    // Answered by the scopes, in their form.
+    return503OnClosing: false,
+    routerOptions: {
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      caseSensitive: true,
+      maxParamLength: 200,
+      // The rules of OAuth for repeated, empty and malformed parameters are in `readParameters`.
+      querystringParser: (encoded: string) => ({ encoded }),
+    },
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: Parameters<typeof sendAnyError>[2]) => {
+      reply.headers(headers)
+      sendAnyError(error, request, reply)
+    },
+    clientErrorHandler: refuseUnreadable,
+    http: limits,
+    https: tls ? { ...limits, ...tlsOptions(tls.certFile, tls.keyFile) } : null,
+  }
+  // One type for both: an HTTPS server is used like an HTTP one.
+  const either: FastifyHttpOptions<Server> = options
+  const app = fastify(either)
+  app.server.maxConnections = maxConnections
+
+  routeAllMethods(app)
+  decoratePages(app, { random, issuer })
+  app.removeAllContentTypeParsers()
+  app.register(formbody, { bodyLimit: BODY_LIMIT, parser: (encoded: string): Encoded => ({ encoded }) })
+
+  let closing = false
+  app.addHook('preClose', (done) => {
+    closing = true
+    done()
+  })
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(headers)
+    if (!closing) return done()
+    done(new TemporarilyUnavailableError('The server is closing.', { reason: 'closing', retryAfter: 1 }))
+  })
+  // After the hooks of the scopes, so that what is refused here is refused in their form and with their CORS headers.
+  app.addHook('preParsing', (request, _reply, payload, done) => done(refusalOf(request), payload))
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, routeOptions } = request
+    const ms = Math.round(reply.elapsedTime * 10) / 10
+    request.log.info({ method, route: routeOptions.url ?? 'unknown', status: reply.statusCode, ms }, 'request')
+    done()
+  })
+  app.setErrorHandler(sendAnyError)
+  app.setNotFoundHandler((request, reply) => {
+    sendAnyError(new HttpError(404, 'There is nothing at this address.', { reason: 'not_found' }), request, reply)
+  })
+  return app
+}
+
+/** Fastify's own lines (where it listens) are ours to write. Its type of a logger is narrower than pino's. */
+function quiet(log: Logger): FastifyBaseLogger {
+  return log
+}
+
+const FORM = /^application\/x-www-form-urlencoded[\t ]*(?:;[\t ]*charset="?utf-8"?[\t ]*)?$/i
+
+/** Why a request is refused by its header alone, before its body is read. */
+function refusalOf(request: FastifyRequest): HttpError | null {
+  const { rawHeaders, headers } = request.raw
+  let seen = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const bit = SINGLE.get(rawHeaders[index]?.toLowerCase() ?? '') ?? 0
+    if (bit === 0) continue
+    if (seen & bit) {
+      // Node keeps the first of them, a proxy may have looked at the last (attacks 119 and 123).
+      return new HttpError(400, 'A header field is repeated.', { reason: 'header_repeated' })
+    }
+    seen |= bit
+  }
+
+  // Bombs are small until they are unpacked (attack 138), and no client has a reason to compress a form.
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    return new HttpError(415, 'The body must not be compressed.', {
+      reason: 'content_encoding',
+      headers: { 'Accept-Encoding': 'identity' },
+    })
+  }
+  const type = headers['content-type']
+  if (type !== undefined && hasBody(request) && !FORM.test(type)) {
+    return new HttpError(415, 'The body must be application/x-www-form-urlencoded in UTF-8.', {
+      reason: 'content_type',
+    })
+  }
+  return null
+}
+
+function hasBody({ method }: FastifyRequest): boolean {
+  return method !== 'GET' && method !== 'HEAD'
+}
+
+/** Fields that may occur once, each with a bit. */
+const SINGLE: ReadonlyMap<string, number> = new Map([
+  ['authorization', 1],
+  ['content-type', 2],
+  ['content-encoding', 4],
+  ['host', 8],
+  ['origin', 16],
+  ['dpop', 32],
+])
+
+/** What HTTP's parser could not read, or did not get in time. There is no request to answer, only a connection. */
+function refuseUnreadable(error: Error, socket: Socket): void {
+  const code = 'code' in error ? error.code : undefined
+  if (code === 'ECONNRESET' || socket.destroyed) return
+  if (socket.writable) {
+    const [status, message] = unreadable(code)
+    const body = JSON.stringify({ error: 'invalid_request', error_description: message })
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nCache-Control: no-store\r\n` +
+        `X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n${body}`,
+    )
+  }
+  // Not kept for another request: where this one ended is not known (attack 123).
+  socket.destroySoon()
+}
+
+function unreadable(code: unknown): readonly [status: string, message: string] {
+  if (code === 'HPE_HEADER_OVERFLOW') return ['431 Request Header Fields Too Large', 'The header is too large.']
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return ['408 Request Timeout', 'The request took too long to arrive.']
+  return ['400 Bad Request', 'The request is malformed.']
+}

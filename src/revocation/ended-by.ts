@@ -1,0 +1,40 @@
+import type { EndableBy, Revocation } from '../store/index.js'
+
+/** The claims by which a token can be ended. */
+export interface EndableClaims {
+  readonly jti: string
+  readonly iat: number
+  readonly client_id: string
+  readonly sub: string
+  readonly aud: string
+  /** Only where a user granted it: then `sub` is that user. */
+  readonly grant_id?: string | undefined
+  readonly sid?: string | undefined
+}
+
+/** A role withdrawn concerns its holder at one resource. */
+export function roleTarget(holder: string, resource: string): string {
+  return `${holder} ${resource}`
+}
+
+/** Everything whose revocation ends a token with these claims. */
+export function endableBy(claims: EndableClaims): readonly EndableBy[] {
+  const targets: EndableBy[] = [
+    { kind: 'token', target: claims.jti },
+    { kind: 'client', target: claims.client_id },
+    { kind: 'role', target: roleTarget(claims.sub, claims.aud) },
+  ]
+  if (claims.grant_id !== undefined) {
+    targets.push({ kind: 'grant', target: claims.grant_id }, { kind: 'user', target: claims.sub })
+  }
+  if (claims.sid !== undefined) targets.push({ kind: 'session', target: claims.sid })
+  return targets
+}
+
+/**
+ * Whether the entry ends a token that was issued at `iat`, if its target is one of the token's. `iat` has whole seconds:
+ * whatever was issued in the second of the instant is ended, and the issuer gives no later token such an `iat`.
+ */
+export function ends(revocation: Revocation, iat: number): boolean {
+  return revocation.terminal || iat <= Math.floor(revocation.instant.getTime() / 1000)
+}

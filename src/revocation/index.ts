@@ -1,0 +1,5 @@
+// Owns taking back: revoke(target), and what this process has heard of revocations.
+
+export { type EndableClaims, endableBy, ends, roleTarget } from './ended-by.js'
+export { createRevocationList, type RevocationList } from './list.js'
+export { describeRevocation, longestAccessToken, type RevocationCause, type RevocationTarget, revoke } from './revoke.js'

@@ -1,0 +1,88 @@
+import type { Clock } from '../platform/clock.js'
+import { type Database, type EndableBy, type PositionedRevocation, type Revocation, revocations } from '../store/index.js'
+import { ends } from './ended-by.js'
+
+/** What is revoked, as this process has heard. Introspection does not rely on it: it asks the database. */
+export interface RevocationList {
+  readonly find: (target: EndableBy) => Revocation | undefined
+  /** Whether any entry ends a token with these targets that was issued at `iat`. */
+  readonly ends: (targets: readonly EndableBy[], iat: number) => boolean
+  /**
+   * The earliest `iat`, in whole seconds, that no entry ends; undefined when one of the targets is ended for good. Where a
+   * not-before lies in this very second, that is the next one.
+   */
+  readonly earliestIat: (targets: readonly EndableBy[], now: Date) => number | undefined
+  /** Reads what was listed since. */
+  readonly refresh: () => Promise<void>
+  readonly size: () => number
+}
+
+export function createRevocationList(db: Database, clock: Clock): RevocationList {
+  const entries = new Map<string, PositionedRevocation>()
+  let position = 0n
+  let sweptAt = 0
+  let running: Promise<void> | undefined
+
+  const key = ({ kind, target }: EndableBy): string => `${kind} ${target}`
+
+  async function read(): Promise<void> {
+    const now = clock.now()
+    for (const entry of await revocations.listBehind(db, position, now)) {
+      keepStricter(entry)
+      position = entry.position
+    }
+    if (now.getTime() - sweptAt > 60_000) {
+      sweptAt = now.getTime()
+      for (const [id, { expiresAt }] of entries) if (expiresAt && expiresAt <= now) entries.delete(id)
+    }
+  }
+
+  /** A target may stand in two partitions: the later instant rules, and a terminal entry as long as it is there. */
+  function keepStricter(entry: PositionedRevocation): void {
+    const known = entries.get(key(entry))
+    const lasting = known && known.expiresAt === undefined && entry.expiresAt !== undefined
+    entries.set(
+      key(entry),
+      known
+        ? {
+            ...entry,
+            terminal: lasting ? known.terminal || entry.terminal : entry.terminal,
+            instant: known.instant > entry.instant ? known.instant : entry.instant,
+            expiresAt: lasting || !entry.expiresAt ? undefined : latest(known.expiresAt, entry.expiresAt),
+          }
+        : entry,
+    )
+  }
+
+  const list: RevocationList = {
+    find: (target) => entries.get(key(target)),
+    ends: (targets, iat) =>
+      targets.some((target) => {
+        const entry = entries.get(key(target))
+        return entry !== undefined && ends(entry, iat)
+      }),
+    earliestIat(targets, now) {
+      let iat = Math.floor(now.getTime() / 1000)
+      for (const target of targets) {
+        const entry = entries.get(key(target))
+        if (!entry) continue
+        if (entry.terminal) return undefined
+        if (ends(entry, iat)) iat = Math.floor(entry.instant.getTime() / 1000) + 1
+      }
+      return iat
+    },
+    // One read at a time: a second caller gets one that starts after it asked.
+    refresh() {
+      const next = (running ?? Promise.resolve()).catch(() => undefined).then(read)
+      running = next
+      return next
+    },
+    size: () => entries.size,
+  }
+  return list
+}
+
+function latest(a: Date | undefined, b: Date): Date | undefined {
+  if (!a) return undefined
+  return a > b ? a : b
+}

@@ -1,0 +1,96 @@
+import { newEvent } from '../audit/index.js'
+import type { Context, Origin } from '../context.js'
+import { type NewRevocation, revocations } from '../store/index.js'
+
+/** Seconds after which no access token is alive, whatever was configured when it was issued. */
+export const longestAccessToken = 3_600
+
+export type RevocationTarget =
+  | { readonly kind: 'token'; readonly jti: string; readonly clientId: string; readonly audience: string }
+  | {
+      readonly kind: 'grant'
+      readonly id: string
+      readonly bucket: number
+      readonly clientId: string
+      readonly userId: string
+      readonly resources: readonly string[]
+    }
+  | { readonly kind: 'session'; readonly id: string; readonly bucket: number; readonly userId: string }
+  | { readonly kind: 'client'; readonly clientId: string; readonly lasting?: 'disabled' | 'deleted' }
+  | { readonly kind: 'user'; readonly userId: string; readonly lasting?: 'disabled' }
+
+export interface RevocationCause {
+  /** Who revokes: `client:…`, `user:…`, `operator`, `system`. */
+  readonly actor: string
+  /** Why, for the audit. */
+  readonly reason: string
+  readonly origin?: Origin
+}
+
+/**
+ * Takes back a token, or everything under a grant, session, client or user. Resolves once it is committed; the cost does
+ * not depend on how many tokens there are.
+ */
+export async function revoke(ctx: Context, target: RevocationTarget, cause: RevocationCause): Promise<void> {
+  await revocations.add(ctx.db, describeRevocation(ctx, target, cause))
+  await ctx.revocations.refresh()
+}
+
+/** The same as data, for a revocation that belongs into another transaction. */
+export function describeRevocation(ctx: Context, target: RevocationTarget, cause: RevocationCause): NewRevocation {
+  const now = ctx.clock.now()
+  const expiresAt = new Date(now.getTime() + (longestAccessToken + 1) * 1000)
+  const event = (type: string, about: { clientId?: string; subject?: string; grantId?: string }) =>
+    newEvent(ctx, { type, actor: cause.actor, reason: cause.reason, ...cause.origin, ...about })
+  const common = { instant: now, expiresAt, reason: cause.reason, audiences: [] as readonly string[] }
+  switch (target.kind) {
+    case 'token':
+      return {
+        ...common,
+        kind: 'token',
+        target: target.jti,
+        terminal: true,
+        audiences: [target.audience],
+        event: event('token.revoked', { clientId: target.clientId }),
+      }
+    case 'grant':
+      return {
+        ...common,
+        kind: 'grant',
+        target: target.id,
+        terminal: true,
+        audiences: target.resources,
+        row: { bucket: target.bucket, id: target.id },
+        event: event('grant.revoked', { clientId: target.clientId, subject: target.userId, grantId: target.id }),
+      }
+    case 'session':
+      return {
+        ...common,
+        kind: 'session',
+        target: target.id,
+        terminal: true,
+        row: { bucket: target.bucket, id: target.id },
+        event: event('session.revoked', { subject: target.userId }),
+      }
+    case 'client':
+      return {
+        ...common,
+        kind: 'client',
+        target: target.clientId,
+        terminal: target.lasting !== undefined,
+        // A deleted one cannot come back: its entry is of use only while its tokens live.
+        expiresAt: target.lasting === 'disabled' ? undefined : expiresAt,
+        event: event(`client.${target.lasting ?? 'revoked'}`, { clientId: target.clientId }),
+      }
+    case 'user':
+      return {
+        ...common,
+        kind: 'user',
+        target: target.userId,
+        terminal: target.lasting !== undefined,
+        expiresAt: target.lasting ? undefined : expiresAt,
+        row: { bucket: 0, id: target.userId },
+        event: event(`user.${target.lasting ?? 'revoked'}`, { subject: target.userId }),
+      }
+  }
+}

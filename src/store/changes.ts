@@ -1,0 +1,108 @@
+import pg from 'pg'
+import type { Db } from './database.js'
+
+/** What other processes must hear of: their memory of it is dropped. */
+export type Change =
+  | { readonly kind: 'client'; readonly id: string }
+  | { readonly kind: 'resources' }
+  | { readonly kind: 'keys' }
+  | { readonly kind: 'revocation' }
+  | { readonly kind: 'failures'; readonly id: string }
+
+const channel = 'ostiary'
+
+/** Tells every process on commit. A notification can be lost: nobody may rely on it for more than speed. */
+export async function notify(db: Db, change: Change): Promise<void> {
+  const payload = 'id' in change ? `${change.kind}:${change.id}` : change.kind
+  await db.prisma.$executeRaw`SELECT pg_notify(${channel}, ${payload})`
+}
+
+/** For a statement that notifies by itself: the channel's name. */
+export const notificationChannel = channel
+
+export interface ChangeListener {
+  /** Whether the connection stands; when it does not, memory may be out of date. */
+  readonly connected: () => boolean
+  close(): Promise<void>
+}
+
+export interface ChangeListenerOptions {
+  readonly url: string
+  readonly onChange: (change: Change) => void
+  /** Runs after every (re)connect, so that whatever was missed is read. */
+  readonly onConnect: () => void
+  readonly onError: (error: Error) => void
+}
+
+/** Milliseconds between attempts to connect again. */
+const retryDelay = 250
+
+/** Listens on one connection of its own, and connects again for as long as it is open. */
+export async function listenForChanges(options: ChangeListenerOptions): Promise<ChangeListener> {
+  let client: pg.Client | undefined
+  let closed = false
+  let connected = false
+  let timer: NodeJS.Timeout | undefined
+
+  async function connect(): Promise<void> {
+    const next = new pg.Client({
+      connectionString: options.url,
+      application_name: 'ostiary listener',
+      connectionTimeoutMillis: 3_000,
+      keepAlive: true,
+    })
+    client = next
+    let ended = false
+    const lost = (error?: Error): void => {
+      if (ended) return
+      ended = true
+      connected = false
+      if (error && !closed) options.onError(error)
+      next.end().catch(() => undefined)
+      if (!closed) timer = setTimeout(() => void connect().catch(() => undefined), retryDelay)
+    }
+    next.on('error', lost)
+    next.on('end', () => lost())
+    next.on('notification', ({ payload }) => {
+      const change = parseChange(payload)
+      if (change) options.onChange(change)
+    })
+    try {
+      await next.connect()
+      await next.query(`LISTEN ${channel}`)
+      connected = true
+      options.onConnect()
+    } catch (error) {
+      lost(error as Error)
+      throw error
+    }
+  }
+
+  await connect()
+  return {
+    connected: () => connected,
+    async close() {
+      closed = true
+      clearTimeout(timer)
+      await client?.end().catch(() => undefined)
+    },
+  }
+}
+
+function parseChange(payload: string | undefined): Change | undefined {
+  if (!payload) return undefined
+  const colon = payload.indexOf(':')
+  const kind = colon < 0 ? payload : payload.slice(0, colon)
+  const id = colon < 0 ? '' : payload.slice(colon + 1)
+  switch (kind) {
+    case 'client':
+    case 'failures':
+      return { kind, id }
+    case 'resources':
+    case 'keys':
+    case 'revocation':
+      return { kind }
+    default:
+      return undefined
+  }
+}

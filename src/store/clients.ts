@@ -1,0 +1,298 @@
+import { notify } from './changes.js'
+import type { Database, Db, Row } from './database.js'
+import { type Client as ClientRow, Prisma } from './prisma/client.js'
+import type { HeldRole } from './rows.js'
+
+export interface ClientSecret {
+  readonly id: string
+  readonly method: 'hmac-sha256' | 'argon2id'
+  readonly hash: Buffer
+  /** The key of the keyed hash. */
+  readonly keyId?: string | undefined
+  readonly createdAt: Date
+  /** Undefined: until it is rotated. */
+  readonly expiresAt?: Date | undefined
+  readonly lastUsedAt?: Date | undefined
+}
+
+/** A client as registered: its metadata by the names of RFC 7591 in camelCase, and its state. */
+export interface StoredClient {
+  readonly clientId: string
+  readonly clientName?: string | undefined
+  readonly clientUri?: string | undefined
+  readonly logoUri?: string | undefined
+  readonly policyUri?: string | undefined
+  readonly tosUri?: string | undefined
+  readonly contacts: readonly string[]
+  readonly redirectUris: readonly string[]
+  readonly grantTypes: readonly string[]
+  readonly responseTypes: readonly string[]
+  readonly tokenEndpointAuthMethod: string
+  readonly scope: readonly string[]
+  readonly defaultScope: readonly string[]
+  readonly requiredScope: readonly string[]
+  readonly applicationType: 'web' | 'native'
+  readonly jwks?: { readonly keys: readonly Record<string, unknown>[] } | undefined
+  readonly jwksUri?: string | undefined
+  readonly requirePkce: boolean
+  readonly firstParty: boolean
+  readonly allowedOrigins: readonly string[]
+  readonly allowedResources: readonly string[]
+  readonly accessTokenLifetime?: number | undefined
+  readonly refreshTokenIdleLifetime?: number | undefined
+  readonly refreshTokenLifetime?: number | undefined
+  readonly refreshTokenRotation: boolean
+  readonly refreshTokenRetryWindow: number
+  readonly softwareId?: string | undefined
+  readonly softwareVersion?: string | undefined
+  readonly notBefore?: Date | undefined
+  readonly disabledAt?: Date | undefined
+  readonly lastUsedAt?: Date | undefined
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+/** What every request of a client needs, in one read. */
+export interface ClientWithSecrets extends StoredClient {
+  readonly secrets: readonly ClientSecret[]
+  /** What it holds as itself, for client_credentials. */
+  readonly roles: readonly HeldRole[]
+  /** The resource whose server this client is. */
+  readonly resourceServerOf?: string | undefined
+}
+
+const findStatement = `
+  SELECT c.*, r.identifier AS resource_server_of,
+         (SELECT json_agg(json_build_object('id', s.id, 'method', s.method, 'hash', encode(s.hash, 'hex'), 'keyId', s.key_id,
+                                            'createdAt', s.created_at, 'expiresAt', s.expires_at, 'lastUsedAt', s.last_used_at)
+                          ORDER BY s.created_at DESC)
+            FROM client_secret s WHERE s.client_id = c.client_id) AS secrets,
+         (SELECT json_agg(json_build_object('resource', o.resource, 'name', o.name, 'scope', o.scope))
+            FROM role_holder h JOIN role o ON o.id = h.role_id WHERE h.kind = 'client' AND h.holder = c.client_id) AS roles
+    FROM client c LEFT JOIN resource r ON r.client_id = c.client_id
+   WHERE c.client_id = $1`
+
+/** @returns undefined when there is no such client; a disabled one is found */
+export async function find(database: Database, clientId: string): Promise<ClientWithSecrets | undefined> {
+  const [row] = await database.query('clients.find', findStatement, [clientId])
+  if (!row) return undefined
+  return {
+    ...fromColumns(row),
+    secrets: ((row['secrets'] as Row[] | null) ?? []).map((secret) => ({
+      id: secret['id'],
+      method: secret['method'],
+      hash: Buffer.from(secret['hash'], 'hex'),
+      keyId: secret['keyId'] ?? undefined,
+      createdAt: new Date(secret['createdAt']),
+      expiresAt: secret['expiresAt'] ? new Date(secret['expiresAt']) : undefined,
+      lastUsedAt: secret['lastUsedAt'] ? new Date(secret['lastUsedAt']) : undefined,
+    })),
+    roles: row['roles'] ?? [],
+    resourceServerOf: row['resource_server_of'] ?? undefined,
+  }
+}
+
+/** Holds the row to the end of the transaction, so that of two changes the second sees the first. */
+export async function findForUpdate(db: Db, clientId: string): Promise<StoredClient | undefined> {
+  await db.prisma.$executeRaw`SELECT 1 FROM client WHERE client_id = ${clientId} FOR UPDATE`
+  const row = await db.prisma.client.findUnique({ where: { clientId } })
+  return row ? fromPrisma(row) : undefined
+}
+
+export async function list(db: Db): Promise<readonly StoredClient[]> {
+  return (await db.prisma.client.findMany({ orderBy: [{ createdAt: 'asc' }, { clientId: 'asc' }] })).map(fromPrisma)
+}
+
+export async function create(db: Db, client: StoredClient, secret: ClientSecret | undefined): Promise<void> {
+  await db.prisma.client.create({
+    data: {
+      ...toPrisma(client),
+      ...(secret ? { secrets: { create: { ...secret, hash: new Uint8Array(secret.hash) } } } : {}),
+    },
+    select: { clientId: true },
+  })
+  await notify(db, { kind: 'client', id: client.clientId })
+}
+
+/** Replaces the metadata; secrets and state are left. */
+export async function update(db: Db, client: StoredClient): Promise<void> {
+  const { clientId, notBefore: _, disabledAt: __, lastUsedAt: ___, createdAt: ____, ...data } = toPrisma(client)
+  await db.prisma.client.update({ where: { clientId }, data, select: { clientId: true } })
+  await notify(db, { kind: 'client', id: clientId })
+}
+
+/** Enables a disabled client; what was issued before stays ended. */
+export async function enable(db: Db, clientId: string, now: Date): Promise<void> {
+  await db.prisma.client.update({
+    where: { clientId },
+    data: { disabledAt: null, notBefore: now },
+    select: { clientId: true },
+  })
+  await notify(db, { kind: 'client', id: clientId })
+}
+
+/** The client, its secrets, its roles and what users decided about it. Its grants end because they no longer find it. */
+export async function remove(db: Db, clientId: string): Promise<void> {
+  await db.prisma.roleHolder.deleteMany({ where: { kind: 'client', holder: clientId } })
+  await db.prisma.consent.deleteMany({ where: { clientId } })
+  await db.prisma.client.delete({ where: { clientId }, select: { clientId: true } })
+  await notify(db, { kind: 'client', id: clientId })
+}
+
+/**
+ * Adds a secret; the one before it ends at `othersExpireAt` where it would live longer, and those before that at once: at
+ * most two live at a time. The caller holds the client's row.
+ */
+export async function addSecret(db: Db, clientId: string, secret: ClientSecret, othersExpireAt: Date): Promise<void> {
+  const previous = await db.prisma.clientSecret.findFirst({
+    where: { clientId },
+    select: { id: true },
+    orderBy: [{ expiresAt: { sort: 'desc', nulls: 'first' } }, { createdAt: 'desc' }],
+  })
+  await db.prisma.clientSecret.deleteMany({ where: { clientId, id: { not: previous?.id } } })
+  await db.prisma.clientSecret.updateMany({
+    where: { clientId, OR: [{ expiresAt: null }, { expiresAt: { gt: othersExpireAt } }] },
+    data: { expiresAt: othersExpireAt },
+  })
+  // One that is over is of no use to anybody.
+  await db.prisma.clientSecret.deleteMany({ where: { clientId, expiresAt: { lte: secret.createdAt } } })
+  await db.prisma.clientSecret.create({
+    data: { ...secret, hash: new Uint8Array(secret.hash), clientId },
+    select: { id: true },
+  })
+  await notify(db, { kind: 'client', id: clientId })
+}
+
+/** Forgets the secrets of a client that proves itself by none any more. */
+export async function removeSecrets(db: Db, clientId: string): Promise<void> {
+  await db.prisma.clientSecret.deleteMany({ where: { clientId } })
+  await notify(db, { kind: 'client', id: clientId })
+}
+
+/** How many clients are registered for each of the scopes. */
+export async function countRegisteredFor(db: Db, scope: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const counts = await Promise.all(scope.map((name) => db.prisma.client.count({ where: { scope: { has: name } } })))
+  return new Map(scope.map((name, index) => [name, counts[index] ?? 0]))
+}
+
+/** Keeps a secret under another hash: after its key was replaced. */
+export async function rehashSecret(database: Database, id: string, hash: Buffer, keyId: string): Promise<void> {
+  await database.query(
+    'clients.rehash_secret',
+    `UPDATE client_secret SET hash = $2, key_id = $3, method = 'hmac-sha256' WHERE id = $1`,
+    [id, hash, keyId],
+  )
+}
+
+export interface ClientUse {
+  readonly clientId: string
+  /** Undefined for a public client. */
+  readonly secretId?: string | undefined
+  readonly at: Date
+}
+
+/** Writes behind when clients and their secrets were last used. */
+export async function recordUse(database: Database, uses: readonly ClientUse[]): Promise<void> {
+  await database.query(
+    'clients.record_use',
+    `WITH input AS (
+       SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS i (client_id, secret_id, at)
+     ), held AS (
+       SELECT c.client_id FROM client c JOIN (SELECT DISTINCT client_id FROM input) i USING (client_id)
+        ORDER BY c.client_id FOR NO KEY UPDATE OF c
+     ), secrets AS (
+       UPDATE client_secret s SET last_used_at = GREATEST(s.last_used_at, i.at) FROM input i, held
+        WHERE s.id = i.secret_id AND held.client_id = s.client_id
+     )
+     UPDATE client c SET last_used_at = GREATEST(c.last_used_at, i.at)
+       FROM (SELECT client_id, max(at) AS at FROM input GROUP BY client_id) i JOIN held USING (client_id)
+      WHERE c.client_id = i.client_id`,
+    [uses.map((use) => use.clientId), uses.map((use) => use.secretId ?? null), uses.map((use) => use.at)],
+  )
+}
+
+/** Whether any client may call us from a page of this origin. */
+export async function isAllowedOrigin(database: Database, origin: string): Promise<boolean> {
+  const rows = await database.query(
+    'clients.is_allowed_origin',
+    'SELECT 1 FROM client WHERE allowed_origins @> ARRAY[$1] AND disabled_at IS NULL LIMIT 1',
+    [origin],
+  )
+  return rows.length > 0
+}
+
+/** Seconds: the longest that any client's refresh tokens may live; partitions are created that far ahead. */
+export async function longestRefreshTokenLifetime(db: Db): Promise<number> {
+  const { _max } = await db.prisma.client.aggregate({ _max: { refreshTokenLifetime: true } })
+  return _max.refreshTokenLifetime ?? 0
+}
+
+function fromPrisma(row: ClientRow): StoredClient {
+  return {
+    ...row,
+    clientName: row.clientName ?? undefined,
+    clientUri: row.clientUri ?? undefined,
+    logoUri: row.logoUri ?? undefined,
+    policyUri: row.policyUri ?? undefined,
+    tosUri: row.tosUri ?? undefined,
+    applicationType: row.applicationType === 'native' ? 'native' : 'web',
+    jwks: (row.jwks as StoredClient['jwks'] | null) ?? undefined,
+    jwksUri: row.jwksUri ?? undefined,
+    accessTokenLifetime: row.accessTokenLifetime ?? undefined,
+    refreshTokenIdleLifetime: row.refreshTokenIdleLifetime ?? undefined,
+    refreshTokenLifetime: row.refreshTokenLifetime ?? undefined,
+    softwareId: row.softwareId ?? undefined,
+    softwareVersion: row.softwareVersion ?? undefined,
+    notBefore: row.notBefore ?? undefined,
+    disabledAt: row.disabledAt ?? undefined,
+    lastUsedAt: row.lastUsedAt ?? undefined,
+  }
+}
+
+/** The row of a hand-written statement: its columns are the model's, in snake_case. */
+function fromColumns(row: Row): StoredClient {
+  const camel: Row = {}
+  for (const [column, value] of Object.entries(row)) {
+    camel[column.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())] = value
+  }
+  const { secrets: _, roles: __, resourceServerOf: ___, ...columns } = camel
+  return fromPrisma(columns as ClientRow)
+}
+
+function toPrisma(client: StoredClient): Prisma.ClientUncheckedCreateInput & { clientId: string } {
+  return {
+    clientId: client.clientId,
+    clientName: client.clientName ?? null,
+    clientUri: client.clientUri ?? null,
+    logoUri: client.logoUri ?? null,
+    policyUri: client.policyUri ?? null,
+    tosUri: client.tosUri ?? null,
+    contacts: [...client.contacts],
+    redirectUris: [...client.redirectUris],
+    grantTypes: [...client.grantTypes],
+    responseTypes: [...client.responseTypes],
+    tokenEndpointAuthMethod: client.tokenEndpointAuthMethod,
+    scope: [...client.scope],
+    defaultScope: [...client.defaultScope],
+    requiredScope: [...client.requiredScope],
+    applicationType: client.applicationType,
+    jwks: (client.jwks as Prisma.InputJsonValue | undefined) ?? Prisma.DbNull,
+    jwksUri: client.jwksUri ?? null,
+    requirePkce: client.requirePkce,
+    firstParty: client.firstParty,
+    allowedOrigins: [...client.allowedOrigins],
+    allowedResources: [...client.allowedResources],
+    accessTokenLifetime: client.accessTokenLifetime ?? null,
+    refreshTokenIdleLifetime: client.refreshTokenIdleLifetime ?? null,
+    refreshTokenLifetime: client.refreshTokenLifetime ?? null,
+    refreshTokenRotation: client.refreshTokenRotation,
+    refreshTokenRetryWindow: client.refreshTokenRetryWindow,
+    softwareId: client.softwareId ?? null,
+    softwareVersion: client.softwareVersion ?? null,
+    notBefore: client.notBefore ?? null,
+    disabledAt: client.disabledAt ?? null,
+    lastUsedAt: client.lastUsedAt ?? null,
+    createdAt: client.createdAt,
+    updatedAt: client.updatedAt,
+  }
+}

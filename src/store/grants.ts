@@ -1,0 +1,200 @@
+import { type AuditEvent, insertColumns } from './audit-events.js'
+import { weekBucket } from './buckets.js'
+import type { Decision } from './consents.js'
+import type { BatchedStatement, Database, Db } from './database.js'
+import type { Interaction } from './interactions.js'
+
+/** What a user allowed a client. */
+export interface Grant {
+  readonly bucket: number
+  readonly id: string
+  readonly clientId: string
+  /** The user's id, which is the `sub`. */
+  readonly userId: string
+  /** Ends with this session, unless `offline`. */
+  readonly session?: { readonly bucket: number; readonly id: string } | undefined
+  readonly scope: readonly string[]
+  readonly resources: readonly string[]
+  readonly offline: boolean
+  readonly authTime: Date
+  readonly createdAt: Date
+  readonly expiresAt: Date
+}
+
+/** The code that stands for a new grant. */
+export interface NewCode {
+  readonly bucket: number
+  readonly hash: Buffer
+  /** As in the request; undefined where it had none. */
+  readonly redirectUri?: string | undefined
+  readonly codeChallenge?: string | undefined
+  readonly expiresAt: Date
+}
+
+export interface NewGrant {
+  readonly grant: Grant
+  readonly code: NewCode
+  readonly event: AuditEvent
+  /** The interaction that this is the answer to. */
+  readonly answers?: AnsweredInteraction | undefined
+}
+
+export interface AnsweredInteraction {
+  readonly interaction: Interaction
+  /** What the user decided on the way, and is not to be asked again. */
+  readonly decisions: readonly Decision[]
+  /** Undefined where the user was not asked. */
+  readonly consentEvent: AuditEvent | undefined
+}
+
+/** The SQL that says whether a grant `g` of client `c` and user `u` in session `s` stands, at the time `$now`. */
+export function standing(now: string): string {
+  return `g.ended_at IS NULL AND g.expires_at > ${now}
+      AND c.disabled_at IS NULL AND (c.not_before IS NULL OR g.created_at > c.not_before)
+      AND u.disabled_at IS NULL AND (u.not_before IS NULL OR g.created_at > u.not_before)
+      AND (g.offline OR g.session_id IS NULL OR (s.ended_at IS NULL AND s.expires_at > ${now}))`
+}
+
+/** Joins for `standing`. A deleted client, user or session ends the grant. */
+export const standingJoins = `
+      JOIN client c ON c.client_id = g.client_id
+      JOIN user_account u ON u.id = g.user_id
+      LEFT JOIN session s ON s.bucket = g.session_bucket AND s.id = g.session_id`
+
+/** `answered`: the interaction was answered before, or has expired. `ended`: the session, user or client ended meanwhile. */
+export type GrantOutcome = 'created' | 'answered' | 'ended'
+
+const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
+  name: 'grants.create',
+  text: `
+    WITH input AS (
+      SELECT * FROM unnest($1::int[], $2::uuid[], $3::text[], $4::uuid[], $5::int[], $6::uuid[], $7::text[], $8::text[],
+                           $9::bool[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
+                           $13::int[], $14::bytea[], $15::text[], $16::text[], $17::timestamptz[],
+                           $18::int[], $19::uuid[], $20::text[], $21::text[], $22::text[],
+                           $23::int[], $24::bytea[], $25::uuid[], $26::text[], $27::jsonb[])
+        WITH ORDINALITY
+        AS i (bucket, id, client_id, user_id, session_bucket, session_id, scope, resources, offline, auth_time, created_at,
+              expires_at, code_bucket, code_hash, redirect_uri, code_challenge, code_expires_at,
+              event_bucket, event_id, event_type, event_ip, event_request_id,
+              interaction_bucket, interaction_hash, consent_event_id, consent_event_type, consent_detail, n)
+    ), allowed AS (
+      -- Under a live session of a live user and client: a revocation that came first leaves nothing to redeem.
+      SELECT i.*
+        FROM input i
+        JOIN client c ON c.client_id = i.client_id AND c.disabled_at IS NULL
+        JOIN user_account u ON u.id = i.user_id AND u.disabled_at IS NULL
+        JOIN session s ON s.bucket = i.session_bucket AND s.id = i.session_id AND s.ended_at IS NULL
+         AND (u.not_before IS NULL OR s.created_at > u.not_before)
+    ), first AS (
+      -- The same interaction twice in one batch has one winner.
+      SELECT DISTINCT ON (interaction_bucket, interaction_hash) * FROM allowed
+       WHERE interaction_hash IS NOT NULL ORDER BY interaction_bucket, interaction_hash, n
+    ), waiting AS (
+      SELECT t.bucket, t.id_hash
+        FROM first i JOIN interaction t ON t.bucket = i.interaction_bucket AND t.id_hash = i.interaction_hash
+       WHERE t.completed_at IS NULL AND t.expires_at > i.created_at
+       ORDER BY t.bucket, t.id_hash
+         FOR UPDATE OF t
+    ), answered AS (
+      UPDATE interaction t SET completed_at = i.created_at
+        FROM first i JOIN waiting w ON w.bucket = i.interaction_bucket AND w.id_hash = i.interaction_hash
+       WHERE t.bucket = i.interaction_bucket AND t.id_hash = i.interaction_hash
+      RETURNING i.n
+    ), granted AS (
+      INSERT INTO authorization_grant (bucket, id, client_id, user_id, session_bucket, session_id, scope, resources, offline,
+                                       auth_time, created_at, expires_at)
+      SELECT i.bucket, i.id, i.client_id, i.user_id, i.session_bucket, i.session_id, string_to_array(i.scope, ' '),
+             string_to_array(i.resources, ' '), i.offline, i.auth_time, i.created_at, i.expires_at
+        FROM allowed i
+       WHERE i.interaction_hash IS NULL OR i.n IN (SELECT n FROM answered)
+      RETURNING id
+    ), coded AS (
+      INSERT INTO authorization_code (bucket, code_hash, grant_bucket, grant_id, client_id, redirect_uri, code_challenge,
+                                      created_at, expires_at)
+      SELECT i.code_bucket, i.code_hash, i.bucket, i.id, i.client_id, i.redirect_uri, i.code_challenge, i.created_at,
+             i.code_expires_at
+        FROM input i JOIN granted USING (id)
+    ), consented AS (
+      INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at)
+      SELECT DISTINCT ON (i.user_id, i.client_id, d.resource, d.scope)
+             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at
+        FROM unnest($28::int[], $29::text[], $30::text[], $31::bool[]) AS d (n, resource, scope, granted)
+        JOIN input i ON i.n = d.n
+        JOIN granted USING (id)
+       ORDER BY i.user_id, i.client_id, d.resource, d.scope, d.n DESC
+          ON CONFLICT (user_id, client_id, resource, scope)
+          DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at
+    ), audited AS (
+      ${insertColumns}
+      SELECT i.event_bucket, e.id, i.created_at, e.type, 'user:' || i.user_id, i.client_id, i.user_id::text, i.id,
+             i.event_ip, i.event_request_id, NULL, e.detail, 1
+        FROM input i JOIN granted USING (id)
+       CROSS JOIN LATERAL (
+         SELECT i.event_id AS id, i.event_type AS type, jsonb_build_object('scope', i.scope, 'resources', i.resources) AS detail
+          UNION ALL
+         SELECT i.consent_event_id, i.consent_event_type, i.consent_detail WHERE i.consent_event_id IS NOT NULL
+       ) e
+    )
+    SELECT i.n, EXISTS (SELECT FROM granted g WHERE g.id = i.id) AS created,
+           EXISTS (SELECT FROM allowed a WHERE a.n = i.n) AS allowed
+      FROM input i`,
+  parameters: (items) => [
+    items.map(({ grant }) => grant.bucket),
+    items.map(({ grant }) => grant.id),
+    items.map(({ grant }) => grant.clientId),
+    items.map(({ grant }) => grant.userId),
+    items.map(({ grant }) => grant.session?.bucket ?? null),
+    items.map(({ grant }) => grant.session?.id ?? null),
+    items.map(({ grant }) => grant.scope.join(' ')),
+    items.map(({ grant }) => grant.resources.join(' ')),
+    items.map(({ grant }) => grant.offline),
+    items.map(({ grant }) => grant.authTime),
+    items.map(({ grant }) => grant.createdAt),
+    items.map(({ grant }) => grant.expiresAt),
+    items.map(({ code }) => code.bucket),
+    items.map(({ code }) => code.hash),
+    items.map(({ code }) => code.redirectUri ?? null),
+    items.map(({ code }) => code.codeChallenge ?? null),
+    items.map(({ code }) => code.expiresAt),
+    items.map(({ event }) => weekBucket(event.time)),
+    items.map(({ event }) => event.id),
+    items.map(({ event }) => event.type),
+    items.map(({ event }) => event.ip ?? null),
+    items.map(({ event }) => event.requestId ?? null),
+    items.map(({ answers }) => answers?.interaction.bucket ?? null),
+    items.map(({ answers }) => answers?.interaction.idHash ?? null),
+    items.map(({ answers }) => answers?.consentEvent?.id ?? null),
+    items.map(({ answers }) => answers?.consentEvent?.type ?? null),
+    items.map(({ answers }) => (answers?.consentEvent?.detail ? JSON.stringify(answers.consentEvent.detail) : null)),
+    items.flatMap(({ answers }, index) => (answers?.decisions ?? []).map(() => index + 1)),
+    items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ resource }) => resource)),
+    items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ scope }) => scope)),
+    items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ granted }) => granted)),
+  ],
+  results: (items, rows) => {
+    const outcomes: GrantOutcome[] = items.map(() => 'ended')
+    for (const row of rows) {
+      if (row['allowed']) outcomes[Number(row['n']) - 1] = row['created'] ? 'created' : 'answered'
+    }
+    return outcomes
+  },
+}
+
+/**
+ * The grant, its code and the audit event, in one statement; where it answers an interaction, that is decided by the same
+ * statement, and what the user decided is remembered: of concurrent answers exactly one is `created`. Nothing is written
+ * for any other outcome.
+ */
+export function create(database: Database, grant: NewGrant): Promise<GrantOutcome> {
+  return database.run(createAll, grant)
+}
+
+/** A grant by its id alone, for the command line: looks into every partition. */
+export async function findById(db: Db, id: string): Promise<{ bucket: number; clientId: string; userId: string; resources: readonly string[] } | undefined> {
+  const row = await db.prisma.grant.findFirst({
+    where: { id },
+    select: { bucket: true, clientId: true, userId: true, resources: true },
+  })
+  return row ?? undefined
+}

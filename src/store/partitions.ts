@@ -1,0 +1,184 @@
+import type pg from 'pg'
+import type { Config } from '../platform/config/index.js'
+import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
+import { longestRefreshTokenLifetime } from './clients.js'
+import type { Db } from './database.js'
+
+interface Partitioned {
+  readonly table: string
+  readonly bucket: (time: Date) => number
+  /** Milliseconds that a partition covers. */
+  readonly length: number
+}
+
+const day = 86_400_000
+const byDay = (table: string): Partitioned => ({ table, bucket: dayBucket, length: day })
+const byWeek = (table: string): Partitioned => ({ table, bucket: weekBucket, length: 7 * day })
+
+/** All tables of rows that expire. */
+export const partitionedTables: readonly Partitioned[] = [
+  byWeek('authorization_grant'),
+  byDay('authorization_code'),
+  byWeek('refresh_token'),
+  byDay('refresh_answer'),
+  byDay('access_token'),
+  byWeek('session'),
+  byDay('interaction'),
+  byDay('revocation'),
+  byDay('failure_count'),
+  byWeek('audit_event'),
+]
+
+/** How long rows of a kind may live from now, and how long what is over is kept. */
+export interface Horizon {
+  /** Seconds: the longest lifetime of a grant, over all clients and settings. */
+  readonly grantLifetime: number
+  readonly sessionLifetime: number
+  /** Days that audit events are kept. */
+  readonly auditRetentionDays: number
+}
+
+/** The horizon of this installation: its settings, and what its clients were given beyond them. */
+export async function horizonOf(db: Db, config: Config): Promise<Horizon> {
+  return {
+    grantLifetime: Math.max(config.tokens.refreshTokenLifetime, await longestRefreshTokenLifetime(db)),
+    sessionLifetime: config.sessions.lifetime,
+    auditRetentionDays: config.audit.retentionDays,
+  }
+}
+
+/** Serialises whoever creates or drops partitions. */
+const lock = 'SELECT pg_advisory_xact_lock(7236401)'
+
+/**
+ * Creates the partitions that will be needed within the horizon. Rows that fell into the DEFAULT partition meanwhile are
+ * moved. Safe to call from several processes.
+ *
+ * @returns the names of what was created
+ */
+export async function ensurePartitions(pool: pg.Pool, horizon: Horizon, now: Date): Promise<readonly string[]> {
+  const existing = await existingPartitions(pool)
+  const missing = partitionedTables.flatMap((entry) =>
+    neededBuckets(entry, horizon, now)
+      .filter((bucket) => !existing.has(partitionName(entry.table, bucket)))
+      .map((bucket) => ({ entry, bucket })),
+  )
+  if (missing.length === 0) return []
+  const client = await pool.connect()
+  try {
+    const created: string[] = []
+    for (const { entry, bucket } of missing) {
+      if (await createPartition(client, entry.table, bucket)) created.push(partitionName(entry.table, bucket))
+    }
+    return created
+  } finally {
+    client.release()
+  }
+}
+
+async function createPartition(client: pg.PoolClient, table: string, bucket: number): Promise<boolean> {
+  const name = partitionName(table, bucket)
+  try {
+    await client.query('BEGIN')
+    await client.query(lock)
+    const { rows } = await client.query('SELECT to_regclass($1) AS found', [name])
+    if (rows[0]?.found) {
+      await client.query('ROLLBACK')
+      return false
+    }
+    await client.query(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`)
+    await client.query(
+      `WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *) INSERT INTO ${name} SELECT * FROM moved`,
+    )
+    await client.query(`ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bucket}) TO (${bucket + 1})`)
+    await client.query('COMMIT')
+    return true
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * Drops the partitions of which every row has expired.
+ *
+ * @returns the names of what was dropped
+ */
+export async function dropExpiredPartitions(pool: pg.Pool, horizon: Horizon, now: Date): Promise<readonly string[]> {
+  const dropped: string[] = []
+  for (const name of await existingPartitions(pool)) {
+    const entry = partitionedTables.find(({ table }) => name.startsWith(`${table}_p`))
+    const bucket = Number(name.slice((entry?.table.length ?? 0) + 2))
+    if (!entry || !Number.isInteger(bucket) || bucket >= firstNeededBucket(entry, horizon, now)) continue
+    // Waits for running statements for two seconds at most (lock_timeout); the next run of the job tries again.
+    await pool.query(`DROP TABLE IF EXISTS ${name}`)
+    dropped.push(name)
+  }
+  return dropped
+}
+
+/** What /readyz watches. */
+export interface PartitionHealth {
+  /** Tables without the partition that new rows go into, now or tomorrow. */
+  readonly missing: readonly string[]
+  /** Tables whose DEFAULT partition holds rows that should lie elsewhere. */
+  readonly overflowing: readonly string[]
+}
+
+export async function checkPartitions(pool: pg.Pool, horizon: Horizon, now: Date): Promise<PartitionHealth> {
+  const existing = await existingPartitions(pool)
+  const tomorrow = new Date(now.getTime() + day)
+  const missing = partitionedTables
+    .filter((entry) => !existing.has(partitionName(entry.table, lastNeededBucket(entry, horizon, tomorrow))))
+    .map(({ table }) => table)
+  const probes = partitionedTables.map(
+    ({ table }) =>
+      `SELECT '${table}' AS name WHERE EXISTS (SELECT FROM ${table}_default WHERE bucket <> ${permanentBucket})`,
+  )
+  const { rows } = await pool.query<{ name: string }>(probes.join(' UNION ALL '))
+  return { missing, overflowing: rows.map(({ name }) => name) }
+}
+
+async function existingPartitions(pool: pg.Pool): Promise<ReadonlySet<string>> {
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+      WHERE p.relname = ANY($1) AND p.relnamespace = current_schema()::regnamespace AND c.relname NOT LIKE '%\\_default'`,
+    [partitionedTables.map(({ table }) => table)],
+  )
+  return new Set(rows.map(({ name }) => name))
+}
+
+function partitionName(table: string, bucket: number): string {
+  return `${table}_p${bucket}`
+}
+
+/** Milliseconds ahead of now at which the last rows of this table expire, or 0 where the bucket is that of the row's own time. */
+function reach(entry: Partitioned, horizon: Horizon): number {
+  switch (entry.table) {
+    case 'authorization_grant':
+    case 'refresh_token':
+      return horizon.grantLifetime * 1000
+    case 'session':
+      return horizon.sessionLifetime * 1000
+    default:
+      // Codes, answers, access tokens, interactions and revocations end within a day.
+      return day
+  }
+}
+
+function firstNeededBucket(entry: Partitioned, horizon: Horizon, now: Date): number {
+  // A day of grace: what is looked up to explain a refusal may have expired just now, and clocks differ.
+  const kept = entry.table === 'audit_event' ? horizon.auditRetentionDays * day : day
+  return entry.bucket(new Date(now.getTime() - kept))
+}
+
+/** One bucket more than is needed today, so that a worker that is away for a day harms nobody. */
+function lastNeededBucket(entry: Partitioned, horizon: Horizon, now: Date): number {
+  return entry.bucket(new Date(now.getTime() + reach(entry, horizon) + entry.length))
+}
+
+function neededBuckets(entry: Partitioned, horizon: Horizon, now: Date): readonly number[] {
+  const first = entry.bucket(new Date(now.getTime() - day))
+  const last = lastNeededBucket(entry, horizon, new Date(now.getTime() + day))
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+}

@@ -1,0 +1,16 @@
+import type { Db } from './database.js'
+
+/** Facts about this installation. */
+export type SettingName = 'demo'
+
+export async function find(db: Db, name: SettingName): Promise<unknown> {
+  const row = await db.prisma.setting.findUnique({ where: { name }, select: { value: true } })
+  return row?.value ?? undefined
+}
+
+/** @returns false when it is set already: of concurrent callers exactly one gets true */
+export async function create(db: Db, name: SettingName, value: object): Promise<boolean> {
+  const count = await db.prisma.$executeRaw`
+    INSERT INTO setting (name, value) VALUES (${name}, ${JSON.stringify(value)}::jsonb) ON CONFLICT (name) DO NOTHING`
+  return count === 1
+}

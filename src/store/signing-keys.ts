@@ -1,0 +1,58 @@
+import { notify } from './changes.js'
+import type { Db } from './database.js'
+
+/** A signing key as it rests: the private half encrypted under the master key. */
+export interface SigningKeyRow {
+  readonly kid: string
+  readonly alg: string
+  readonly publicJwk: Readonly<Record<string, unknown>>
+  readonly privateKey: Buffer
+  readonly masterKeyId: string
+  readonly createdAt: Date
+  /** Signs from here; is published before. */
+  readonly activeAt: Date
+  /** Signs no more from here. */
+  readonly retiredAt?: Date | undefined
+  /** Leaves the JWKS here. */
+  readonly expiresAt?: Date | undefined
+}
+
+export async function create(db: Db, key: SigningKeyRow): Promise<void> {
+  await db.prisma.signingKey.create({
+    data: { ...key, publicJwk: key.publicJwk as object, privateKey: new Uint8Array(key.privateKey) },
+    select: { kid: true },
+  })
+  await notify(db, { kind: 'keys' })
+}
+
+/** Those that have not left the JWKS, oldest first. */
+export async function list(db: Db, now: Date): Promise<readonly SigningKeyRow[]> {
+  const rows = await db.prisma.signingKey.findMany({
+    where: { OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] },
+    orderBy: [{ activeAt: 'asc' }, { kid: 'asc' }],
+  })
+  return rows.map((row) => ({
+    ...row,
+    publicJwk: row.publicJwk as Record<string, unknown>,
+    privateKey: Buffer.from(row.privateKey),
+    retiredAt: row.retiredAt ?? undefined,
+    expiresAt: row.expiresAt ?? undefined,
+  }))
+}
+
+/** Ends the signing of a key that has a successor. */
+export async function retire(db: Db, kid: string, retiredAt: Date, expiresAt: Date): Promise<void> {
+  await db.prisma.signingKey.updateMany({ where: { kid, retiredAt: null }, data: { retiredAt, expiresAt } })
+  await notify(db, { kind: 'keys' })
+}
+
+/** Makes a key that waits for its day sign at once. */
+export async function activate(db: Db, kid: string, activeAt: Date): Promise<void> {
+  await db.prisma.signingKey.updateMany({ where: { kid }, data: { activeAt } })
+  await notify(db, { kind: 'keys' })
+}
+
+/** Serialises whoever creates keys, to the end of the transaction. */
+export async function lock(db: Db): Promise<void> {
+  await db.prisma.$executeRaw`SELECT pg_advisory_xact_lock(7236403)`
+}

@@ -1,0 +1,122 @@
+import type { Database, Db } from './database.js'
+
+/** A person who can sign in. */
+export interface User {
+  /** The `sub`. */
+  readonly id: string
+  /** Normalised. */
+  readonly email: string
+  readonly name?: string | undefined
+  readonly admin: boolean
+  readonly notBefore?: Date | undefined
+  readonly disabledAt?: Date | undefined
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+export interface UserWithPassword extends User {
+  /** argon2id; undefined: cannot sign in by password. */
+  readonly passwordHash?: string | undefined
+}
+
+const select = {
+  id: true,
+  email: true,
+  name: true,
+  admin: true,
+  notBefore: true,
+  disabledAt: true,
+  createdAt: true,
+  updatedAt: true,
+} as const
+
+interface UserRow {
+  id: string
+  email: string
+  name: string | null
+  admin: boolean
+  notBefore: Date | null
+  disabledAt: Date | null
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** @returns false when the address is taken */
+export async function create(db: Db, user: UserWithPassword): Promise<boolean> {
+  const count = await db.prisma.$executeRaw`
+    INSERT INTO user_account (id, email, name, password_hash, password_changed_at, admin, created_at, updated_at)
+    VALUES (${user.id}::uuid, ${user.email}, ${user.name ?? null}, ${user.passwordHash ?? null},
+            ${user.passwordHash ? user.createdAt : null}, ${user.admin}, ${user.createdAt}, ${user.updatedAt})
+        ON CONFLICT (email) DO NOTHING`
+  return count === 1
+}
+
+/** By the normalised address, for a login: one read by key. */
+export async function findForLogin(database: Database, email: string): Promise<UserWithPassword | undefined> {
+  const [row] = await database.query(
+    'users.find_for_login',
+    `SELECT id, email, name, admin, not_before AS "notBefore", disabled_at AS "disabledAt", created_at AS "createdAt",
+            updated_at AS "updatedAt", password_hash AS "passwordHash" FROM user_account WHERE email = $1`,
+    [email],
+  )
+  return row ? { ...toUser(row as UserRow), passwordHash: row['passwordHash'] ?? undefined } : undefined
+}
+
+export async function findByEmail(db: Db, email: string): Promise<User | undefined> {
+  const row = await db.prisma.user.findUnique({ where: { email }, select })
+  return row ? toUser(row) : undefined
+}
+
+export async function findById(db: Db, id: string): Promise<User | undefined> {
+  const row = await db.prisma.user.findUnique({ where: { id }, select })
+  return row ? toUser(row) : undefined
+}
+
+/** Holds the row to the end of the transaction, so that of two changes the second sees the first. */
+export async function findForUpdate(db: Db, id: string): Promise<User | undefined> {
+  await db.prisma.$executeRaw`SELECT 1 FROM user_account WHERE id = ${id}::uuid FOR UPDATE`
+  return findById(db, id)
+}
+
+export async function list(db: Db): Promise<readonly User[]> {
+  return (await db.prisma.user.findMany({ select, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })).map(toUser)
+}
+
+export async function setPassword(db: Db, id: string, passwordHash: string, now: Date): Promise<void> {
+  await db.prisma.user.update({
+    where: { id },
+    data: { passwordHash, passwordChangedAt: now, updatedAt: now },
+    select: { id: true },
+  })
+}
+
+/** Keeps the same password under today's parameters: after a login. */
+export async function rehashPassword(database: Database, id: string, from: string, to: string): Promise<void> {
+  await database.query(
+    'users.rehash_password',
+    'UPDATE user_account SET password_hash = $3 WHERE id = $1 AND password_hash = $2',
+    [id, from, to],
+  )
+}
+
+/** Lets a disabled user sign in again; what was issued before stays ended. */
+export async function enable(db: Db, id: string, now: Date): Promise<void> {
+  await db.prisma.user.update({
+    where: { id },
+    data: { disabledAt: null, notBefore: now, updatedAt: now },
+    select: { id: true },
+  })
+}
+
+function toUser(row: UserRow): User {
+  return {
+    id: row.id,
+    email: row.email,
+    name: row.name ?? undefined,
+    admin: row.admin,
+    notBefore: row.notBefore ?? undefined,
+    disabledAt: row.disabledAt ?? undefined,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  }
+}
