@@ -1,0 +1,130 @@
+// Owns how a client proves who it is: one file per method; what is listed here is accepted, published and registrable.
+
+import { newEvent } from '../../audit/index.js'
+import type { Context, Origin } from '../../context.js'
+import { InvalidClientError, InvalidRequestError, type Parameters } from '../../oauth/index.js'
+import type { Client } from '../directory.js'
+import { compareWithNothing, findKeyedSecret, findSlowSecret, hasSlowSecret, takeOver } from '../secrets.js'
+import { clientSecretBasic } from './client-secret-basic.js'
+import { clientSecretPost } from './client-secret-post.js'
+import type { AuthenticationMethod, PresentedCredentials } from './method.js'
+import { none } from './none.js'
+
+export const authenticationMethods: readonly AuthenticationMethod[] = [clientSecretBasic, clientSecretPost, none]
+
+/**
+ * The client that makes this request, authenticated by the method that it is registered for.
+ *
+ * @throws {InvalidClientError} RFC 6749 §5.2; the reason stands in the audit alone
+ * @throws {InvalidRequestError} when two methods are used at once. RFC 6749 §2.3
+ * @throws {TooManyRequestsError} after too many failures, before any hash is computed
+ */
+export async function authenticateClient(
+  ctx: Context,
+  authorization: string | undefined,
+  parameters: Parameters,
+  origin: Origin,
+): Promise<Client> {
+  const { method, credentials } = readCredentials(authorization, parameters)
+  const subject = { kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' } as const
+  ctx.failures.check(subject)
+  const client = await ctx.clients.find(credentials.clientId)
+  const now = ctx.clock.now()
+
+  const fail = (reason: string): never => {
+    throw new InvalidClientError('Client authentication failed.', { reason })
+  }
+  try {
+    if (credentials.clientSecret !== undefined) {
+      if (!client) {
+        compareWithNothing(ctx, credentials.clientSecret)
+        return fail('client_unknown')
+      }
+      const secret =
+        findKeyedSecret(ctx, client.secrets, credentials.clientSecret, now) ??
+        (hasSlowSecret(client.secrets, now)
+          ? await checkSlowSecret(ctx, client, credentials.clientSecret, origin)
+          : undefined)
+      if (!secret) return fail('client_secret_wrong')
+      await accept(client, method)
+      takeOver(ctx, secret, credentials.clientSecret)
+      ctx.clientUse.record({ clientId: client.clientId, secretId: secret.id, at: now })
+      await ctx.failures.succeed(subject)
+      return client
+    }
+    if (!client) return fail('client_unknown')
+    await accept(client, method)
+    ctx.clientUse.record({ clientId: client.clientId, at: now })
+    return client
+  } catch (error) {
+    if (error instanceof InvalidClientError)
+      await recordFailure(ctx, credentials.clientId, client, error.reason, origin)
+    throw error
+  }
+
+  async function accept(found: Client, used: AuthenticationMethod): Promise<void> {
+    // RFC 7591 §2: the client uses the method that it registered, no other (attack 67).
+    if (found.tokenEndpointAuthMethod !== used.name) fail('client_method_not_registered')
+    if (found.disabledAt || ctx.revocations.find({ kind: 'client', target: found.clientId })?.terminal) {
+      fail('client_disabled')
+    }
+  }
+}
+
+/** Which single method the request uses. */
+function readCredentials(
+  authorization: string | undefined,
+  parameters: Parameters,
+): { method: AuthenticationMethod; credentials: PresentedCredentials } {
+  const used = authenticationMethods.flatMap((method) => {
+    const credentials = method.read(authorization, parameters)
+    return credentials ? [{ method, credentials }] : []
+  })
+  if (used.length > 1) {
+    throw new InvalidRequestError('The request uses more than one way of client authentication.', {
+      reason: 'client_methods_mixed',
+    })
+  }
+  const [only] = used
+  if (!only) {
+    throw new InvalidClientError('Client authentication is missing.', { reason: 'client_authentication_missing' })
+  }
+  const { client_id } = parameters
+  if (client_id !== undefined && client_id !== only.credentials.clientId) {
+    throw new InvalidRequestError('The parameter client_id names another client than the Authorization header.', {
+      reason: 'client_id_mismatch',
+    })
+  }
+  return only
+}
+
+/** A secret that a person chose: of many guesses at once only as many as the bound allows compute the hash. */
+async function checkSlowSecret(ctx: Context, client: Client, presented: string, origin: Origin) {
+  const attempt = await ctx.failures.attempt({ kind: 'client', id: client.clientId, ip: origin.ip ?? '' })
+  try {
+    const secret = await findSlowSecret(ctx, client.secrets, presented, ctx.clock.now())
+    // A failure is counted by the caller, like any other.
+    if (secret) await attempt.succeeded()
+    else await attempt.abandoned()
+    return secret
+  } catch (error) {
+    await attempt.abandoned()
+    throw error
+  }
+}
+
+async function recordFailure(
+  ctx: Context,
+  clientId: string,
+  client: Client | undefined,
+  reason: string,
+  origin: Origin,
+): Promise<void> {
+  // The client_id of a client that does not exist is whatever somebody typed: it is not written down.
+  const event = { type: 'client.authentication_failed', actor: 'system', clientId: client?.clientId, reason, ...origin }
+  const written = ctx.audit.writesByItself(origin.ip ?? '', event)
+  await ctx.failures.fail(
+    { kind: 'client', id: clientId, ip: origin.ip ?? '' },
+    written ? newEvent(ctx, event) : undefined,
+  )
+}

@@ -1,0 +1,24 @@
+// Owns clients: what they register, how they prove who they are, and the questions that the protocol asks about them.
+
+export { authenticateClient, authenticationMethods } from './authentication/index.js'
+export { defaultScopeOf } from './default-scope.js'
+export { type Client, type ClientDirectory, createClientDirectory } from './directory.js'
+export * from './metadata.js'
+export {
+  defaultSecretOverlap,
+  deleteClient,
+  describeClient,
+  disableClient,
+  enableClient,
+  findClient,
+  listClients,
+  type RegisteredClient,
+  type RegistrationOptions,
+  registerClient,
+  rotateSecret,
+  toRegistration,
+  updateClient,
+} from './registration.js'
+export { type CreatedResource, createResource, deleteResource } from './resource-servers.js'
+export { generateSecret, hashSecret, strongSecretLength } from './secrets.js'
+export { type ClientUseTrail, createClientUseTrail } from './use.js'

@@ -1,0 +1,156 @@
+import { createAuditTrail } from './audit/index.js'
+import { createClientDirectory, createClientUseTrail } from './clients/index.js'
+import type { Context } from './context.js'
+import { createFailureLimits } from './http/failure-limits.js'
+import { TemporarilyUnavailableError } from './oauth/index.js'
+import { type Clock, systemClock } from './platform/clock.js'
+import type { Config } from './platform/config/index.js'
+import { type MasterKey, masterKey, openMasterKeyFile } from './platform/crypto/master-key.js'
+import { createPasswordHasher } from './platform/crypto/password.js'
+import type { Logger } from './platform/log.js'
+import { monotonicMilliseconds } from './platform/monotonic.js'
+import { type Random, systemRandom } from './platform/random.js'
+import { createResourceCatalogue } from './resources/index.js'
+import { createRevocationList, longestAccessToken } from './revocation/index.js'
+import { openSecretKeys } from './secrets/index.js'
+import { type Change, listenForChanges, openDatabase } from './store/index.js'
+import { createKeyRing, isSigningAlg } from './tokens/keys/index.js'
+
+export interface OpenContextOptions {
+  readonly config: Config
+  readonly log: Logger
+  readonly databaseUrl: string
+  readonly clock?: Clock
+  readonly random?: Random
+  /** Serves requests for long: listens for changes of other processes and reads again. A command needs none of it. */
+  readonly follow?: boolean
+}
+
+/** Milliseconds between reads of the revocation list: a lost notification costs at most that. */
+const pollInterval = 500
+/** Milliseconds that memory may be relied on without having heard of the database. */
+const maxSilence = 3_000
+
+/** Puts together what a process needs. The database must be migrated. */
+export async function openContext(options: OpenContextOptions): Promise<Context> {
+  const { config, log, databaseUrl, clock = systemClock, random = systemRandom, follow = false } = options
+  const db = openDatabase({
+    url: databaseUrl,
+    poolSize: config.database.poolSize,
+    onError: (error) => log.warn({ err: error }, 'a database connection was lost'),
+  })
+  try {
+    const key = openMasterKey(config, random)
+    const secrets = await openSecretKeys({ db, masterKey: key, random, clock })
+    const keys = createKeyRing({ db, masterKey: key, clock, random, config, longestToken: longestAccessToken })
+    const resources = createResourceCatalogue(db)
+    const revocations = createRevocationList(db, clock)
+    const clients = createClientDirectory(db)
+    const clientUse = createClientUseTrail(db, log)
+    const failures = createFailureLimits({ db, clock, config, secrets })
+    const audit = createAuditTrail({ db, clock, random, log })
+
+    const refresh = async (): Promise<void> => {
+      clients.dropAll()
+      await Promise.all([keys.refresh(), resources.refresh(), revocations.refresh()])
+    }
+    await refresh()
+    if (isSigningAlg(config.keys.signingAlg)) {
+      await keys.ensure([config.keys.signingAlg, ...[...resources.signingAlgs()].filter(isSigningAlg)])
+    }
+
+    const flush = async (): Promise<void> => {
+      await Promise.all([audit.flush(), clientUse.flush()])
+    }
+    const following = follow
+      ? await followChanges({ url: databaseUrl, log, refresh, clients, keys, resources, revocations, failures, flush })
+      : undefined
+
+    return {
+      config,
+      log,
+      clock,
+      random,
+      db,
+      secrets,
+      keys,
+      passwords: createPasswordHasher({ concurrency: 2, queue: config.limits.passwordQueue }),
+      clients,
+      clientUse,
+      resources,
+      revocations,
+      failures,
+      audit,
+      assertFresh() {
+        if (!following || following.isFresh()) return
+        throw new TemporarilyUnavailableError('The server cannot answer now.', { reason: 'database_away', retryAfter: 5 })
+      },
+      refresh,
+      async close() {
+        await following?.close()
+        await flush()
+        await db.close()
+      },
+    }
+  } catch (error) {
+    await db.close().catch(() => undefined)
+    throw error
+  }
+}
+
+function openMasterKey(config: Config, random: Random): MasterKey {
+  const { masterKey: configured } = config.secrets
+  return configured ? masterKey(configured) : openMasterKeyFile(config.database.dataDir, random)
+}
+
+interface Followed extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
+  readonly url: string
+  readonly flush: () => Promise<void>
+}
+
+/** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
+async function followChanges(options: Followed): Promise<{ isFresh: () => boolean; close: () => Promise<void> }> {
+  const { url, log, refresh, clients, keys, resources, revocations, failures, flush } = options
+  let heardAt = monotonicMilliseconds()
+  let turns = 0
+  let polling = Promise.resolve()
+
+  const heard = <Result>(work: Promise<Result>): void => {
+    const since = monotonicMilliseconds()
+    work.then(
+      () => {
+        heardAt = Math.max(heardAt, since)
+      },
+      (error) => log.warn({ err: error }, 'what is in memory could not be read again'),
+    )
+  }
+  const apply = (change: Change): void => {
+    if (change.kind === 'client') clients.drop(change.id)
+    else if (change.kind === 'failures') failures.hear(change.id)
+    else if (change.kind === 'revocation') heard(revocations.refresh())
+    else if (change.kind === 'keys') heard(keys.refresh())
+    else heard(resources.refresh())
+  }
+  const listener = await listenForChanges({
+    url,
+    onChange: apply,
+    onConnect: () => heard(refresh()),
+    onError: (error) => log.warn({ err: error }, 'the connection that hears of changes was lost'),
+  })
+  const timer = setInterval(() => {
+    turns++
+    const reads = [revocations.refresh(), ...(turns % 10 === 0 ? [keys.refresh(), resources.refresh()] : [])]
+    heard(Promise.all(reads))
+    if (turns % 2 === 0) polling = polling.then(flush).catch(() => undefined)
+  }, pollInterval)
+  timer.unref()
+
+  return {
+    isFresh: () => listener.connected() && monotonicMilliseconds() - heardAt < maxSilence,
+    async close() {
+      clearInterval(timer)
+      await listener.close()
+      await polling
+    },
+  }
+}

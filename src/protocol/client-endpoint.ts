@@ -1,0 +1,55 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { authenticateClient, type Client } from '../clients/index.js'
+import type { Context, Origin } from '../context.js'
+import { clientAddress } from '../http/index.js'
+import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
+
+export interface ClientRequest {
+  /** Authenticated. */
+  readonly client: Client
+  readonly parameters: Parameters
+  readonly origin: Origin
+}
+
+/**
+ * A POST endpoint for clients: reads the form, authenticates the client, so that no feature can forget to, and sends what
+ * the handler gives as JSON. RFC 6749 §3.2.
+ */
+export function clientEndpoint(
+  app: FastifyInstance,
+  ctx: Context,
+  path: string,
+  handle: (request: ClientRequest, reply: FastifyReply) => Promise<object | undefined>,
+): void {
+  app.post(path, async (request, reply) => {
+    refuseSecretsInQuery(request)
+    const parameters = readForm(request)
+    const origin = originOf(request)
+    const client = await authenticateClient(ctx, request.headers.authorization, parameters, origin)
+    const answer = await handle({ client, parameters, origin }, reply)
+    // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
+    if (answer === undefined) return reply.code(200).header('content-length', '0').send()
+    return answer
+  })
+}
+
+export function originOf(request: FastifyRequest): Origin {
+  return { ip: clientAddress(request), requestId: request.id }
+}
+
+/** The body's parameters. @throws {InvalidRequestError} */
+export function readForm(request: FastifyRequest): Parameters {
+  const { encoded } = (request.body ?? {}) as { encoded?: string }
+  return readParameters(encoded ?? '', { repeatable: ['resource'] })
+}
+
+const secretNames = /(?:^|&)(?:client_secret|client_assertion|code|code_verifier|refresh_token|token|password)=/
+
+/** What stands in an address stands in logs and histories. RFC 6749 §2.3.1 (attack 73). */
+function refuseSecretsInQuery(request: FastifyRequest): void {
+  const at = request.url.indexOf('?')
+  if (at < 0 || !secretNames.test(request.url.slice(at + 1))) return
+  throw new InvalidRequestError('Credentials and tokens belong into the body, never into the address.', {
+    reason: 'secret_in_query',
+  })
+}

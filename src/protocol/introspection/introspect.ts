@@ -1,0 +1,59 @@
+import type { Client } from '../../clients/index.js'
+import type { Context } from '../../context.js'
+import { allowedByRoles } from '../../resources/index.js'
+import { endableBy, ends } from '../../revocation/index.js'
+import { refreshTokens, revocations, roles } from '../../store/index.js'
+import { type AccessTokenClaims, readOpaque } from '../../tokens/index.js'
+import { readAccessToken } from './read-token.js'
+
+/** RFC 7662 §2.2. */
+export type IntrospectionResponse = { readonly active: false } | ({ readonly active: true } & Readonly<Record<string, unknown>>)
+
+/** One answer for whatever is not active, and for whoever may not know. RFC 7662 §2.2, §4 (attack 82). */
+const inactive = { active: false } as const
+
+/** What a token is worth now. Exact: what was answered 200 by a revocation is seen here at once, at every process. */
+export async function introspect(ctx: Context, client: Client, value: string): Promise<IntrospectionResponse> {
+  const opaque = readOpaque('ort', value)
+  if (opaque) {
+    const token = await refreshTokens.find(ctx.db, opaque.bucket, opaque.hash, ctx.clock.now())
+    if (!token || token.clientId !== client.clientId || !token.standing || token.usedAt) return inactive
+    if (token.expiresAt <= ctx.clock.now()) return inactive
+    return {
+      active: true,
+      client_id: token.clientId,
+      sub: token.grant.userId,
+      scope: token.grant.scope.join(' '),
+      iss: ctx.config.server.issuer,
+      iat: Math.floor(token.createdAt.getTime() / 1000),
+      exp: Math.floor(token.expiresAt.getTime() / 1000),
+      grant_id: token.grant.id,
+    }
+  }
+  const claims = await readAccessToken(ctx, value)
+  if (!claims || !mayKnow(client, claims) || !(await isGood(ctx, claims))) return inactive
+  return { active: true, token_type: 'Bearer', ...claims }
+}
+
+/** The client that it was issued to, and the resource server that it is meant for. */
+function mayKnow(client: Client, claims: AccessTokenClaims): boolean {
+  return client.clientId === claims.client_id || client.resourceServerOf === claims.aud
+}
+
+async function isGood(ctx: Context, claims: AccessTokenClaims): Promise<boolean> {
+  const resource = ctx.resources.find(claims.aud)
+  const [revoked, held] = await Promise.all([
+    revocations.findFor(ctx.db, endableBy(claims), ctx.clock.now()),
+    resource?.usesRoles
+      ? roles.heldBy(
+          ctx.db,
+          { kind: claims.grant_id === undefined ? 'client' : 'user', holder: claims.sub },
+          resource.identifier,
+        )
+      : [],
+  ])
+  if (revoked.some((revocation) => ends(revocation, claims.iat))) return false
+  // A process that had not heard of a withdrawn role may have issued the scope in the second after.
+  const scope = claims.scope?.split(' ') ?? []
+  return allowedByRoles(resource, scope, held).length === scope.length
+}

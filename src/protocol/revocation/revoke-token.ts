@@ -1,0 +1,44 @@
+import type { Client } from '../../clients/index.js'
+import type { Context } from '../../context.js'
+import { InvalidGrantError } from '../../oauth/index.js'
+import { type RevocationCause, revoke } from '../../revocation/index.js'
+import { refreshTokens } from '../../store/index.js'
+import { readOpaque } from '../../tokens/index.js'
+import { readAccessToken } from '../introspection/read-token.js'
+
+/**
+ * Takes back a token by its value. A refresh token ends with its grant, so with every access token that came of it; an
+ * access token ends alone. RFC 7009 §2.1.
+ *
+ * @param client whose token it must be; undefined: an operator revokes
+ * @returns 'unknown' also for what has expired
+ * @throws {InvalidGrantError} when it is another client's. RFC 7009 §2.1 (attack 85)
+ */
+export async function revokeTokenValue(
+  ctx: Context,
+  value: string,
+  cause: RevocationCause,
+  client?: Client,
+): Promise<'revoked' | 'unknown'> {
+  const own = (clientId: string): void => {
+    if (client && client.clientId !== clientId) {
+      throw new InvalidGrantError('The token was not issued to this client.', { reason: 'token_of_another_client' })
+    }
+  }
+
+  const opaque = readOpaque('ort', value)
+  if (opaque) {
+    const token = await refreshTokens.find(ctx.db, opaque.bucket, opaque.hash, ctx.clock.now())
+    if (!token) return 'unknown'
+    own(token.clientId)
+    if (!token.standing) return 'unknown'
+    await revoke(ctx, { kind: 'grant', ...token.grant }, cause)
+    return 'revoked'
+  }
+
+  const claims = await readAccessToken(ctx, value)
+  if (!claims) return 'unknown'
+  own(claims.client_id)
+  await revoke(ctx, { kind: 'token', jti: claims.jti, clientId: claims.client_id, audience: claims.aud }, cause)
+  return 'revoked'
+}

@@ -1,0 +1,36 @@
+import type { Static, TObject } from '@sinclair/typebox'
+import type { Client } from '../../clients/index.js'
+import type { Context, Origin } from '../../context.js'
+import { compileParameters, type Parameters } from '../../oauth/index.js'
+import type { TokenResponse } from '../../tokens/index.js'
+
+export interface GrantRequest<P> {
+  /** Authenticated, and registered for this grant type. */
+  readonly client: Client
+  readonly parameters: P
+  /** All that was sent, for whoever must compare requests. */
+  readonly sent: Parameters
+  readonly origin: Origin
+}
+
+/** How a client asks at /token. */
+export interface GrantType {
+  readonly name: string
+  readonly handle: (ctx: Context, request: GrantRequest<Parameters>) => Promise<TokenResponse>
+}
+
+export interface GrantTypeDefinition<T extends TObject> {
+  /** As in the IANA registry. */
+  readonly name: string
+  readonly parameters: T
+  readonly handle: (ctx: Context, request: GrantRequest<Static<T>>) => Promise<TokenResponse>
+}
+
+/** A grant type whose parameters are checked before it is asked. */
+export function defineGrantType<T extends TObject>(definition: GrantTypeDefinition<T>): GrantType {
+  const read = compileParameters(definition.parameters)
+  return {
+    name: definition.name,
+    handle: async (ctx, request) => definition.handle(ctx, { ...request, parameters: read(request.parameters) }),
+  }
+}

@@ -1,0 +1,96 @@
+import { Type } from '@sinclair/typebox'
+import type { Context } from '../../../context.js'
+import { InvalidGrantError } from '../../../oauth/index.js'
+import { revoke } from '../../../revocation/index.js'
+import { dayBucket, type RefreshToken, refreshTokens } from '../../../store/index.js'
+import { hashRequest, idleEnd, makeTokens, type Opaque, openAnswer, readOpaque, sealAnswer, type TokenResponse } from '../../../tokens/index.js'
+import { defineGrantType, type GrantRequest } from '../grant-type.js'
+
+/** Refreshing. RFC 6749 §6; rotation with reuse detection by RFC 9700 §4.14.2, and a retry that is safe. */
+export const refreshToken = defineGrantType({
+  name: 'refresh_token',
+
+  parameters: Type.Object({
+    refresh_token: Type.String(),
+    scope: Type.Optional(Type.String()),
+    resource: Type.Optional(Type.Array(Type.String())),
+  }),
+
+  async handle(ctx, request) {
+    const { client, parameters } = request
+    const presented = readOpaque('ort', parameters.refresh_token)
+    const token = presented && (await refreshTokens.find(ctx.db, presented.bucket, presented.hash, ctx.clock.now()))
+    // From another client it is an unknown token and ends nothing: else a stolen token would log people out.
+    if (!token || token.clientId !== client.clientId) {
+      throw invalidToken(token ? 'refresh_token_of_another_client' : 'refresh_token_unknown')
+    }
+    if (!token.standing) throw invalidToken('grant_ended')
+    if (token.usedAt) return retried(ctx, presented, token, request)
+    if (token.expiresAt <= ctx.clock.now()) throw invalidToken('refresh_token_expired')
+
+    if (!client.refreshTokenRotation) return extend(ctx, token, request)
+
+    // The answer is made first and given away only if this caller is the one who spent the token.
+    const tokens = await makeTokens(ctx, client, token, parameters, 'new')
+    const now = ctx.clock.now()
+    const retryUntil = new Date(now.getTime() + client.refreshTokenRetryWindow * 1000)
+    const rotated = await refreshTokens.rotate(ctx.db, {
+      token,
+      tokens: tokens.rows,
+      answer: {
+        bucket: dayBucket(retryUntil),
+        requestHash: hashRequest(request.sent),
+        ciphertext: sealAnswer(ctx, presented, tokens.response),
+        expiresAt: retryUntil,
+      },
+      eventId: ctx.random.uuid(),
+      ...request.origin,
+      now,
+    })
+    if (rotated) return tokens.response
+
+    const spent = await refreshTokens.find(ctx.db, token.bucket, token.hash, ctx.clock.now())
+    if (spent?.standing && spent.usedAt) return retried(ctx, presented, spent, request)
+    throw invalidToken('grant_ended')
+  },
+})
+
+function invalidToken(reason: string): InvalidGrantError {
+  return new InvalidGrantError('The refresh token is invalid.', { reason })
+}
+
+/** The same request again gets the same answer, while its window is open; any other second use ends the family. */
+async function retried(
+  ctx: Context,
+  presented: Opaque,
+  token: RefreshToken,
+  { client, sent, origin }: GrantRequest<unknown>,
+): Promise<TokenResponse> {
+  if (token.retryUntil) {
+    const bucket = dayBucket(token.retryUntil)
+    const answer = await refreshTokens.findAnswer(ctx.db, token, bucket, hashRequest(sent), ctx.clock.now())
+    if (answer) return openAnswer(presented, answer)
+  }
+  const cause = { actor: `client:${client.clientId}`, reason: 'refresh_token_reused', origin }
+  await revoke(ctx, { kind: 'grant', ...token.grant }, cause)
+  throw invalidToken('refresh_token_reused')
+}
+
+/** For a client without rotation: only the idle time starts again, and the client keeps what it has. */
+async function extend(
+  ctx: Context,
+  token: RefreshToken,
+  { client, parameters, origin }: GrantRequest<{ scope?: string; resource?: string[] }>,
+): Promise<TokenResponse> {
+  const tokens = await makeTokens(ctx, client, token, parameters, 'none')
+  const extended = await refreshTokens.extend(ctx.db, {
+    token,
+    tokens: tokens.rows,
+    expiresAt: idleEnd(ctx, client, token.grant),
+    eventId: ctx.random.uuid(),
+    ...origin,
+    now: ctx.clock.now(),
+  })
+  if (!extended) throw invalidToken('grant_ended')
+  return tokens.response
+}

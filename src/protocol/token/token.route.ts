@@ -1,0 +1,23 @@
+import type { FastifyInstance } from 'fastify'
+import type { Context } from '../../context.js'
+import { InvalidRequestError, UnauthorizedClientError, UnsupportedGrantTypeError } from '../../oauth/index.js'
+import { clientEndpoint } from '../client-endpoint.js'
+import { grantTypes } from './grant-types/index.js'
+
+/** `POST /token`. RFC 6749 §3.2. */
+export function tokenRoute(app: FastifyInstance, ctx: Context): void {
+  clientEndpoint(app, ctx, '/token', async ({ client, parameters, origin }) => {
+    const { grant_type } = parameters
+    if (grant_type === undefined) {
+      throw new InvalidRequestError('The parameter grant_type is missing.', { reason: 'grant_type_missing' })
+    }
+    const grantType = grantTypes.find(({ name }) => name === grant_type)
+    if (!grantType) throw new UnsupportedGrantTypeError('The grant type is unknown.', { reason: 'grant_type_unknown' })
+    if (!client.grantTypes.includes(grantType.name)) {
+      throw new UnauthorizedClientError('The client is not registered for this grant type.', {
+        reason: 'grant_type_not_registered',
+      })
+    }
+    return grantType.handle(ctx, { client, parameters, sent: parameters, origin })
+  })
+}

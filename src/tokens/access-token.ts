@@ -1,0 +1,110 @@
+import type { Context } from '../context.js'
+import { ServerError } from '../oauth/errors.js'
+import type { Resource } from '../resources/index.js'
+import { type EndableClaims, endableBy } from '../revocation/index.js'
+import { dayBucket, type Grant, type HeldRole, type NewAccessToken } from '../store/index.js'
+import { isSigningAlg, type SigningAlg } from './keys/index.js'
+import { drawOpaque } from './opaque.js'
+import type { Client } from '../clients/index.js'
+
+/** What an access token says; introspection answers the same of an opaque one. RFC 9068 §2.2. */
+export interface AccessTokenClaims extends EndableClaims {
+  readonly iss: string
+  readonly exp: number
+  readonly scope?: string
+  readonly roles?: readonly string[]
+  readonly auth_time?: number
+  readonly email?: string
+  readonly name?: string
+}
+
+/** Of RFC 9068 §2.1: what tells an access token from any other JWT. */
+export const accessTokenType = 'at+jwt'
+
+export interface AccessTokenRequest {
+  readonly client: Client
+  /** The user's id, or the client's where it acts for itself. */
+  readonly sub: string
+  readonly scope: readonly string[]
+  /** Undefined: the token is for this server itself. */
+  readonly resource: Resource | undefined
+  /** Where a user allowed it. */
+  readonly grant?: Grant
+  readonly user?: { readonly email: string; readonly name?: string | undefined }
+  readonly roles: readonly HeldRole[]
+}
+
+export interface MadeAccessToken {
+  readonly value: string
+  /** Seconds from now. */
+  readonly expiresIn: number
+  readonly claims: AccessTokenClaims
+  /** The row of an opaque one. */
+  readonly row?: NewAccessToken
+}
+
+/** Makes the token; nothing is written. */
+export async function makeAccessToken(ctx: Context, request: AccessTokenRequest): Promise<MadeAccessToken> {
+  const { resource } = request
+  const now = ctx.clock.now()
+  const claims = describe(ctx, request, now)
+  const expiresIn = claims.exp - Math.floor(now.getTime() / 1000)
+  if (resource?.tokenFormat === 'opaque') {
+    const expiresAt = new Date(claims.exp * 1000)
+    const token = drawOpaque(ctx, 'oat', dayBucket(expiresAt))
+    return { value: token.value, expiresIn, claims, row: { bucket: token.bucket, hash: token.hash, claims: { ...claims }, expiresAt } }
+  }
+  const value = await ctx.keys.sign(claims, { alg: signingAlgOf(ctx, resource), typ: accessTokenType })
+  return { value, expiresIn, claims }
+}
+
+function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg {
+  const alg = resource?.signingAlg ?? ctx.config.keys.signingAlg
+  if (!isSigningAlg(alg)) throw new ServerError('The resource has an unknown signing algorithm.', { reason: 'signing_alg_unknown' })
+  return alg
+}
+
+function describe(ctx: Context, request: AccessTokenRequest, now: Date): AccessTokenClaims {
+  const { client, sub, scope, resource, grant } = request
+  const endable = {
+    jti: ctx.random.uuid(),
+    client_id: client.clientId,
+    sub,
+    aud: resource?.identifier ?? ctx.config.server.issuer,
+    grant_id: grant?.id,
+    sid: grant && !grant.offline ? grant.session?.id : undefined,
+  }
+  // Where a revocation lies in this very second, the next one is taken: a verifier refuses what is from the instant or before.
+  const iat = ctx.revocations.earliestIat(endableBy({ ...endable, iat: 0 }), now) ?? Math.floor(now.getTime() / 1000)
+  const ends = grant ? Math.floor(grant.expiresAt.getTime() / 1000) : Number.POSITIVE_INFINITY
+  return {
+    iss: ctx.config.server.issuer,
+    ...endable,
+    iat,
+    exp: Math.min(iat + lifetimeOf(ctx, client, resource, scope), Math.max(ends, iat + 1)),
+    ...(scope.length > 0 ? { scope: scope.join(' ') } : {}),
+    ...requestedClaims(request),
+  }
+}
+
+/** Seconds: the server's setting, lowered by the resource, the client and each scope. */
+function lifetimeOf(ctx: Context, client: Client, resource: Resource | undefined, scope: readonly string[]): number {
+  const scopes = resource?.scopes.filter(({ name }) => scope.includes(name)) ?? []
+  const lifetimes = [resource?.tokenLifetime, client.accessTokenLifetime, ...scopes.map(({ tokenLifetime }) => tokenLifetime)]
+  return Math.min(ctx.config.tokens.accessTokenLifetime, ...lifetimes.filter((lifetime) => lifetime !== undefined))
+}
+
+/** Claims that a resource may ask for; personal ones are in a token only where it did. */
+export const optionalClaims = ['roles', 'auth_time', 'email', 'name'] as const
+
+function requestedClaims({ resource, roles, grant, user }: AccessTokenRequest): Partial<AccessTokenClaims> {
+  if (!resource || resource.claims.length === 0) return {}
+  const asked = new Set(resource.claims)
+  const held = roles.filter((role) => role.resource === resource.identifier).map((role) => role.name)
+  return {
+    ...(asked.has('roles') ? { roles: held.sort() } : {}),
+    ...(asked.has('auth_time') && grant ? { auth_time: Math.floor(grant.authTime.getTime() / 1000) } : {}),
+    ...(asked.has('email') && user ? { email: user.email } : {}),
+    ...(asked.has('name') && user?.name !== undefined ? { name: user.name } : {}),
+  }
+}

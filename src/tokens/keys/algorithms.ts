@@ -1,0 +1,51 @@
+import { constants, createPublicKey, generateKeyPair as generate, type KeyObject, sign as cryptoSign } from 'node:crypto'
+import { promisify } from 'node:util'
+
+export const signingAlgs = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const
+
+export type SigningAlg = (typeof signingAlgs)[number]
+
+export function isSigningAlg(text: string): text is SigningAlg {
+  return (signingAlgs as readonly string[]).includes(text)
+}
+
+const generateKeys = promisify(generate)
+
+/** A new private key. RSA has 3072 bits (RFC 8725 §3.5 asks for 2048 at least). */
+export async function generatePrivateKey(alg: SigningAlg): Promise<KeyObject> {
+  switch (alg) {
+    case 'ES256':
+      return (await generateKeys('ec', { namedCurve: 'P-256' })).privateKey
+    case 'EdDSA':
+      return (await generateKeys('ed25519', {})).privateKey
+    case 'RS256':
+    case 'PS256':
+      return (await generateKeys('rsa', { modulusLength: 3072 })).privateKey
+  }
+}
+
+/** The public half, without anything else. RFC 7517 §4, RFC 8037 §2. */
+export function publicJwk(privateKey: KeyObject): Record<string, unknown> {
+  return createPublicKey(privateKey).export({ format: 'jwk' }) as Record<string, unknown>
+}
+
+/** Elliptic curves sign in microseconds, on the event loop; RSA takes ten times that and goes to the thread pool. */
+export function signsOnEventLoop(alg: SigningAlg): boolean {
+  return alg === 'ES256' || alg === 'EdDSA'
+}
+
+/** RFC 7518 §3.4, RFC 8037 §3.1. */
+export function signAtOnce(alg: SigningAlg, key: KeyObject, data: Uint8Array): Buffer {
+  return alg === 'EdDSA' ? cryptoSign(null, data, key) : cryptoSign('sha256', data, { key, dsaEncoding: 'ieee-p1363' })
+}
+
+/** RFC 7518 §3.3, §3.5: PSS with a salt as long as the hash. */
+export function signOnThreadPool(alg: SigningAlg, key: KeyObject, data: Uint8Array): Promise<Buffer> {
+  const options =
+    alg === 'PS256'
+      ? { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+      : { key, padding: constants.RSA_PKCS1_PADDING }
+  return new Promise((resolve, reject) => {
+    cryptoSign('sha256', data, options, (error, signature) => (error ? reject(error) : resolve(signature)))
+  })
+}

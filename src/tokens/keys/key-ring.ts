@@ -1,0 +1,223 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { calculateJwkThumbprint, compactVerify, type JWK } from 'jose'
+import type { Clock } from '../../platform/clock.js'
+import type { Config } from '../../platform/config/index.js'
+import { decrypt, encrypt } from '../../platform/crypto/encryption.js'
+import type { MasterKey } from '../../platform/crypto/master-key.js'
+import type { Random } from '../../platform/random.js'
+import { wrongMasterKey } from '../../secrets/index.js'
+import { type Database, type SigningKeyRow, signingKeys } from '../../store/index.js'
+import { generatePrivateKey, isSigningAlg, publicJwk, type SigningAlg, signOnThreadPool, signsOnEventLoop } from './algorithms.js'
+import { createSigningBatch } from './signing-batch.js'
+
+/** Signing keys: in memory, refreshed when another process changes them. */
+export interface KeyRing {
+  /** A JWS in compact form. @throws when there is no key for the algorithm */
+  readonly sign: (claims: object, options: { readonly alg: SigningAlg; readonly typ: string }) => Promise<string>
+  /**
+   * The claims of a token that one of our published keys signed.
+   *
+   * @returns undefined for any other; expiry, audience and revocation are not asked here
+   */
+  readonly verify: (token: string, typ: string) => Promise<Readonly<Record<string, unknown>> | undefined>
+  /** RFC 7517 §5: those that sign, will sign, or have signed what may still be alive. */
+  readonly jwks: () => { readonly keys: readonly JWK[] }
+  readonly list: () => readonly SigningKey[]
+  /** Makes a key for each algorithm that has none. */
+  readonly ensure: (algs: Iterable<SigningAlg>) => Promise<void>
+  /**
+   * Brings the successor of each key that is due: published first, signing later. The old one stays published until the
+   * last token that it signed has expired.
+   *
+   * @param when `next`: also where none is due yet; `now`: all successors sign at once
+   * @returns the `kid`s that were made
+   */
+  readonly rotate: (when: 'due' | 'next' | 'now') => Promise<readonly string[]>
+  readonly refresh: () => Promise<void>
+}
+
+export interface SigningKey {
+  readonly kid: string
+  readonly alg: SigningAlg
+  readonly createdAt: Date
+  readonly activeAt: Date
+  readonly retiredAt?: Date | undefined
+  readonly expiresAt?: Date | undefined
+}
+
+interface LoadedKey extends SigningKey {
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  readonly jwk: JWK
+}
+
+export interface KeyRingOptions {
+  readonly db: Database
+  readonly masterKey: MasterKey
+  readonly clock: Clock
+  readonly random: Random
+  readonly config: Config
+  /** Seconds: the longest that a token may live. */
+  readonly longestToken: number
+}
+
+/** Seconds that clocks of verifiers and processes may differ. */
+const skew = 60
+
+export function createKeyRing(options: KeyRingOptions): KeyRing {
+  const { db, clock, config } = options
+  let keys: readonly LoadedKey[] = []
+  const signInBatch = createSigningBatch()
+  const headers = new Map<string, string>()
+
+  function signingKey(alg: SigningAlg): LoadedKey {
+    const now = clock.now()
+    let found: LoadedKey | undefined
+    for (const key of keys) {
+      if (key.alg === alg && key.activeAt <= now && (key.retiredAt === undefined || key.retiredAt > now)) found = key
+    }
+    if (!found) throw new Error(`there is no signing key for ${alg}`)
+    return found
+  }
+
+  function encodedHeader(alg: SigningAlg, typ: string, kid: string): string {
+    const id = `${typ} ${kid}`
+    let header = headers.get(id)
+    if (!header) headers.set(id, (header = Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url')))
+    return header
+  }
+
+  async function refresh(): Promise<void> {
+    const known = new Map(keys.map((key) => [key.kid, key]))
+    keys = (await signingKeys.list(db, clock.now())).map((row) => {
+      const loaded = known.get(row.kid)
+      return loaded
+        ? { ...loaded, activeAt: row.activeAt, retiredAt: row.retiredAt, expiresAt: row.expiresAt }
+        : load(options.masterKey, row)
+    })
+  }
+
+  return {
+    async sign(claims, { alg, typ }) {
+      const key = signingKey(alg)
+      const payload = Buffer.from(JSON.stringify(claims)).toString('base64url')
+      const input = `${encodedHeader(alg, typ, key.kid)}.${payload}`
+      const data = Buffer.from(input, 'latin1')
+      const signature = signsOnEventLoop(alg)
+        ? await signInBatch(alg, key.privateKey, data)
+        : await signOnThreadPool(alg, key.privateKey, data)
+      return `${input}.${signature.toString('base64url')}`
+    },
+
+    async verify(token, typ) {
+      const now = clock.now()
+      try {
+        const { payload, protectedHeader } = await compactVerify(token, (header) => {
+          const key = keys.find(({ kid }) => kid === header.kid)
+          // The algorithm is the key's, never the token's word alone (RFC 8725 §3.1).
+          if (!key || key.alg !== header.alg || (key.expiresAt && key.expiresAt <= now)) throw new Error('no such key')
+          return key.publicKey
+        })
+        if (protectedHeader.typ !== typ) return undefined
+        const claims: unknown = JSON.parse(Buffer.from(payload).toString('utf8'))
+        return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined
+      } catch {
+        return undefined
+      }
+    },
+
+    jwks() {
+      const now = clock.now()
+      return { keys: keys.filter(({ expiresAt }) => !expiresAt || expiresAt > now).map(({ jwk }) => jwk) }
+    },
+
+    list: () => keys,
+
+    async ensure(algs) {
+      const missing = [...new Set(algs)].filter((alg) => !keys.some((key) => key.alg === alg && !key.retiredAt))
+      if (missing.length === 0) return
+      const made = await Promise.all(missing.map((alg) => make(options, alg, clock.now())))
+      await db.transaction(async (tx) => {
+        await signingKeys.lock(tx)
+        const existing = await signingKeys.list(tx, clock.now())
+        for (const row of made) {
+          if (!existing.some((key) => key.alg === row.alg && !key.retiredAt)) await signingKeys.create(tx, row)
+        }
+      })
+      await refresh()
+    },
+
+    async rotate(when) {
+      const now = clock.now()
+      const created: string[] = []
+      await db.transaction(async (tx) => {
+        await signingKeys.lock(tx)
+        const rows = (await signingKeys.list(tx, now)).filter((row) => !row.retiredAt)
+        for (const alg of new Set(rows.map((row) => row.alg as SigningAlg))) {
+          const living = rows.filter((row) => row.alg === alg)
+          const waiting = living.find((row) => row.activeAt > now)
+          const current = living.findLast((row) => row.activeAt <= now)
+          const { rotationInterval, publishBefore } = config.keys
+          const dueAt = current ? addSeconds(current.activeAt, rotationInterval - publishBefore) : now
+          if (when !== 'now' && (waiting || (when === 'due' && dueAt > now))) continue
+          const activeAt = when === 'now' ? now : addSeconds(now, publishBefore)
+          if (waiting) {
+            await signingKeys.activate(tx, waiting.kid, activeAt)
+          } else {
+            const row = await make(options, alg, activeAt)
+            await signingKeys.create(tx, row)
+            created.push(row.kid)
+          }
+          for (const { kid } of living.filter((row) => row !== waiting)) {
+            await signingKeys.retire(tx, kid, activeAt, addSeconds(activeAt, options.longestToken + skew))
+          }
+        }
+      })
+      await refresh()
+      return created
+    },
+
+    refresh,
+  }
+}
+
+/** A new row; RSA takes a second, so it is made before any lock is held where that can be. */
+async function make({ masterKey, random, clock }: KeyRingOptions, alg: SigningAlg, activeAt: Date): Promise<SigningKeyRow> {
+  const privateKey = await generatePrivateKey(alg)
+  const jwk = publicJwk(privateKey)
+  const kid = await calculateJwkThumbprint(jwk as JWK)
+  const der = privateKey.export({ format: 'der', type: 'pkcs8' })
+  return {
+    kid,
+    alg,
+    publicJwk: { ...jwk, kid, alg, use: 'sig' },
+    privateKey: encrypt(random, masterKey.key, der, context(kid)),
+    masterKeyId: masterKey.id,
+    createdAt: clock.now(),
+    activeAt,
+  }
+}
+
+function load(masterKey: MasterKey, row: SigningKeyRow): LoadedKey {
+  if (row.masterKeyId !== masterKey.id) throw wrongMasterKey(row.masterKeyId)
+  if (!isSigningAlg(row.alg)) throw new Error(`the signing key ${row.kid} has the unknown algorithm ${row.alg}`)
+  const der = decrypt(masterKey.key, row.privateKey, context(row.kid))
+  const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  return {
+    kid: row.kid,
+    alg: row.alg,
+    createdAt: row.createdAt,
+    activeAt: row.activeAt,
+    retiredAt: row.retiredAt,
+    expiresAt: row.expiresAt,
+    privateKey,
+    publicKey: createPublicKey(privateKey),
+    jwk: row.publicJwk as JWK,
+  }
+}
+
+const context = (kid: string): string => `signing key ${kid}`
+
+function addSeconds(time: Date, seconds: number): Date {
+  return new Date(time.getTime() + seconds * 1000)
+}

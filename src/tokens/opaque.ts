@@ -1,0 +1,1 @@
+export { drawOpaque, type Opaque, type OpaquePrefix, readOpaque } from '../platform/crypto/opaque.js'

@@ -1,0 +1,105 @@
+import type { Client } from '../clients/index.js'
+import type { Context } from '../context.js'
+import { InvalidScopeError, InvalidTargetError, isSubset, narrowScope, parseResources, parseScope, selectResource, wellKnownScopes } from '../oauth/index.js'
+import { allowedByRoles, type Resource } from '../resources/index.js'
+import type { HeldRole } from '../store/index.js'
+
+/** What a client asks for, at /authorize or /token. */
+export interface Asked {
+  /** The parameter; undefined: the client's default. */
+  readonly scope: string | undefined
+  /** The parameters. RFC 8707 §2. */
+  readonly resources: readonly string[]
+}
+
+/**
+ * The scopes asked for, each one registered for the client; without the parameter its default, of which what no resource
+ * owns (any more) and what belongs to other resources than those named is left out.
+ *
+ * @throws {InvalidScopeError} for a scope that is not registered. RFC 6749 §3.3
+ */
+export function askedScope(ctx: Context, client: Client, { scope, resources }: Asked): readonly string[] {
+  if (scope === undefined) return knownScope(ownersFor(ctx, client), client.defaultScope, resources)
+  const asked = parseScope(scope)
+  if (!isSubset(asked, client.scope)) {
+    throw new InvalidScopeError('The client is not registered for one of the scopes.', { reason: 'scope_not_registered' })
+  }
+  return asked
+}
+
+/**
+ * The resources asked for, each one known and allowed to the client.
+ *
+ * @throws {InvalidTargetError} RFC 8707 §2
+ */
+export function askedResources(ctx: Context, client: Client, list: readonly string[]): readonly string[] {
+  const resources = parseResources(list)
+  for (const identifier of resources) requireReachable(ctx, client, identifier)
+  return resources
+}
+
+/** What of a scope still exists: well known, or owned by one of the resources (by any, where none is named). */
+export function knownScope(
+  ownersOf: (scope: string) => readonly string[],
+  scope: readonly string[],
+  resources: readonly string[],
+): readonly string[] {
+  return scope.filter((name) => {
+    const owners = ownersOf(name)
+    if (owners.length === 0) return wellKnownScopes.has(name)
+    return resources.length === 0 || owners.some((owner) => resources.includes(owner))
+  })
+}
+
+/** Which resources own a scope, of those that this client may reach. */
+export function ownersFor(ctx: Context, client: Client): (scope: string) => readonly string[] {
+  const { allowedResources } = client
+  if (allowedResources.length === 0) return ctx.resources.ownersOf
+  return (scope) => ctx.resources.ownersOf(scope).filter((identifier) => allowedResources.includes(identifier))
+}
+
+export interface TokenScope {
+  /** Undefined: the token is for this server itself. */
+  readonly resource: Resource | undefined
+  readonly scope: readonly string[]
+}
+
+/**
+ * The one resource that a token is for, and its scopes there that the holder's roles allow.
+ *
+ * @throws {InvalidScopeError} when none is left, or they leave open which resource is meant
+ * @throws {InvalidTargetError} RFC 8707 §2
+ */
+export function scopeForToken(
+  ctx: Context,
+  client: Client,
+  asked: { readonly scope: readonly string[]; readonly resources: readonly string[] },
+  roles: readonly HeldRole[],
+): TokenScope {
+  const selected = selectResource({ scope: asked.scope, ownersOf: ownersFor(ctx, client), requested: asked.resources })
+  const resource = selected.resource === undefined ? undefined : requireReachable(ctx, client, selected.resource)
+  const scope = allowedByRoles(resource, selected.scope, roles)
+  if (scope.length === 0 && selected.scope.length > 0) {
+    throw new InvalidScopeError('None of the scopes is allowed.', { reason: 'scope_not_allowed_by_role' })
+  }
+  return { resource, scope }
+}
+
+/** What an authorization request may span: the resources that its scopes belong to. RFC 8707 §2.1. */
+export function scopeForGrant(ctx: Context, client: Client, asked: Asked): { scope: readonly string[]; resources: readonly string[] } {
+  const resources = askedResources(ctx, client, asked.resources)
+  const scope = askedScope(ctx, client, { scope: asked.scope, resources })
+  const ownersOf = ownersFor(ctx, client)
+  if (resources.length > 0) return { scope: narrowScope({ scope, ownersOf, requested: resources }), resources }
+  const selected = selectResource({ scope, ownersOf, requested: [] })
+  return { scope: selected.scope, resources: selected.resource === undefined ? [] : [selected.resource] }
+}
+
+function requireReachable(ctx: Context, client: Client, identifier: string): Resource {
+  const resource = ctx.resources.find(identifier)
+  const allowed = client.allowedResources.length === 0 || client.allowedResources.includes(identifier)
+  if (resource && allowed) return resource
+  throw new InvalidTargetError('The resource is unknown, or not one that this client may reach.', {
+    reason: resource ? 'resource_not_allowed' : 'resource_unknown',
+  })
+}
