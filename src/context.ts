@@ -1,6 +1,6 @@
 import type { AuditTrail } from './audit/index.js'
 import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
-import type { FailureLimits } from './http/failure-limits.js'
+import type { FailureLimits } from './http/index.js'
 import type { Clock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
 import type { PasswordHasher } from './platform/crypto/password.js'
@@ -10,7 +10,7 @@ import type { ResourceCatalogue } from './resources/index.js'
 import type { RevocationList } from './revocation/index.js'
 import type { SecretKeys } from './secrets/index.js'
 import type { Database } from './store/index.js'
-import type { KeyRing } from './tokens/keys/index.js'
+import type { KeyRing } from './tokens/index.js'
 
 /** What happens outside the process, and what this process keeps in memory: an argument of whoever needs it. */
 export interface Context {

@@ -1,7 +1,7 @@
 import { createAuditTrail } from './audit/index.js'
 import { createClientDirectory, createClientUseTrail } from './clients/index.js'
 import type { Context } from './context.js'
-import { createFailureLimits } from './http/failure-limits.js'
+import { createFailureLimits } from './http/index.js'
 import { TemporarilyUnavailableError } from './oauth/index.js'
 import { type Clock, systemClock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
@@ -14,7 +14,7 @@ import { createResourceCatalogue } from './resources/index.js'
 import { createRevocationList, longestAccessToken } from './revocation/index.js'
 import { openSecretKeys } from './secrets/index.js'
 import { type Change, listenForChanges, openDatabase } from './store/index.js'
-import { createKeyRing, isSigningAlg } from './tokens/keys/index.js'
+import { createKeyRing, isSigningAlg } from './tokens/index.js'
 
 export interface OpenContextOptions {
   readonly config: Config

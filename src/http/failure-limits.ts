@@ -1,15 +1,16 @@
-import type { AuditEvent } from '../audit/index.js'
 import { TooManyRequestsError } from '../oauth/errors.js'
 import type { Clock } from '../platform/clock.js'
 import type { Config } from '../platform/config/index.js'
 import { hmacSha256 } from '../platform/crypto/hash.js'
+import { QueueFullError } from '../platform/crypto/password.js'
 import { networkOf } from '../platform/network.js'
 import type { SecretKeys } from '../secrets/index.js'
-import { type Database, type FailureKey, failures } from '../store/index.js'
+import { type AuditEvent, type Database, type FailureKey, failures } from '../store/index.js'
 
 /**
  * Failed logins and client authentications, counted per pair of account or client and network, and per network, over all
- * processes. A pair, so that nobody can lock somebody else out from another network (attack 102). Only failures count.
+ * processes. A pair, so that nobody can lock somebody else out from another network (attack 102). Only failures count, so
+ * a success is never refused for others that are under way.
  */
 export interface FailureLimits {
   /**
@@ -19,10 +20,11 @@ export interface FailureLimits {
    */
   readonly check: (subject: FailureSubject) => void
   /**
-   * Asks the database before a slow hash is computed. Where failures stand or another attempt is under way, this one is
-   * counted in advance, so that of many at once no more than the bound compute a hash.
+   * Asks the database before a slow hash is computed. Of many attempts at once the next begins when the outcome of the one
+   * before is counted: so no more of them compute a hash than the bound, and one for each further process.
    *
    * @throws {TooManyRequestsError} past a bound
+   * @throws {QueueFullError} when too many wait
    */
   readonly attempt: (subject: FailureSubject) => Promise<Attempt>
   /** Counts a failure. @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told */
@@ -40,7 +42,9 @@ export interface FailureSubject {
   readonly ip: string
 }
 
+/** An attempt that is under way. Others wait for it: exactly one of these is called, whatever happens. */
 export interface Attempt {
+  /** @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told */
   readonly failed: (event: AuditEvent | undefined) => Promise<void>
   readonly succeeded: () => Promise<void>
   /** The outcome will never be known (the hash was refused): nothing counts. */
@@ -50,17 +54,26 @@ export interface Attempt {
 /** Keys whose counts are remembered; the oldest go first. */
 const capacity = 50_000
 
+/**
+ * Attempts under way at once, in this process: one of a pair, so that none is begun before the last one counts; of a
+ * network as many as keep the hashing threads busy.
+ */
+const atOnce = { pair: 1, network: 4 }
+
+/** How many may wait for one key. Past the bound all of them are refused without any work. */
+const longestLine = 1_000
+
 export interface FailureLimitsOptions {
   readonly db: Database
   readonly clock: Clock
-  readonly config: Config
+  readonly config: Pick<Config, 'limits'>
   readonly secrets: SecretKeys
 }
 
 export function createFailureLimits({ db, clock, config, secrets }: FailureLimitsOptions): FailureLimits {
   const { limits } = config
   const known = new Map<string, number>()
-  const underWay = new Map<string, number>()
+  const enter = createLines()
 
   /** Windows of one length for all, but each key's begin at a time of its own: the end of one is nobody's signal. */
   function keyOf(text: string): FailureKey {
@@ -88,6 +101,12 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     if (known.size > capacity) known.delete(known.keys().next().value!)
   }
 
+  function rememberAll(keys: readonly FailureKey[], counts: readonly number[]): void {
+    keys.forEach((key, index) => {
+      remember(memoryKey(key), counts[index]!)
+    })
+  }
+
   function refuse(
     keys: readonly FailureKey[],
     counts: readonly number[],
@@ -107,12 +126,18 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     })
   }
 
-  async function count(keys: readonly FailureKey[], event?: AuditEvent): Promise<readonly number[]> {
+  function check(subject: FailureSubject): void {
+    if (known.size === 0) return
+    const keys = keysOf(subject)
+    const counts = keys.map((key) => known.get(memoryKey(key)) ?? 0)
+    refuse(keys, counts, boundsOf(subject), 0)
+  }
+
+  async function fail(subject: FailureSubject, event: AuditEvent | undefined): Promise<void> {
+    const keys = keysOf(subject)
     const counts = await failures.add(db, keys, event)
-    keys.forEach((key, index) => {
-      remember(memoryKey(key), counts[index]!)
-    })
-    return counts
+    rememberAll(keys, counts)
+    refuse(keys, counts, boundsOf(subject), 1)
   }
 
   async function clear(pair: FailureKey): Promise<void> {
@@ -120,72 +145,49 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     await failures.clear(db, pair)
   }
 
+  /** Waits until this one may begin. @returns what lets the next one begin */
+  async function takeTurn(subject: FailureSubject): Promise<() => void> {
+    const [pair, network] = keysOf(subject)
+    const leavePair = await enter(memoryKey(pair), atOnce.pair)
+    try {
+      const leaveNetwork = await enter(memoryKey(network), atOnce.network)
+      return () => {
+        leaveNetwork()
+        leavePair()
+      }
+    } catch (error) {
+      leavePair()
+      throw error
+    }
+  }
+
   return {
-    check(subject) {
-      const keys = keysOf(subject)
-      if (known.size > 0)
-        refuse(
-          keys,
-          keys.map((key) => known.get(memoryKey(key)) ?? 0),
-          boundsOf(subject),
-          0,
-        )
-    },
+    check,
+    fail,
 
     async attempt(subject) {
-      const keys = keysOf(subject)
-      const bounds = boundsOf(subject)
-      const pairKey = memoryKey(keys[0])
-      const others = underWay.get(pairKey) ?? 0
-      underWay.set(pairKey, others + 1)
-      const leave = (): void => {
-        const left = (underWay.get(pairKey) ?? 1) - 1
-        if (left > 0) underWay.set(pairKey, left)
-        else underWay.delete(pairKey)
-      }
+      check(subject)
+      const leave = await takeTurn(subject)
       try {
+        // Those before it may have reached the bound: then the database is not asked.
+        check(subject)
+        const keys = keysOf(subject)
         const counts = await failures.count(db, keys)
-        refuse(keys, counts, bounds, 0)
-        const reserved = others > 0 || counts[0]! > 0
-        if (reserved) refuse(keys, await count(keys), bounds, 1)
+        rememberAll(keys, counts)
+        refuse(keys, counts, boundsOf(subject), 0)
+        const [pair] = keys
+        const failuresStand = counts[0]! > 0
         return {
-          async failed(event) {
-            try {
-              if (reserved) {
-                if (event) await failures.add(db, [], event)
-                return
-              }
-              refuse(keys, await count(keys, event), bounds, 1)
-            } finally {
-              leave()
-            }
-          },
-          async succeeded() {
-            try {
-              if (!reserved) return
-              await failures.subtract(db, [keys[1]])
-              await clear(keys[0])
-            } finally {
-              leave()
-            }
-          },
+          failed: (event) => fail(subject, event).finally(leave),
+          succeeded: () => (failuresStand ? clear(pair) : Promise.resolve()).finally(leave),
           async abandoned() {
-            try {
-              if (reserved) await failures.subtract(db, keys)
-            } finally {
-              leave()
-            }
+            leave()
           },
         }
       } catch (error) {
         leave()
         throw error
       }
-    },
-
-    async fail(subject, event) {
-      const keys = keysOf(subject)
-      refuse(keys, await count(keys, event), boundsOf(subject), 1)
     },
 
     async succeed(subject) {
@@ -199,5 +201,34 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
       const heard = Number(notification.slice(at + 1))
       if (at > 0 && Number.isSafeInteger(heard)) remember(notification.slice(0, at), heard)
     },
+  }
+}
+
+/** A line for each key: some are under way, the others wait in the order in which they came. */
+function createLines(): (key: string, atOnce: number) => Promise<() => void> {
+  interface Line {
+    underWay: number
+    readonly waiting: (() => void)[]
+  }
+  const lines = new Map<string, Line>()
+
+  return async (key, atOnce) => {
+    const line = lines.get(key) ?? { underWay: 0, waiting: [] }
+    lines.set(key, line)
+    if (line.underWay < atOnce) {
+      line.underWay++
+    } else {
+      if (line.waiting.length >= longestLine) throw new QueueFullError()
+      await new Promise<void>((resolve) => line.waiting.push(resolve))
+    }
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      const next = line.waiting.shift()
+      // Whoever leaves hands its place over, so nobody overtakes those that wait.
+      if (next) next()
+      else if (--line.underWay === 0) lines.delete(key)
+    }
   }
 }

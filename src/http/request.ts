@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { FastifyRequest } from 'fastify'
+import type { Origin } from '../context.js'
 import { normaliseAddress, UNKNOWN_ADDRESS } from '../platform/network.js'
 
 /** What the parsers leave of a query or a form: its text, for `readParameters` to read by the rules of OAuth. */
@@ -32,6 +33,11 @@ export function clientAddress(request: FastifyRequest): string {
   if (ip !== undefined && isIP(ip) === 4) return ip
   const address = normaliseAddress(ip ?? '')
   return address === UNKNOWN_ADDRESS && peer !== undefined ? normaliseAddress(peer) : address
+}
+
+/** Who asks, for limits and audit. */
+export function originOf(request: FastifyRequest): Origin {
+  return { ip: clientAddress(request), requestId: request.id }
 }
 
 /** Whether a browser asked for a page, rather than a program for a document. */

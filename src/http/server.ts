@@ -29,6 +29,20 @@ export interface HttpServerOptions {
 /** 64 KiB: the largest body that any endpoint reads. */
 const BODY_LIMIT = 64 * 1024
 
+/** What Node itself is told about requests, whichever address they arrive at. */
+export const limits = {
+  maxHeaderSize: 16 * 1024,
+  // Whoever sends slowly gets this long for the header, and for all of the request (attack 135).
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 5_000,
+  // Longer than the 60 s after which load balancers close, so that it is they who do.
+  keepAliveTimeout: 72_000,
+  // Two readings of one message are how requests are smuggled (attack 123).
+  insecureHTTPParser: false,
+  requireHostHeader: true,
+}
+
 /**
  * The Fastify instance that the scopes register in: limits on what strangers may send and how long they may take, bodies
  * and queries left as text, security headers on every response, and an answer for what no route knows.
@@ -36,16 +50,6 @@ const BODY_LIMIT = 64 * 1024
 export function createHttpServer({ config, log, random }: HttpServerOptions): FastifyInstance {
   const { trustProxy, tls, issuer, maxConnections } = config.server
   const headers = securityHeaders(issuer)
-  const limits = {
-    maxHeaderSize: 16 * 1024,
-    // Whoever sends slowly gets this long for the header, and for all of the request (attack 135).
-    headersTimeout: 10_000,
-    requestTimeout: 15_000,
-    connectionsCheckingInterval: 5_000,
-    // Two readings of one message are how requests are smuggled (attack 123).
-    insecureHTTPParser: false,
-    requireHostHeader: true,
-  }
   const options = {
     loggerInstance: quiet(log),
     // One line per request is ours, below: Fastify's would hold the address with its query.
@@ -56,8 +60,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     trustProxy: trustProxy ? [...trustProxy] : false,
     bodyLimit: BODY_LIMIT,
     requestTimeout: limits.requestTimeout,
-    // Longer than the 60 s after which load balancers close, so that it is they who do.
-    keepAliveTimeout: 72_000,
+    keepAliveTimeout: limits.keepAliveTimeout,
     // Answered by the scopes, in their form.
     return503OnClosing: false,
     routerOptions: {
@@ -164,7 +167,7 @@ const SINGLE: ReadonlyMap<string, number> = new Map([
 ])
 
 /** What HTTP's parser could not read, or did not get in time. There is no request to answer, only a connection. */
-function refuseUnreadable(error: Error, socket: Socket): void {
+export function refuseUnreadable(error: Error, socket: Socket): void {
   const code = 'code' in error ? error.code : undefined
   if (code === 'ECONNRESET' || socket.destroyed) return
   if (socket.writable) {

@@ -1,3 +1,5 @@
+import { monotonicMilliseconds } from './monotonic.js'
+
 /**
  * What arrives together is done together: items that come in one turn of the event loop are run as one batch, and each
  * caller awaits its own result. The callers read as if they were alone.
@@ -9,7 +11,10 @@ export interface BatchOptions<Item, Result> {
   readonly size: number
   /** The most runs at once; further items wait and form the next, larger batch. */
   readonly inFlight: number
-  /** Milliseconds after which a caller gets `DeadlineError` instead of silence. What it asked for may still happen. */
+  /**
+   * Milliseconds after which a caller gets `DeadlineError` instead of silence. What has begun by then may still happen;
+   * what has not is dropped, so that a stalled run leaves neither a growing queue nor work that nobody waits for.
+   */
   readonly deadline: number
   /**
    * Whether the error proves that nothing of the run happened. Only then is a batch split and tried again: after a lost
@@ -25,6 +30,8 @@ export class DeadlineError extends Error {
 
 interface Waiting<Item, Result> {
   readonly item: Item
+  /** By the monotonic clock. */
+  readonly due: number
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
 }
@@ -32,9 +39,11 @@ interface Waiting<Item, Result> {
 /** @throws {DeadlineError} by the returned function, when its result did not come in time */
 export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): (item: Item) => Promise<Result> {
   let queue: Waiting<Item, Result>[] = []
+  /** Who has no answer yet, in the order in which they came: with one deadline for all, they fall due in that order. */
+  const unanswered = new Set<Waiting<Item, Result>>()
   let running = 0
   let scheduled = false
-  const overdue = createDeadlines(options.deadline)
+  let timer: NodeJS.Timeout | undefined
 
   function schedule(): void {
     if (scheduled || running >= options.inFlight || queue.length === 0) return
@@ -45,20 +54,21 @@ export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): 
   function flush(): void {
     scheduled = false
     while (queue.length > 0 && running < options.inFlight) {
-      const items = queue.length <= options.size ? queue : queue.slice(0, options.size)
-      queue = queue.length <= options.size ? [] : queue.slice(options.size)
       running++
-      runAll(items).finally(() => {
+      runAll(queue.splice(0, options.size)).finally(() => {
         running--
         schedule()
       })
     }
   }
 
-  async function runAll(items: readonly Waiting<Item, Result>[]): Promise<void> {
+  async function runAll(all: readonly Waiting<Item, Result>[]): Promise<void> {
+    const items = all.filter((waiting) => unanswered.has(waiting))
+    if (items.length === 0) return
     try {
-      const results = await options.run(items.map((waiting) => waiting.item))
+      const results = await options.run(items.map(({ item }) => item))
       items.forEach((waiting, index) => {
+        unanswered.delete(waiting)
         waiting.resolve(results[index] as Result)
       })
     } catch (error) {
@@ -68,66 +78,39 @@ export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): 
         await runAll(items.slice(half))
         return
       }
-      for (const waiting of items) waiting.reject(error)
+      for (const waiting of items) refuse(waiting, error)
     }
   }
 
-  return (item) =>
-    overdue(
-      new Promise<Result>((resolve, reject) => {
-        queue.push({ item, resolve, reject })
-        schedule()
-      }),
-    )
-}
-
-/** One timer for all callers: the deadline is the same for each, so they fall due in the order in which they came. */
-function createDeadlines(milliseconds: number): <Result>(promise: Promise<Result>) => Promise<Result> {
-  interface Pending {
-    readonly due: number
-    readonly expire: () => void
-    settled: boolean
-  }
-  let pending: Pending[] = []
-  let timer: NodeJS.Timeout | undefined
-
-  function check(): void {
-    timer = undefined
-    const now = performance.now()
-    let index = 0
-    for (; index < pending.length; index++) {
-      const entry = pending[index]!
-      if (entry.settled) continue
-      if (entry.due > now) break
-      entry.expire()
-    }
-    pending = pending.slice(index)
-    if (pending.length > 0) arm(pending[0]!.due - now)
+  function refuse(waiting: Waiting<Item, Result>, error: unknown): void {
+    unanswered.delete(waiting)
+    waiting.reject(error)
   }
 
   function arm(delay: number): void {
-    timer = setTimeout(check, Math.max(1, delay))
+    timer = setTimeout(expire, Math.max(1, delay))
     timer.unref()
   }
 
-  return (promise) =>
-    new Promise((resolve, reject) => {
-      const entry: Pending = {
-        due: performance.now() + milliseconds,
-        expire: () => reject(new DeadlineError('no answer in time')),
-        settled: false,
+  function expire(): void {
+    timer = undefined
+    const now = monotonicMilliseconds()
+    for (const waiting of unanswered) {
+      if (waiting.due > now) {
+        arm(waiting.due - now)
+        break
       }
-      pending.push(entry)
-      if (!timer) arm(milliseconds)
-      promise.then(
-        (result) => {
-          entry.settled = true
-          resolve(result)
-        },
-        (error) => {
-          entry.settled = true
-          reject(error)
-        },
-      )
+      refuse(waiting, new DeadlineError('no answer in time'))
+    }
+    queue = queue.filter((waiting) => unanswered.has(waiting))
+  }
+
+  return (item) =>
+    new Promise<Result>((resolve, reject) => {
+      const waiting = { item, due: monotonicMilliseconds() + options.deadline, resolve, reject }
+      queue.push(waiting)
+      unanswered.add(waiting)
+      if (!timer) arm(options.deadline)
+      schedule()
     })
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
-import { clientAddress } from '../http/index.js'
+import { originOf } from '../http/index.js'
 import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
 
 export interface ClientRequest {
@@ -31,10 +31,6 @@ export function clientEndpoint(
     if (answer === undefined) return reply.code(200).header('content-length', '0').send()
     return answer
   })
-}
-
-export function originOf(request: FastifyRequest): Origin {
-  return { ip: clientAddress(request), requestId: request.id }
 }
 
 /** The body's parameters. @throws {InvalidRequestError} */

@@ -1,5 +1,5 @@
-import type { BatchedStatement, Database, Db } from './database.js'
 import { weekBucket } from './buckets.js'
+import type { BatchedStatement, Database, Db } from './database.js'
 
 /** What happened, to whom, by whom and why. Never a secret, token, code or address of mail. */
 export interface AuditEvent {
@@ -36,11 +36,6 @@ const insertAll: BatchedStatement<AuditEvent, undefined> = {
 /** Commits the event by itself, with all others of this turn. */
 export async function add(database: Database, event: AuditEvent): Promise<void> {
   await database.run(insertAll, event)
-}
-
-/** Writes many events in one statement: for what was collected in memory. */
-export async function addAll(database: Database, events: readonly AuditEvent[]): Promise<void> {
-  if (events.length > 0) await database.query(insertAll.name, insertAll.text, columns(events))
 }
 
 /** Writes the event inside an open transaction: it stands or falls with what it is about. */

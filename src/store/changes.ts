@@ -78,7 +78,14 @@ export async function listenForChanges(options: ChangeListenerOptions): Promise<
     }
   }
 
-  await connect()
+  try {
+    await connect()
+  } catch (error) {
+    // Whoever could not open it has nothing to close.
+    closed = true
+    clearTimeout(timer)
+    throw error
+  }
   return {
     connected: () => connected,
     async close() {

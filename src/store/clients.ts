@@ -191,7 +191,10 @@ export interface ClientUse {
   readonly at: Date
 }
 
-/** Writes behind when clients and their secrets were last used. */
+/**
+ * Writes behind when clients and their secrets were last used. A client that somebody else is changing or writing right now
+ * is left out: this waits for nobody, so it can deadlock with nobody, and the next use is written.
+ */
 export async function recordUse(database: Database, uses: readonly ClientUse[]): Promise<void> {
   await database.query(
     'clients.record_use',
@@ -199,7 +202,7 @@ export async function recordUse(database: Database, uses: readonly ClientUse[]):
        SELECT * FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) AS i (client_id, secret_id, at)
      ), held AS (
        SELECT c.client_id FROM client c JOIN (SELECT DISTINCT client_id FROM input) i USING (client_id)
-        ORDER BY c.client_id FOR NO KEY UPDATE OF c
+        FOR NO KEY UPDATE OF c SKIP LOCKED
      ), secrets AS (
        UPDATE client_secret s SET last_used_at = GREATEST(s.last_used_at, i.at) FROM input i, held
         WHERE s.id = i.secret_id AND held.client_id = s.client_id

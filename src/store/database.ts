@@ -59,14 +59,20 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: 3_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
+    // A network that swallows packets answers nothing: the statement ends here, and with it its connection.
+    query_timeout: deadline,
     application_name: 'ostiary',
+    // Before the first statement, and not by startup options: a connection pooler in front of PostgreSQL refuses those.
+    onConnect: async (client) => {
+      await client.query(`${limits}; ${plans}`)
+    },
   })
   pool.on('error', (error) => options.onError?.(error))
-  pool.on('connect', (client) => {
-    // Not by startup options: a connection pooler in front of PostgreSQL refuses those.
-    client.query(`${limits}; ${plans}`).catch((error) => options.onError?.(error))
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg(pool, { disposeExternalPool: false }),
+    // Its other formats print the arguments into the error, and so into the log.
+    errorFormat: 'minimal',
   })
-  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: false }) })
   const batches = new Map<string, (item: unknown) => Promise<unknown>>()
 
   const database: Database = {
@@ -109,22 +115,30 @@ export function openDatabase(options: DatabaseOptions): Database {
   return database
 }
 
-/** The SQLSTATE that PostgreSQL reported, also where Prisma has wrapped it. */
-export function sqlState(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null) return undefined
-  const { code, cause, meta } = error as { code?: unknown; cause?: unknown; meta?: Record<string, unknown> }
-  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^P[12]\d{3}$/.test(code)) return code
-  if (typeof cause === 'object' && cause !== null) {
-    const { originalCode } = cause as { originalCode?: unknown }
-    if (typeof originalCode === 'string') return originalCode
-    return sqlState(cause)
-  }
-  return sqlState(meta?.['driverAdapterError'])
+/** What Prisma's adapter makes of an error of the driver. */
+interface AdapterError {
+  readonly kind?: string
+  readonly originalCode?: string
 }
 
-/** Whether a statement failed because a unique value is taken. SQLSTATE 23505, which Prisma calls P2002. */
+/** Prisma gives it as the cause of the adapter's own error, or wraps that one once more. */
+function adapterError(error: unknown): AdapterError | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  const { cause, meta } = error as { cause?: unknown; meta?: { driverAdapterError?: unknown } }
+  if (typeof cause === 'object' && cause !== null && 'kind' in cause) return cause as AdapterError
+  return adapterError(meta?.driverAdapterError)
+}
+
+/** The SQLSTATE that PostgreSQL reported, also where Prisma has wrapped it. */
+export function sqlState(error: unknown): string | undefined {
+  // Not by the look of `code`: EPIPE, of a lost connection, has five capital letters too, and proves nothing.
+  if (error instanceof pg.DatabaseError) return error.code
+  return adapterError(error)?.originalCode
+}
+
+/** Whether a statement failed because a unique value is taken. SQLSTATE 23505. */
 export function isUniqueViolation(error: unknown): boolean {
-  return sqlState(error) === '23505' || (error instanceof Error && 'code' in error && error.code === 'P2002')
+  return sqlState(error) === '23505'
 }
 
 /** PostgreSQL itself said that the statement failed, and not because it was going away: nothing of it happened. */
@@ -133,27 +147,35 @@ function provesRollback(error: unknown): boolean {
   return state !== undefined && !isAwayState(state)
 }
 
-/** 08 connection, 57P0x shutdown, 53 resources (full disk, too many connections), 25006 read only, 57014 and 55P03 too slow. */
+/**
+ * 08 connection, 28 and 3D000 not let in, 57P0x shutdown, 53 resources (full disk, too many connections), 58 system,
+ * 25006 read only, 57014 and 55P03 too slow, 40001 somebody else was first.
+ */
 function isAwayState(state: string): boolean {
-  return (
-    /^(08|57P0|53|58)/.test(state) || state === '25006' || state === '57014' || state === '55P03' || state === '40001'
-  )
+  return /^(08|28|57P0|53|58)/.test(state) || ['3D000', '25006', '57014', '55P03', '40001'].includes(state)
 }
+
+/** Of Prisma: cannot reach, timed out, closed the connection, no free connection, transaction could not start. */
+const awayCodes = /^(P1001|P1002|P1008|P1017|P2024|P2028)$/
+
+/** Of the system: what a connection that cannot be made, or breaks, is called. */
+const lostCodes = /^(ECONN\w+|EPIPE|ETIMEDOUT|EHOST\w+|ENETUNREACH|ENOTFOUND|EAI_\w+)$/
+
+/** Of Prisma's adapter, where PostgreSQL said nothing. */
+const awayKinds = /^(DatabaseNotReachable|ConnectionClosed|SocketTimeout|TooManyConnections|TlsConnectionError)$/
+
+/** Of pg, whose own errors have no code. */
+const awayMessages =
+  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|pool after calling end|\bconnect E[A-Z]+/i
 
 /** Whether the database, not the request, is why a statement failed: 503, and the client may try again. */
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof DeadlineError) return true
   const state = sqlState(error)
-  if (state) return isAwayState(state)
+  if (state !== undefined) return isAwayState(state)
   if (!(error instanceof Error)) return false
-  const code = (error as { code?: unknown }).code
-  if (typeof code === 'string') {
-    if (/^(ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOST|ENETUNREACH|EAI_)/.test(code)) return true
-    // Prisma: cannot reach, timed out, closed the connection, no free connection, transaction could not start.
-    if (/^P(1001|1002|1008|1017|2024|2028)$/.test(code)) return true
-  }
-  if (error.cause instanceof Error && isDatabaseAway(error.cause)) return true
-  return /Connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|pool after calling end/i.test(
-    error.message,
-  )
+  const { code } = error as { code?: unknown }
+  if (typeof code === 'string' && (awayCodes.test(code) || lostCodes.test(code))) return true
+  if (awayKinds.test(adapterError(error)?.kind ?? '')) return true
+  return isDatabaseAway(error.cause) || awayMessages.test(error.message)
 }

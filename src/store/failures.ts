@@ -34,7 +34,7 @@ export async function count(database: Database, keys: readonly FailureKey[]): Pr
  * Counts one more for each key, writes the event and tells every process. Keys are taken in a fixed order, so two
  * processes cannot deadlock.
  *
- * @param event left out where the attempt is counted before its outcome is known
+ * @param event left out where one counted event stands for many
  * @returns the new count for each key, in their order
  */
 export async function add(
@@ -71,19 +71,6 @@ export async function add(
     ],
   )
   return keys.map(({ key }) => rows.find((row) => (row['key'] as Buffer).equals(key))?.['count'] ?? 0)
-}
-
-/** Takes back one count of each key: an attempt that was counted before it was known to succeed. */
-export async function subtract(database: Database, keys: readonly FailureKey[]): Promise<void> {
-  await database.query(
-    'failures.subtract',
-    `UPDATE failure_count f SET count = f.count - 1
-       FROM (SELECT f.bucket, f.key, f."window" FROM unnest($1::int[], $2::bytea[], $3::int[]) AS i (bucket, key, "window")
-               JOIN failure_count f ON f.bucket = i.bucket AND f.key = i.key AND f."window" = i."window"
-              ORDER BY f.key FOR UPDATE OF f) AS i
-      WHERE f.bucket = i.bucket AND f.key = i.key AND f."window" = i."window" AND f.count > 0`,
-    columns(keys),
-  )
 }
 
 /** Forgets the failures of a key: after a success. */

@@ -191,7 +191,10 @@ export function create(database: Database, grant: NewGrant): Promise<GrantOutcom
 }
 
 /** A grant by its id alone, for the command line: looks into every partition. */
-export async function findById(db: Db, id: string): Promise<{ bucket: number; clientId: string; userId: string; resources: readonly string[] } | undefined> {
+export async function findById(
+  db: Db,
+  id: string,
+): Promise<{ bucket: number; clientId: string; userId: string; resources: readonly string[] } | undefined> {
   const row = await db.prisma.grant.findFirst({
     where: { id },
     select: { bucket: true, clientId: true, userId: true, resources: true },

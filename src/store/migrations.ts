@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type pg from 'pg'
+import pg from 'pg'
 
 /** The migrations of this release. The path is the same from `src` and from `dist`. */
 export const migrationsFolder = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
@@ -84,6 +84,22 @@ export async function applyMigrations(
       await client.query('SELECT pg_advisory_unlock($1)', [lockKey]).catch(() => undefined)
     }
   })
+}
+
+/**
+ * Brings the database at this address to what this release needs, on a connection of its own: before a server opens its
+ * pool.
+ *
+ * @throws what `applyMigrations` throws, and what connecting throws
+ */
+export async function migrateDatabase(url: string, now: Date): Promise<readonly string[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await applyMigrations(client, migrationsFolder, now)
+  } finally {
+    await client.end()
+  }
 }
 
 /**

@@ -86,6 +86,10 @@ async function createPartition(client: pg.PoolClient, table: string, bucket: num
       await client.query('ROLLBACK')
       return false
     }
+    // Nothing may fall into the DEFAULT partition between the move and the end: attaching would fail on it. The table
+    // first, as whoever drops a partition does.
+    await client.query(`LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE`)
+    await client.query(`LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE`)
     await client.query(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`)
     await client.query(
       `WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *) INSERT INTO ${name} SELECT * FROM moved`,
@@ -129,7 +133,7 @@ export async function checkPartitions(pool: pg.Pool, horizon: Horizon, now: Date
   const existing = await existingPartitions(pool)
   const tomorrow = new Date(now.getTime() + day)
   const missing = partitionedTables
-    .filter((entry) => !existing.has(partitionName(entry.table, lastNeededBucket(entry, horizon, tomorrow))))
+    .filter((entry) => !existing.has(partitionName(entry.table, furthestBucket(entry, horizon, tomorrow))))
     .map(({ table }) => table)
   const probes = partitionedTables.map(
     ({ table }) =>
@@ -172,13 +176,14 @@ function firstNeededBucket(entry: Partitioned, horizon: Horizon, now: Date): num
   return entry.bucket(new Date(now.getTime() - kept))
 }
 
-/** One bucket more than is needed today, so that a worker that is away for a day harms nobody. */
-function lastNeededBucket(entry: Partitioned, horizon: Horizon, now: Date): number {
-  return entry.bucket(new Date(now.getTime() + reach(entry, horizon) + entry.length))
+/** Where the rows go that are written now and live longest. */
+function furthestBucket(entry: Partitioned, horizon: Horizon, now: Date): number {
+  return entry.bucket(new Date(now.getTime() + reach(entry, horizon)))
 }
 
+/** A bucket more than tomorrow needs, so that a worker that is away for a day harms nobody and `/readyz` sees none missing. */
 function neededBuckets(entry: Partitioned, horizon: Horizon, now: Date): readonly number[] {
   const first = entry.bucket(new Date(now.getTime() - day))
-  const last = lastNeededBucket(entry, horizon, new Date(now.getTime() + day))
+  const last = furthestBucket(entry, horizon, new Date(now.getTime() + day + entry.length))
   return Array.from({ length: last - first + 1 }, (_, index) => first + index)
 }

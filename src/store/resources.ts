@@ -80,6 +80,12 @@ export async function list(db: Db): Promise<readonly Resource[]> {
   return rows.map(toResource)
 }
 
+/** Holds the row to the end of the transaction, so that of two changes the second sees the first. */
+export async function findForUpdate(db: Db, identifier: string): Promise<Resource | undefined> {
+  await db.prisma.$executeRaw`SELECT 1 FROM resource WHERE identifier = ${identifier} FOR UPDATE`
+  return find(db, identifier)
+}
+
 export async function find(db: Db, identifier: string): Promise<Resource | undefined> {
   const row = await db.prisma.resource.findUnique({ where: { identifier }, include })
   return row ? toResource(row) : undefined

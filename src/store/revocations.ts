@@ -69,15 +69,18 @@ const record: BatchedStatement<NewRevocation, undefined> = {
       INSERT INTO revocation (bucket, kind, target, position, terminal, instant, audiences, reason, expires_at)
       SELECT i.bucket, i.kind, i.target, nextval('revocation_position'), i.terminal, i.instant,
              string_to_array(i.audiences, ' '), i.reason, i.expires_at
-        FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input ORDER BY bucket, kind, target, instant DESC) i, held
+        FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input
+               ORDER BY bucket, kind, target, terminal DESC, instant DESC) i, held
           ON CONFLICT (bucket, kind, target) DO UPDATE
-             SET position = excluded.position, terminal = excluded.terminal, instant = GREATEST(revocation.instant, excluded.instant),
-                 audiences = excluded.audiences, reason = excluded.reason, expires_at = excluded.expires_at
+             SET position = excluded.position, terminal = revocation.terminal OR excluded.terminal,
+                 instant = GREATEST(revocation.instant, excluded.instant), audiences = excluded.audiences,
+                 reason = excluded.reason, expires_at = GREATEST(revocation.expires_at, excluded.expires_at)
     ), audited AS (
       ${insertColumns}
       SELECT event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
              event_ip, event_request_id, reason, event_detail, 1
-        FROM (SELECT DISTINCT ON (kind, target) * FROM input ORDER BY kind, target, event_time) i, held
+        FROM (SELECT DISTINCT ON (kind, target, event_type, event_actor) * FROM input
+               ORDER BY kind, target, event_type, event_actor, event_time) i, held
           -- Of many that end the same grant or session only the one that did is an event.
        WHERE i.kind NOT IN ('grant', 'session')
           OR i.row_id IN (SELECT id FROM ended_grant UNION ALL SELECT id FROM ended_session)

@@ -51,6 +51,19 @@ export async function find(database: Database, bucket: number, tokenHash: Buffer
   }
 }
 
+/**
+ * Puts the session under another cookie, after its user has signed in anew.
+ *
+ * @returns false when it has ended
+ */
+export async function renew(db: Db, session: Session, tokenHash: Buffer): Promise<boolean> {
+  const { count } = await db.prisma.session.updateMany({
+    where: { bucket: session.bucket, id: session.id, endedAt: null },
+    data: { tokenHash: new Uint8Array(tokenHash), authTime: session.authTime, idleExpiresAt: session.idleExpiresAt },
+  })
+  return count === 1
+}
+
 /** Moves the end of the idle time. */
 export async function extend(database: Database, session: Session, idleExpiresAt: Date): Promise<void> {
   await database.query(

@@ -55,7 +55,7 @@ export async function issueCode(
   const grantId = ctx.random.uuid()
   const codeEnd = later(60)
   const code = drawOpaque(ctx, 'oac', dayBucket(codeEnd))
-  const created = await grants.create(ctx.db, {
+  const outcome = await grants.create(ctx.db, {
     grant: {
       bucket: weekBucket(expiresAt),
       id: grantId,
@@ -72,7 +72,7 @@ export async function issueCode(
     code: { bucket: code.bucket, hash: code.hash, redirectUri, codeChallenge, expiresAt: codeEnd },
     event: { id: ctx.random.uuid(), time: now, type: 'code.issued', actor: `user:${userId}` },
   })
-  if (!created) throw new Error('the grant was not created')
+  if (outcome !== 'created') throw new Error(`the grant was not created: ${outcome}`)
   return {
     code: code.value,
     grantId,

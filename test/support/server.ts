@@ -25,6 +25,10 @@ export interface TestServerOptions {
   /** Another process on the same database: shares clock and master key. */
   readonly beside?: TestServer
   readonly seed?: string
+  /** Where its clock begins. For independent clients, which have clocks of their own: now. */
+  readonly now?: Date
+  /** With the demo of a first start. */
+  readonly demo?: boolean
 }
 
 export interface TestClient {
@@ -62,7 +66,7 @@ export interface TestServer {
 /** A server on a database of its own, in this process, with a clock that moves by hand. */
 export async function createTestServer(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
   const { beside } = options
-  const clock = beside?.clock ?? new TestClock()
+  const clock = beside?.clock ?? new TestClock(options.now)
   const databaseUrl = beside?.databaseUrl ?? (await createTestDatabase(t)).url
   const { config } = loadConfig({
     env: {
@@ -78,7 +82,8 @@ export async function createTestServer(t: Test, options: TestServerOptions = {})
   const random = new SeededRandom(options.seed ?? (beside ? `${t.fullname} beside` : t.fullname))
   const ctx = await openContext({ config, log, databaseUrl, clock, random })
   await partitions.ensurePartitions(ctx.db.pool, await partitions.horizonOf(ctx.db, config), clock.now())
-  const app = await createApp(ctx)
+  const demo = options.demo ? { url: `${config.server.issuer}/demo` } : undefined
+  const app = await createApp(ctx, { demo })
   await app.ready()
   t.teardown(async () => {
     await app.close()

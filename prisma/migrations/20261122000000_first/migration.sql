@@ -307,6 +307,12 @@ CREATE TABLE "consent" (
     CONSTRAINT "consent_pkey" PRIMARY KEY ("user_id","client_id","resource","scope")
 );
 
+CREATE INDEX "client_allowed_origins_idx" ON "client" USING GIN ("allowed_origins");
+
+CREATE INDEX "client_refresh_token_lifetime_idx" ON "client"("refresh_token_lifetime");
+
+CREATE INDEX "consent_client_id_idx" ON "consent"("client_id");
+
 CREATE INDEX "audit_event_time_idx" ON "audit_event"("time");
 
 CREATE INDEX "client_secret_client_id_idx" ON "client_secret"("client_id");

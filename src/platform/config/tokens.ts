@@ -34,15 +34,6 @@ export const tokensVariables = Type.Object({
     description:
       'Seconds after a login at which its refresh tokens end, however often they are used. Rotation cannot extend it.',
   }),
-  refreshTokenRetryWindow: Type.Integer({
-    default: 10,
-    minimum: 0,
-    maximum: DAY,
-    weakerAbove: 60,
-    weakness: 'a stolen refresh token can be presented again that long without being noticed.',
-    description:
-      'Seconds in which a client that missed the answer gets it again for the same refresh token. 0 turns retries off.',
-  }),
 })
 
 export type TokensConfig = Static<typeof tokensVariables>

@@ -64,6 +64,9 @@ function readKeyFile(path: string): Buffer | undefined {
     throw error
   }
   const key = Buffer.from(text, 'base64')
-  if (key.length !== 32) throw new Error(`${path} is not a master key: 32 bytes in base64 were expected.`)
+  // The decoder leaves out what it does not know: a damaged file would be another key.
+  if (key.length !== 32 || key.toString('base64') !== text) {
+    throw new Error(`${path} is not a master key: 32 bytes in base64 were expected.`)
+  }
   return key
 }

@@ -16,11 +16,7 @@ export interface Opaque {
  * Draws a code (`oac`), refresh token (`ort`), opaque access token (`oat`), session (`oss`) or interaction (`oin`). It says
  * the bucket of its row: `<prefix>_<bucket in base 36>_<43 characters>`.
  */
-export function drawOpaque(
-  { random }: { readonly random: Random },
-  prefix: OpaquePrefix,
-  bucket: number,
-): Opaque {
+export function drawOpaque({ random }: { readonly random: Random }, prefix: OpaquePrefix, bucket: number): Opaque {
   const value = `${prefix}_${bucket.toString(36)}_${random.bytes(32).toString('base64url')}`
   return { value, hash: sha256(value), bucket }
 }

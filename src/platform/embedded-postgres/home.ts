@@ -148,8 +148,8 @@ function home(dataDir: string, folder: string, account: Account | undefined): Ho
  * is nobody else's business has a mode of its own.
  */
 async function makeDataDir(path: string): Promise<string> {
-  const created = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (created !== undefined && isRoot()) await chmod(path, 0o711)
+  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(path, isRoot() ? 0o711 : 0o700)
   return realpath(path)
 }
 

@@ -1,4 +1,4 @@
-// Placeholder of the lead until the real index is written here: overwrite it.
-import type { FastifyInstance } from 'fastify'
-import type { Context } from '../../context.js'
-export function authorizeRoute(_app: FastifyInstance, _ctx: Context): void {}
+// Owns /authorize: a request in, a code or an error out.
+
+export { authorizeRoute } from './authorize.route.js'
+export { authorizationEnding } from './respond.js'

@@ -4,7 +4,7 @@ import { InvalidGrantError } from '../../oauth/index.js'
 import { type RevocationCause, revoke } from '../../revocation/index.js'
 import { refreshTokens } from '../../store/index.js'
 import { readOpaque } from '../../tokens/index.js'
-import { readAccessToken } from '../introspection/read-token.js'
+import { readAccessToken } from '../introspection/index.js'
 
 /**
  * Takes back a token by its value. A refresh token ends with its grant, so with every access token that came of it; an

@@ -4,6 +4,7 @@ import type { Clock } from '../../platform/clock.js'
 import type { Config } from '../../platform/config/index.js'
 import { decrypt, encrypt } from '../../platform/crypto/encryption.js'
 import type { MasterKey } from '../../platform/crypto/master-key.js'
+import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
 import { wrongMasterKey } from '../../secrets/index.js'
 import { type Database, type SigningKeyRow, signingKeys } from '../../store/index.js'
@@ -87,7 +88,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     return header
   }
 
-  async function refresh(): Promise<void> {
+  const refresh = oneAtATime(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]))
     keys = (await signingKeys.list(db, clock.now())).map((row) => {
       const loaded = known.get(row.kid)
@@ -95,7 +96,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
         ? { ...loaded, activeAt: row.activeAt, retiredAt: row.retiredAt, expiresAt: row.expiresAt }
         : load(options.masterKey, row)
     })
-  }
+  })
 
   return {
     async sign(claims, { alg, typ }) {
@@ -152,7 +153,8 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       const created: string[] = []
       await db.transaction(async (tx) => {
         await signingKeys.lock(tx)
-        const rows = (await signingKeys.list(tx, now)).filter((row) => !row.retiredAt)
+        // One that retires when its successor begins is among them: where that begins earlier, it retires earlier too.
+        const rows = (await signingKeys.list(tx, now)).filter((row) => !row.retiredAt || row.retiredAt > now)
         for (const alg of new Set(rows.map((row) => row.alg as SigningAlg))) {
           const living = rows.filter((row) => row.alg === alg)
           const waiting = living.find((row) => row.activeAt > now)

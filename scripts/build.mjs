@@ -1,0 +1,81 @@
+// Builds what `npm start` runs and what `npm test` needs. `npm ci` calls this as `prepare`; it needs no network.
+//
+//   1. prisma generate → src/store/prisma
+//   2. tsc             → dist
+//   3. tap build       → .tap, the test runner without its TypeScript plugin; beside 1 and 2
+
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const require = createRequire(import.meta.url)
+
+/** The script behind a command of an installed package, or undefined. Not by `npx`, which would fetch a missing one. */
+function command(name, bin = name) {
+  let folder
+  try {
+    folder = dirname(require.resolve(`${name}/package.json`, { paths: [root] }))
+  } catch {
+    return undefined
+  }
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  return join(folder, typeof manifest.bin === 'string' ? manifest.bin : manifest.bin[bin])
+}
+
+/** Runs a script by this Node, silently. Rejects with everything it said where it fails. */
+function run(what, script, args, environment = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, ...args], {
+      cwd: root,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let output = ''
+    child.stdout.on('data', (chunk) => (output += chunk))
+    child.stderr.on('data', (chunk) => (output += chunk))
+    child.once('error', reject)
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve()
+      else reject(new Error(`${what} failed (${signal ?? `exit status ${code}`}):\n\n${output.trim()}`))
+    })
+  })
+}
+
+async function generateAndCompile(prisma, tsc) {
+  await run('prisma generate', prisma, ['generate'], {
+    // The engine's download needs more than the npm registry. `generate` runs no engine, it only wants the name of one
+    // that exists. Never set this for another command of Prisma: with a stand-in they do nothing and exit with 0.
+    PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+  })
+  // What an older version built must not be imported by mistake.
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  await run('tsc', tsc, ['--project', 'tsconfig.json', '--pretty', 'false'])
+}
+
+async function build() {
+  const prisma = command('prisma')
+  const tsc = command('typescript', 'tsc')
+  const tap = command('tap')
+  if (!prisma || !tsc) {
+    // `npm ci --omit=dev` over a finished build, as an image does it.
+    if (existsSync(join(root, 'dist', 'main.js'))) return
+    throw new Error(
+      'The build needs the development dependencies. Install them with `npm ci --include=dev`, build, and remove them\n' +
+        'afterwards with `npm prune --omit=dev --ignore-scripts`.',
+    )
+  }
+  const results = await Promise.allSettled([generateAndCompile(prisma, tsc), tap && run('tap build', tap, ['build'])])
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+try {
+  await build()
+} catch (error) {
+  console.error(`\nThe build of Ostiary failed.\n\n${error.message}\n\nRun \`npm run build\` to try again.`)
+  process.exitCode = 1
+}

@@ -1,0 +1,63 @@
+import type { FastifyInstance } from 'fastify'
+import type { Context } from './context.js'
+import { demoRoutes } from './demo/index.js'
+import { browserScope, corsScope, createHttpServer, protocolScope, publicScope } from './http/index.js'
+import { consentRoute, loginRoute } from './interaction/index.js'
+import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
+import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
+import { healthRoutes } from './protocol/health/index.js'
+import { homeRoutes } from './protocol/home/index.js'
+import { introspectRoute } from './protocol/introspection/index.js'
+import { revokeRoute } from './protocol/revocation/index.js'
+import { tokenRoute } from './protocol/token/index.js'
+import { version } from './platform/version.js'
+
+/** The demo that a first start on one's own machine sets up. */
+export interface DemoMode {
+  /** Where its login starts. */
+  readonly url: string
+}
+
+export interface AppOptions {
+  readonly demo?: DemoMode | undefined
+}
+
+/** The whole server: every scope (how a request is answered when it fails) and every route, in order. */
+export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promise<FastifyInstance> {
+  const app = createHttpServer(ctx)
+  const { isAllowedOrigin } = ctx.clients
+  const prefix = issuerPath(ctx.config.server.issuer)
+
+  // For load balancers and the curious, wherever the issuer's path leads.
+  publicScope(app, (scope) => healthRoutes(scope, ctx))
+
+  // Documents that anybody may keep.
+  publicScope(app, (scope) =>
+    corsScope(scope, { isAllowedOrigin, methods: ['GET'], headers: [] }, (inner) => discoveryRoutes(inner, ctx)),
+  )
+
+  await app.register(
+    async (server) => {
+      // What programs talk to: errors are JSON.
+      protocolScope(server, (scope) => {
+        const headers = ['Authorization', 'Content-Type']
+        corsScope(scope, { isAllowedOrigin, methods: ['POST'], headers }, (inner) => {
+          tokenRoute(inner, ctx)
+          revokeRoute(inner, ctx)
+        })
+        introspectRoute(scope, ctx)
+      })
+
+      // What a person sees: errors are pages.
+      browserScope(server, (scope) => {
+        authorizeRoute(scope, ctx)
+        loginRoute(scope, ctx, authorizationEnding)
+        consentRoute(scope, ctx, authorizationEnding)
+        homeRoutes(scope, ctx, { version, demoUrl: demo?.url })
+        if (demo) demoRoutes(scope, ctx)
+      })
+    },
+    { prefix },
+  )
+  return app
+}

@@ -1,0 +1,83 @@
+import { createResource, generateSecret, registerClient } from '../clients/index.js'
+import type { Context } from '../context.js'
+import { createUser } from '../identity/index.js'
+import { grantTypes } from '../protocol/token/index.js'
+import { settings } from '../store/index.js'
+
+/** The client whose pages lie under /demo. */
+export const demoClientId = 'demo-app'
+
+const resource = 'https://orders.example'
+
+/** What a person at the terminal is shown, once. */
+export interface DemoAccounts {
+  readonly admin: { readonly email: string; readonly password: string }
+  readonly user: { readonly email: string; readonly password: string }
+  readonly service: { readonly clientId: string; readonly clientSecret: string }
+}
+
+/**
+ * Creates an administrator, a user, an API, a service and the demo client, at the first start alone.
+ *
+ * @returns undefined when that was done before
+ */
+export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined> {
+  if ((await settings.find(ctx.db, 'demo')) !== undefined) return undefined
+  const by = { actor: 'system' }
+  const registration = { by, grantTypes: grantTypes.map(({ name }) => name) }
+  const admin = { email: 'admin@localhost.example', password: generatePassword(ctx) }
+  const user = { email: 'demo@localhost.example', password: generatePassword(ctx) }
+  const clientSecret = generateSecret(ctx)
+  await createUser(ctx, { ...admin, name: 'Administrator', admin: true }, by)
+  await createUser(ctx, { ...user, name: 'Demo User' }, by)
+  await createResource(
+    ctx,
+    resource,
+    {
+      name: 'Orders',
+      scopes: [
+        { name: 'orders:read', description: 'Read your orders' },
+        { name: 'orders:write', description: 'Place orders in your name' },
+      ],
+    },
+    by,
+  )
+  await ctx.resources.refresh()
+  await registerClient(
+    ctx,
+    {
+      client_id: 'demo-service',
+      client_secret: clientSecret,
+      client_name: 'Demo service',
+      grant_types: ['client_credentials'],
+      scope: 'orders:read orders:write',
+      default_scope: 'orders:read',
+    },
+    registration,
+  )
+  await registerClient(
+    ctx,
+    {
+      client_id: demoClientId,
+      client_name: 'Demo application',
+      redirect_uris: [`${ctx.config.server.issuer}/demo/callback`],
+      grant_types: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_method: 'none',
+      scope: 'openid orders:read orders:write offline_access',
+      default_scope: 'openid orders:read',
+    },
+    registration,
+  )
+  await settings.create(ctx.db, 'demo', { created_at: ctx.clock.now().toISOString() })
+  return { admin, user, service: { clientId: 'demo-service', clientSecret } }
+}
+
+/** Four groups of five: easy to type from a terminal, 100 bits. */
+function generatePassword(ctx: Context): string {
+  const letters = 'abcdefghjkmnpqrstuvwxyz23456789-'.slice(0, 31)
+  const symbols: string[] = []
+  while (symbols.length < 20) {
+    for (const byte of ctx.random.bytes(32)) if (byte < 248 && symbols.length < 20) symbols.push(letters[byte % 31]!)
+  }
+  return [0, 5, 10, 15].map((start) => symbols.slice(start, start + 5).join('')).join('-')
+}

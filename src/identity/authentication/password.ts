@@ -1,0 +1,81 @@
+import { newEvent } from '../../audit/index.js'
+import type { Context, Origin } from '../../context.js'
+import { isCurrentHash } from '../../platform/crypto/password.js'
+import { type User, type UserWithPassword, users } from '../../store/index.js'
+import { normaliseEmail } from '../email.js'
+
+export interface PasswordCredentials {
+  /** As typed. */
+  readonly username: string
+  readonly password: string
+  /** The client that the login is for: for the audit. */
+  readonly clientId?: string
+}
+
+/** What the audit says and nobody else learns. */
+type Failure = 'account_unknown' | 'account_disabled' | 'password_not_set' | 'password_wrong'
+
+/**
+ * The user who has this password. An unknown account, one that is disabled or has no password, and a wrong password cost
+ * the same work and give the same answer: nobody learns which accounts exist (attack 100).
+ *
+ * @returns undefined for every failure; it is counted and in the audit
+ * @throws {TooManyRequestsError} after too many failures, before any hash is computed
+ * @throws {QueueFullError} when too many passwords wait to be hashed; nothing is counted
+ */
+export async function authenticateByPassword(
+  ctx: Context,
+  { username, password, clientId }: PasswordCredentials,
+  origin: Origin,
+): Promise<User | undefined> {
+  const email = normaliseEmail(username)
+  const ip = origin.ip ?? ''
+  // What is no address is counted as it was typed: it must not cost less than one that is.
+  const attempt = await ctx.failures.attempt({ kind: 'account', id: email ?? username.slice(0, 254), ip })
+
+  let user: UserWithPassword | undefined
+  let failure: Failure | undefined
+  try {
+    user = await users.findForLogin(ctx.db, email ?? '')
+    failure = await findFailure(ctx, user, password)
+  } catch (error) {
+    await attempt.abandoned()
+    throw error
+  }
+
+  if (!user || failure) {
+    const reason = failure ?? 'account_unknown'
+    const event = { type: 'login.failed', actor: 'system', clientId, subject: user?.id, reason, ...origin }
+    await attempt.failed(ctx.audit.writesByItself(ip, event) ? newEvent(ctx, event) : undefined)
+    return undefined
+  }
+  await attempt.succeeded()
+  await renewHash(ctx, user, password)
+  return user
+}
+
+/** One hash, whatever the answer. */
+async function findFailure(
+  ctx: Context,
+  user: UserWithPassword | undefined,
+  password: string,
+): Promise<Failure | undefined> {
+  if (user?.passwordHash === undefined) {
+    await ctx.passwords.verifyAgainstNothing(password)
+    return user ? 'password_not_set' : 'account_unknown'
+  }
+  const right = await ctx.passwords.verify(user.passwordHash, password)
+  if (user.disabledAt) return 'account_disabled'
+  return right ? undefined : 'password_wrong'
+}
+
+/** Keeps the same password at today's cost. Whoever is right is let in, also when there is no time for this. */
+async function renewHash(ctx: Context, user: UserWithPassword, password: string): Promise<void> {
+  const { passwordHash } = user
+  if (passwordHash === undefined || isCurrentHash(passwordHash)) return
+  try {
+    await users.rehashPassword(ctx.db, user.id, passwordHash, await ctx.passwords.hash(password))
+  } catch (error) {
+    ctx.log.warn({ err: error }, 'a password was not hashed anew')
+  }
+}

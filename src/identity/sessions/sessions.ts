@@ -1,0 +1,109 @@
+import { newEvent } from '../../audit/index.js'
+import type { Context, Origin } from '../../context.js'
+import { drawOpaque, readOpaque } from '../../platform/crypto/opaque.js'
+import { describeRevocation, revoke } from '../../revocation/index.js'
+import { auditEvents, type Db, revocations, type Session, sessions, type User, weekBucket } from '../../store/index.js'
+
+/** Seconds. The end of the idle time is not written more often than this, however often a session is used. */
+const extendEvery = 300
+
+/**
+ * The live session of a cookie, with its idle time begun anew.
+ *
+ * @param cookie whatever the browser sent; undefined and garbage find nothing
+ */
+export async function findSession(ctx: Context, cookie: string | undefined): Promise<Session | undefined> {
+  const opaque = cookie === undefined ? undefined : readOpaque('oss', cookie)
+  if (!opaque) return undefined
+  const now = ctx.clock.now()
+  const session = await sessions.find(ctx.db, opaque.bucket, opaque.hash, now)
+  if (!session) return undefined
+
+  const idleExpiresAt = idleEnd(ctx, now, session.expiresAt)
+  const gained = idleExpiresAt.getTime() - session.idleExpiresAt.getTime()
+  // Where the idle time itself is that short, half of it: a session in use must not end.
+  const { idleLifetime } = ctx.config.sessions
+  if (gained < Math.min(extendEvery, idleLifetime / 2) * 1000) return session
+  await sessions.extend(ctx.db, session, idleExpiresAt)
+  return { ...session, idleExpiresAt }
+}
+
+export interface NewLogin {
+  readonly user: Pick<User, 'id' | 'email' | 'name'>
+  /** What the same browser was signed in by until now: it goes on under a new cookie, or ends. */
+  readonly previous: Session | undefined
+  readonly origin: Origin
+  /** The client that the login is for. */
+  readonly clientId?: string
+  /** Runs in the same transaction. */
+  readonly within?: (tx: Db, session: Session) => Promise<void>
+}
+
+export interface StartedSession {
+  readonly session: Session
+  /** What the browser's cookie is to hold: drawn anew at each login (session fixation, attack 28). */
+  readonly cookie: string
+}
+
+/**
+ * Signs a user in: the session, the audit event and the end of the previous session are one transaction. Whoever only
+ * proves anew who they are keeps their session under a new cookie: else one application that asks for that would end what
+ * the others got.
+ */
+export async function startSession(ctx: Context, login: NewLogin): Promise<StartedSession> {
+  const { user, previous, origin, clientId, within } = login
+  const started = await ctx.db.transaction(async (tx) => {
+    const renewed = await renew(ctx, tx, login)
+    const { session, cookie } = renewed ?? (await create(ctx, tx, login))
+    const detail = { sid: session.id, method: 'password' }
+    const event = { type: 'login.succeeded', actor: `user:${user.id}`, subject: user.id, clientId, detail, ...origin }
+    await auditEvents.create(tx, newEvent(ctx, event))
+    await within?.(tx, session)
+    // Last: whoever revokes waits for everybody else who does, up to the commit.
+    if (previous && !renewed) await revocations.create(tx, endOf(ctx, previous, 'session_replaced', origin))
+    return { session, cookie }
+  })
+  if (previous) await ctx.revocations.refresh()
+  return started
+}
+
+async function create(ctx: Context, tx: Db, { user }: NewLogin): Promise<StartedSession> {
+  const now = ctx.clock.now()
+  const expiresAt = new Date(now.getTime() + ctx.config.sessions.lifetime * 1000)
+  const opaque = drawOpaque(ctx, 'oss', weekBucket(expiresAt))
+  const row = {
+    bucket: opaque.bucket,
+    id: ctx.random.uuid(),
+    userId: user.id,
+    authTime: now,
+    createdAt: now,
+    expiresAt,
+    idleExpiresAt: idleEnd(ctx, now, expiresAt),
+  }
+  await sessions.create(tx, { ...row, tokenHash: opaque.hash })
+  return { session: { ...row, user: { email: user.email, name: user.name } }, cookie: opaque.value }
+}
+
+/** @returns undefined where it is another user's, is nearly over or ended just now: then a new one starts */
+async function renew(ctx: Context, tx: Db, { user, previous }: NewLogin): Promise<StartedSession | undefined> {
+  const now = ctx.clock.now()
+  if (previous?.userId !== user.id) return undefined
+  if (previous.expiresAt.getTime() - now.getTime() < ctx.config.sessions.idleLifetime * 1000) return undefined
+  const opaque = drawOpaque(ctx, 'oss', previous.bucket)
+  const session = { ...previous, authTime: now, idleExpiresAt: idleEnd(ctx, now, previous.expiresAt) }
+  return (await sessions.renew(tx, session, opaque.hash)) ? { session, cookie: opaque.value } : undefined
+}
+
+/** Signs the browser out: the session ends, and with it every token that ends with a session. */
+export async function endSession(ctx: Context, session: Session, reason: string, origin: Origin): Promise<void> {
+  const { bucket, id, userId } = session
+  await revoke(ctx, { kind: 'session', bucket, id, userId }, { actor: `user:${userId}`, reason, origin })
+}
+
+function endOf(ctx: Context, { bucket, id, userId }: Session, reason: string, origin: Origin) {
+  return describeRevocation(ctx, { kind: 'session', bucket, id, userId }, { actor: `user:${userId}`, reason, origin })
+}
+
+function idleEnd(ctx: Context, now: Date, expiresAt: Date): Date {
+  return new Date(Math.min(now.getTime() + ctx.config.sessions.idleLifetime * 1000, expiresAt.getTime()))
+}

@@ -1,0 +1,148 @@
+import { actOf, type By, newEvent } from '../audit/index.js'
+import type { Context } from '../context.js'
+import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
+import { checkNewPassword } from '../platform/crypto/password.js'
+import { plainText } from '../platform/plain-text.js'
+import { describeRevocation } from '../revocation/index.js'
+import { auditEvents, revocations, type User, users } from '../store/index.js'
+import { normaliseEmail } from './email.js'
+
+export interface NewUser {
+  readonly email: string
+  readonly name?: string | undefined
+  readonly admin?: boolean
+  /** Without one the user cannot sign in by password. */
+  readonly password?: string | undefined
+}
+
+const maxNameLength = 200
+
+/**
+ * @throws {InvalidValueError} for an address or a password that may not be used
+ * @throws {ConflictError} when the address is another user's
+ */
+export async function createUser(ctx: Context, user: NewUser, by: By): Promise<User> {
+  const email = requireEmail(user.email)
+  const name = user.name === undefined ? undefined : plainText(user.name, maxNameLength)
+  if (user.name !== undefined && name === undefined) {
+    throw new InvalidValueError(`The name is not a text of 1 to ${maxNameLength} visible characters.`)
+  }
+  const passwordHash = user.password === undefined ? undefined : await hashNewPassword(ctx, user.password, email)
+  const now = ctx.clock.now()
+  const created = { id: ctx.random.uuid(), email, name, admin: user.admin ?? false, createdAt: now, updatedAt: now }
+  await ctx.db.transaction(async (tx) => {
+    if (!(await users.create(tx, { ...created, passwordHash }))) {
+      throw new ConflictError('There is a user with this e-mail address already.')
+    }
+    const detail = { admin: created.admin }
+    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.created', subject: created.id, detail }))
+  })
+  return created
+}
+
+/**
+ * Sets a new password, and ends the user's sessions and grants: whoever knew the old one is out (attack 61).
+ *
+ * @throws {NotFoundError} {InvalidValueError} for a password that may not be used
+ */
+export async function setPassword(ctx: Context, userId: string, password: string, by: By): Promise<void> {
+  const user = await users.findById(ctx.db, userId)
+  if (!user) throw isUnknown()
+  const passwordHash = await hashNewPassword(ctx, password, user.email)
+  await ctx.db.transaction(async (tx) => {
+    const cause = { ...by, reason: 'password_changed' }
+    await revocations.create(tx, describeRevocation(ctx, { kind: 'user', userId }, cause))
+    await users.setPassword(tx, userId, passwordHash, ctx.clock.now())
+    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.password_changed', subject: userId }))
+  })
+  await ctx.revocations.refresh()
+}
+
+/**
+ * Ends everything of the user, and lets nobody sign in as them until they are enabled.
+ *
+ * @returns false when they were disabled already
+ * @throws {NotFoundError}
+ */
+export async function disableUser(ctx: Context, userId: string, by: By): Promise<boolean> {
+  const done = await ctx.db.transaction(async (tx) => {
+    await revocations.lock(tx)
+    const user = await users.findForUpdate(tx, userId)
+    if (!user) throw isUnknown()
+    if (user.disabledAt) return false
+    const cause = { ...by, reason: 'user_disabled' }
+    await revocations.create(tx, describeRevocation(ctx, { kind: 'user', userId, lasting: 'disabled' }, cause))
+    return true
+  })
+  await ctx.revocations.refresh()
+  return done
+}
+
+/**
+ * Lets a disabled user sign in again; what they had before stays ended.
+ *
+ * @returns false when they were not disabled: nothing of theirs is ended
+ * @throws {NotFoundError}
+ */
+export async function enableUser(ctx: Context, userId: string, by: By): Promise<boolean> {
+  const done = await ctx.db.transaction(async (tx) => {
+    await revocations.lock(tx)
+    const user = await users.findForUpdate(tx, userId)
+    if (!user) throw isUnknown()
+    if (!user.disabledAt) return false
+    const now = ctx.clock.now()
+    await users.enable(tx, userId, now)
+    await revocations.lift(tx, 'user', userId, now)
+    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.enabled', subject: userId }))
+    return true
+  })
+  await ctx.revocations.refresh()
+  return done
+}
+
+/** By id or by e-mail address. @throws {NotFoundError} */
+export async function findUser(ctx: Context, idOrEmail: string): Promise<User> {
+  const email = normaliseEmail(idOrEmail)
+  const id = idOrEmail.trim().toLowerCase()
+  const user = email
+    ? await users.findByEmail(ctx.db, email)
+    : /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
+      ? await users.findById(ctx.db, id)
+      : undefined
+  if (!user) throw isUnknown()
+  return user
+}
+
+/** All users, oldest first. */
+export function listUsers(ctx: Context): Promise<readonly User[]> {
+  return users.list(ctx.db)
+}
+
+/** What an administrator sees of a user. */
+export function describeUser(user: User): Record<string, unknown> {
+  return {
+    id: user.id,
+    email: user.email,
+    name: user.name,
+    admin: user.admin,
+    created_at: user.createdAt.toISOString(),
+    updated_at: user.updatedAt.toISOString(),
+    disabled_at: user.disabledAt?.toISOString(),
+  }
+}
+
+function requireEmail(text: string): string {
+  const email = normaliseEmail(text)
+  if (email === undefined) throw new InvalidValueError('The e-mail address is not one, such as ann@example.com.')
+  return email
+}
+
+function hashNewPassword(ctx: Context, password: string, email: string): Promise<string> {
+  const problem = checkNewPassword(password, { email })
+  if (problem) throw new InvalidValueError(problem.message)
+  return ctx.passwords.hash(password)
+}
+
+function isUnknown(): NotFoundError {
+  return new NotFoundError('user', 'There is no such user.')
+}

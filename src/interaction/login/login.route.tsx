@@ -1,0 +1,108 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '../../context.js'
+import { asOAuthError, encodedBody, originOf, readCookie, seeOther, sendPage, writeCookie } from '../../http/index.js'
+import { authenticateByPassword, findSession, startSession } from '../../identity/index.js'
+import { readParameters } from '../../oauth/index.js'
+import { interactions, type User } from '../../store/index.js'
+import type { LoginFailure } from '../../ui/index.js'
+import { type Ending, openInteraction, rememberFailedLogin, stepAddress } from '../interaction.js'
+import { destinationHost, formToken, openVisit, proceed, requireFormToken, type Visit, visitAs } from '../visit.js'
+import { LoginPage } from './login.page.js'
+
+interface Address {
+  readonly Params: { readonly id: string }
+}
+
+/** The step in which a person proves who they are. */
+export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): void {
+  const url = '/interaction/:id/login'
+
+  app.get<Address>(url, async (request, reply) => {
+    const visit = await openVisit(ctx, request, request.params.id)
+    // Signed in by another tab, or the back button was used.
+    if (visit.step.kind !== 'login') return proceed(ctx, reply, visit, ending)
+    return sendLogin(ctx, reply, 200, visit, { failure: visit.failedLogin && 'wrong_credentials' })
+  })
+
+  app.post<Address>(url, async (request, reply) => {
+    const { csrf_token, username, password } = readParameters(encodedBody(request))
+    const open = await openInteraction(ctx, request, request.params.id)
+    requireFormToken(ctx, open, 'login', 'login', csrf_token)
+    // Nothing was filled in: the stage is repeated (attack 26).
+    if (typeof username !== 'string' || typeof password !== 'string') {
+      return seeOther(reply, stepAddress(ctx, open.id, 'login'))
+    }
+
+    const origin = originOf(request)
+    const { clientId } = open.demands
+    let user: User | undefined
+    try {
+      user = await authenticateByPassword(ctx, { username, password, clientId }, origin)
+    } catch (error) {
+      return sendPaused(ctx, request, reply, error, username)
+    }
+    if (!user) {
+      await rememberFailedLogin(ctx, open, username)
+      return seeOther(reply, stepAddress(ctx, open.id, 'login'))
+    }
+
+    const previous = await findSession(ctx, readCookie(request, 'session'))
+    const { session, cookie } = await startSession(ctx, {
+      user,
+      previous,
+      origin,
+      clientId,
+      within: (tx, { authTime }) => interactions.setAuthenticated(tx, open.row, authTime),
+    })
+    writeCookie(reply, 'session', cookie)
+    return proceed(ctx, reply, await visitAs(ctx, open, session, origin, session.authTime), ending)
+  })
+
+  /** The page again where nothing could be checked: too many attempts, or too many hashes that wait. */
+  async function sendPaused(
+    ctx: Context,
+    request: FastifyRequest<Address>,
+    reply: FastifyReply,
+    thrown: unknown,
+    username: string,
+  ): Promise<FastifyReply> {
+    const { status, reason, retryAfter } = asOAuthError(thrown)
+    const busy = reason === 'password_queue_full'
+    if (!busy && status !== 429) throw thrown
+    request.log.info({ reason }, 'login refused')
+    if (retryAfter !== undefined) reply.header('Retry-After', retryAfter)
+    const visit = await openVisit(ctx, request, request.params.id)
+    return sendLogin(ctx, reply, status, visit, { failure: busy ? 'busy' : 'held_back', retryAfter, username })
+  }
+}
+
+interface Shown {
+  readonly failure?: LoginFailure | undefined
+  readonly retryAfter?: number | undefined
+  readonly username?: string
+}
+
+function sendLogin(
+  ctx: Context,
+  reply: FastifyReply,
+  status: number,
+  visit: Visit,
+  { failure, retryAfter, username }: Shown,
+): FastifyReply {
+  const { client, session, step, demands, failedLogin } = visit
+  const reauthenticate = step.kind === 'login' && step.reason === 'reauthenticate'
+  const page = (
+    <LoginPage
+      clientName={client.clientName ?? client.clientId}
+      clientHost={destinationHost(demands.destination)}
+      csrfToken={formToken(ctx, visit, 'login')}
+      username={
+        username ?? failedLogin?.username ?? demands.loginHint ?? (reauthenticate ? session?.user.email : undefined)
+      }
+      failure={failure}
+      retryAfter={retryAfter}
+      reauthenticate={reauthenticate}
+    />
+  )
+  return sendPage(reply, status, page, { formAction: [demands.destination] })
+}

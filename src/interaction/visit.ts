@@ -1,0 +1,94 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Client } from '../clients/index.js'
+import type { Context, Origin } from '../context.js'
+import { checkCsrfToken, csrfToken, originOf, PageError, readCookie, seeOther } from '../http/index.js'
+import { findSession } from '../identity/index.js'
+import type { Session } from '../store/index.js'
+import { errorTexts } from '../ui/index.js'
+import { type Ending, type OpenInteraction, openInteraction, stepAddress } from './interaction.js'
+import { findSituation, type Situation } from './situation.js'
+
+/** A browser at one of the steps of its interaction. */
+export interface Visit extends OpenInteraction, Situation {
+  readonly client: Client
+  readonly session: Session | undefined
+  readonly origin: Origin
+}
+
+/**
+ * Reads where the request stands, from the address and the cookies alone.
+ *
+ * @throws {PageError} when there is nothing to go on with
+ */
+export async function openVisit(ctx: Context, request: FastifyRequest, id: string): Promise<Visit> {
+  const [open, session] = await Promise.all([
+    openInteraction(ctx, request, id),
+    findSession(ctx, readCookie(request, 'session')),
+  ])
+  return visitAs(ctx, open, session, originOf(request))
+}
+
+/** The same interaction as it stands for this session. */
+export async function visitAs(
+  ctx: Context,
+  open: OpenInteraction,
+  session: Session | undefined,
+  origin: Origin,
+  authenticatedAt = open.row.authenticatedAt,
+): Promise<Visit> {
+  const { demands } = open
+  const client = await findEnabledClient(ctx, demands.clientId)
+  const situation = await findSituation(ctx, { demands, client, session, authenticatedAt })
+  return { ...open, ...situation, client, session, origin }
+}
+
+/** @throws {PageError} when there is no such client, or it may do nothing */
+export async function findEnabledClient(ctx: Context, clientId: string): Promise<Client> {
+  const client = await ctx.clients.find(clientId)
+  const disabled = client?.disabledAt || ctx.revocations.find({ kind: 'client', target: clientId })?.terminal
+  if (client && !disabled) return client
+  const { message, advice } = errorTexts.unknownClient
+  throw new PageError(message, { reason: client ? 'client_disabled' : 'client_unknown', advice })
+}
+
+/** Goes to what is left to do: another step, or the answer. No step knows another. */
+export async function proceed(ctx: Context, reply: FastifyReply, visit: Visit, ending: Ending): Promise<FastifyReply> {
+  const { id, step, demands, client, session, row, origin } = visit
+  if (step.kind === 'error') return ending.refuse(ctx, reply, { demands, error: step.error, interaction: row, origin })
+  if (step.kind === 'respond' && session) {
+    return ending.grant(ctx, reply, { demands, client, session, scope: step.scope, interaction: row, origin })
+  }
+  return seeOther(reply, stepAddress(ctx, id, step.kind === 'consent' ? 'consent' : 'login'))
+}
+
+/** The token of the step's form, for this browser, this interaction and whatever else the page was about. */
+export function formToken(ctx: Context, open: OpenInteraction, form: string): string {
+  return csrfToken(formKey(ctx), open.browserId, formId(open, form))
+}
+
+/**
+ * Attacks 23 and 30.
+ *
+ * @throws {PageError} 403, with a link to the page that the form is on
+ */
+export function requireFormToken(
+  ctx: Context,
+  open: OpenInteraction,
+  step: 'login' | 'consent',
+  form: string,
+  token: unknown,
+): void {
+  if (checkCsrfToken(formKey(ctx), open.browserId, formId(open, form), token)) return
+  const { message, advice } = errorTexts.formNotOurs
+  const actions = [{ href: stepAddress(ctx, open.id, step), label: 'Load the page again' }]
+  throw new PageError(message, { status: 403, reason: 'form_token_wrong', advice, actions })
+}
+
+const formKey = (ctx: Context): Buffer => ctx.secrets.current.derive('form token')
+const formId = ({ id }: OpenInteraction, form: string): string => `${id} ${form}`
+
+/** What the pages call the place that the request leads to: a host that was checked, or an app's own scheme. */
+export function destinationHost(destination: string): string {
+  const { protocol, host } = new URL(destination)
+  return /^https?:$/.test(protocol) ? host : protocol.slice(0, -1)
+}

@@ -1,0 +1,69 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '../../context.js'
+import { encodedBody, encodedQuery, originOf, PageError, readCookie, seeOther } from '../../http/index.js'
+import { findSession } from '../../identity/index.js'
+import { addressOf, findSituation, startInteraction, stepAddress } from '../../interaction/index.js'
+import { OAuthError } from '../../oauth/index.js'
+import { errorTexts } from '../../ui/index.js'
+import { openChannel, readAuthorizationRequest } from './authorization-request.js'
+import { authorizationEnding } from './respond.js'
+import { sendError } from './response-channel.js'
+
+/** Bytes of an address that every server and browser takes. */
+const longestQuery = 6_000
+
+/** `GET` and `POST /authorize`. RFC 6749 §3.1. */
+export function authorizeRoute(app: FastifyInstance, ctx: Context): void {
+  app.get('/authorize', (request, reply) => authorize(ctx, request, reply, encodedQuery(request)))
+
+  app.post('/authorize', (request, reply) => {
+    // Two places for parameters are two readings of one request (attack 9).
+    if (encodedQuery(request) !== '') {
+      const { message, advice } = errorTexts.invalidRequest
+      throw new PageError(message, { reason: 'parameters_in_query_and_body', advice })
+    }
+    return authorize(ctx, request, reply, encodedBody(request))
+  })
+}
+
+async function authorize(
+  ctx: Context,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  encoded: string,
+): Promise<FastifyReply> {
+  // Without the database nobody is redirected anywhere, not even with an error.
+  ctx.assertFresh()
+  const channel = await openChannel(ctx, encoded)
+  try {
+    const { client, demands } = readAuthorizationRequest(ctx, channel)
+    const sessionCookie = readCookie(request, 'session')
+    // A browser leaves our cookies out of a form that another site posts (SameSite=Lax): as a link they come along.
+    const withoutCookies = sessionCookie === undefined && readCookie(request, 'browser') === undefined
+    if (request.method === 'POST' && withoutCookies && encoded.length <= longestQuery) {
+      return seeOther(reply, addressOf(ctx, `/authorize?${encoded}`))
+    }
+
+    const session = await findSession(ctx, sessionCookie)
+    const origin = originOf(request)
+    const { step } = await findSituation(ctx, { demands, client, session })
+    if (step.kind === 'error') throw step.error
+    if (step.kind === 'respond' && session) {
+      return await authorizationEnding.grant(ctx, reply, { demands, client, session, scope: step.scope, origin })
+    }
+    const id = await startInteraction(ctx, request, reply, demands)
+    return seeOther(reply, stepAddress(ctx, id, step.kind === 'consent' ? 'consent' : 'login'))
+  } catch (error) {
+    if (!isForClient(error)) throw error
+    request.log.info({ error: error.code, reason: error.reason }, 'authorization request refused')
+    return sendError(ctx, reply, channel, error)
+  }
+}
+
+/**
+ * Errors of the request go to its client. Ours do not: a person is better served by a page that says so, and a redirect
+ * would tell the application something that may be untrue a second later.
+ */
+function isForClient(error: unknown): error is OAuthError {
+  return error instanceof OAuthError && !(error instanceof PageError) && error.status < 429
+}

@@ -1,0 +1,64 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Test } from 'tap'
+
+const places = [
+  process.env['CHROMIUM_PATH'],
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  '/Applications/Chromium.app/Contents/MacOS/Chromium',
+]
+
+const executablePath = places.find((place) => place !== undefined && existsSync(place))
+
+/** For a test's options: tests in a browser install nothing by themselves. */
+export const skip = executablePath === undefined ? 'no Chromium was found: set CHROMIUM_PATH, or install it' : false
+
+/** A browser that talks to nobody but the pages it is sent to. */
+export async function launch(t: Test): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--font-render-hinting=none',
+    ],
+  })
+  t.teardown(() => browser.close())
+  return browser
+}
+
+const looks = {
+  light: { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1280, height: 800 } },
+  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+} as const satisfies Record<string, BrowserContextOptions>
+
+const folder = fileURLToPath(new URL('../../docs/pages', import.meta.url))
+
+/**
+ * Pictures of the page as it is, in light, dark and phone width. They are kept in docs/pages/ by `npm run pages`;
+ * otherwise they are taken, so that a page that cannot be shown fails, and thrown away.
+ */
+export async function takePictures(page: Page, name: string): Promise<void> {
+  const keep = process.env['KEEP_PAGES'] === '1'
+  if (keep) mkdirSync(folder, { recursive: true })
+  const before = page.viewportSize()
+  for (const [look, { colorScheme, viewport }] of Object.entries(looks)) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.setViewportSize(viewport)
+    const path = keep ? join(folder, `${name}-${look}.png`) : undefined
+    await page.screenshot({ path, fullPage: true })
+  }
+  await page.emulateMedia({ colorScheme: 'light' })
+  if (before) await page.setViewportSize(before)
+}

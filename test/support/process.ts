@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { isBuilt } from '../../scripts/is-built.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const main = join(root, 'dist/main.js')
+
+/** What `npm start` runs, in a process of its own. */
+export interface RunningProcess {
+  readonly child: ChildProcess
+  /** Everything on standard output so far. */
+  readonly stdout: () => string
+  readonly stderr: () => string
+  /** Resolves with how it ended. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
+}
+
+export interface StartOptions {
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd: string
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/** Starts the built server; it ends with the test, whatever happens. */
+export function startProcess(t: Test, { args = ['start'], env = {}, cwd, uid, gid }: StartOptions): RunningProcess {
+  requireBuild()
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd,
+    uid,
+    gid,
+    env: { PATH: process.env['PATH'], HOME: cwd, TMPDIR: process.env['TMPDIR'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    const late = delay(15_000).then(() => child.kill('SIGKILL'))
+    await Promise.race([ended, late])
+  })
+  return { child, stdout: () => stdout, stderr: () => stderr, ended }
+}
+
+/** Waits until the server at this address says that it is ready. The bound is for a machine that is very busy. */
+export async function waitUntilReady(address: string, server: RunningProcess, seconds = 60): Promise<void> {
+  let over = false
+  void server.ended.then(() => {
+    over = true
+  })
+  await waitFor(
+    async () => {
+      if (over) throw new Error(`it ended: ${server.stderr()}${server.stdout().slice(-2000)}`)
+      const reply = await fetch(`${address}/readyz`).catch(() => undefined)
+      return reply?.status === 200
+    },
+    seconds,
+    'it was not ready in time',
+  )
+}
+
+/** Asks again and again until it holds. @throws after the bound */
+export async function waitFor(holds: () => boolean | Promise<boolean>, seconds: number, message: string): Promise<void> {
+  const end = performance.now() + seconds * 1000
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(message)
+    await delay(25)
+  }
+}
+
+/** A folder of its own, removed with the test. */
+export async function makeFolder(t: Test, mode = 0o755): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-start-'))
+  await chmod(folder, mode)
+  t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  return folder
+}
+
+/** The processes run what was built, as a user's do; `npm test` builds first where a source is newer. */
+function requireBuild(): void {
+  if (!isBuilt(root)) throw new Error('dist/ is older than src/: run `npm run build`, or the tests by `npm test`')
+}
