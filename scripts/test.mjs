@@ -35,7 +35,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 function buildWhereStale() {
   if (isBuilt(root)) return
   console.log('dist/ is older than src/: building')
-  execFileSync(process.execPath, [join(root, 'scripts/build.mjs')], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(process.execPath, [join(root, 'scripts/build.mjs')], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
 }
 
 async function preparePostgres() {

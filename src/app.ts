@@ -3,6 +3,7 @@ import type { Context } from './context.js'
 import { demoRoutes } from './demo/index.js'
 import { browserScope, corsScope, createHttpServer, protocolScope, publicScope } from './http/index.js'
 import { consentRoute, loginRoute } from './interaction/index.js'
+import { version } from './platform/version.js'
 import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
 import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
 import { healthRoutes } from './protocol/health/index.js'
@@ -10,7 +11,6 @@ import { homeRoutes } from './protocol/home/index.js'
 import { introspectRoute } from './protocol/introspection/index.js'
 import { revokeRoute } from './protocol/revocation/index.js'
 import { tokenRoute } from './protocol/token/index.js'
-import { version } from './platform/version.js'
 
 /** The demo that a first start on one's own machine sets up. */
 export interface DemoMode {

@@ -83,7 +83,10 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       audit,
       assertFresh() {
         if (!following || following.isFresh()) return
-        throw new TemporarilyUnavailableError('The server cannot answer now.', { reason: 'database_away', retryAfter: 5 })
+        throw new TemporarilyUnavailableError('The server cannot answer now.', {
+          reason: 'database_away',
+          retryAfter: 5,
+        })
       },
       refresh,
       async close() {
@@ -103,7 +106,8 @@ function openMasterKey(config: Config, random: Random): MasterKey {
   return configured ? masterKey(configured) : openMasterKeyFile(config.database.dataDir, random)
 }
 
-interface Followed extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
+interface Followed
+  extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
   readonly url: string
   readonly flush: () => Promise<void>
 }

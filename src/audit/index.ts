@@ -4,7 +4,7 @@ import type { Context } from '../context.js'
 import type { Clock } from '../platform/clock.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
-import { type AuditEvent, auditEvents, type Database } from '../store/index.js'
+import { type AuditEvent, auditEvents, type Database, isDatabaseAway } from '../store/index.js'
 
 export { actOf, type By } from './by.js'
 export type { AuditEvent }
@@ -33,47 +33,57 @@ export interface AuditTrail {
   readonly flush: () => Promise<void>
 }
 
-/** Kinds of events that are counted at once; beyond it they are written early. */
+/** Kinds of events that are counted at once; beyond it they are written early, and only their type is told apart. */
 const capacity = 10_000
 const failuresAMinute = 10
 
+interface Counted {
+  readonly event: NewEvent
+  count: number
+  /** Of the first. */
+  readonly time: Date
+}
+
 export function createAuditTrail(options: { db: Database; clock: Clock; random: Random; log: Logger }): AuditTrail {
   const { db, clock, random, log } = options
-  let counted = new Map<string, { event: NewEvent; count: number; time: Date }>()
+  let counted = new Map<string, Counted>()
   let minute = 0
   let failures = new Map<string, number>()
   let writing: Promise<void> = Promise.resolve()
+  let early: Promise<void> | undefined
 
   function count(event: NewEvent): void {
-    const key = `${event.type}\n${event.clientId}\n${event.ip}\n${event.reason}\n${event.detail ? JSON.stringify(event.detail) : ''}`
+    add({ event, count: 1, time: clock.now() })
+    if (counted.size >= capacity && !early) early = flush().finally(() => (early = undefined))
+  }
+
+  /** Memory is bounded, numbers are kept: where too many kinds wait for the database, one event stands for a type. */
+  function add({ event, count, time }: Counted): void {
+    const whole = `${event.type}\n${event.clientId}\n${event.ip}\n${event.reason}\n${event.detail ? JSON.stringify(event.detail) : ''}`
+    const fits = counted.has(whole) || counted.size < capacity
+    const key = fits ? whole : event.type
     const known = counted.get(key)
-    if (known) {
-      known.count++
-      return
-    }
-    counted.set(key, { event, count: 1, time: clock.now() })
-    if (counted.size >= capacity) void flush()
+    if (known) known.count += count
+    else counted.set(key, { event: fits ? event : { type: event.type, actor: 'system', reason: 'many' }, count, time })
   }
 
   async function write(): Promise<void> {
     if (counted.size === 0) return
-    const taken = counted
+    const taken = [...counted.values()]
     counted = new Map()
-    const events = [...taken.values()].map(({ event, count, time }) => ({ ...event, id: random.uuid(), time, count }))
-    try {
-      await auditEvents.addAll(db, events)
-    } catch (error) {
-      log.warn({ err: error, events: events.length }, 'audit events wait for the database')
-      // They are kept for the next run, unless there are too many: memory is bounded.
-      if (counted.size < capacity) {
-        for (const [key, entry] of taken) {
-          const newer = counted.get(key)
-          if (newer) newer.count += entry.count
-          else counted.set(key, entry)
-        }
-      } else {
-        log.error({ events: events.length }, 'audit events were lost: the database was away for too long')
-      }
+    // By the batch: an event that the database refuses is found by halves, and the others are written.
+    const written = await Promise.allSettled(
+      taken.map(({ event, count, time }) => auditEvents.add(db, { ...event, id: random.uuid(), time, count })),
+    )
+    const failed = written.flatMap((result, index) =>
+      result.status === 'rejected' ? [{ error: result.reason as unknown, counted: taken[index]! }] : [],
+    )
+    const waiting = failed.filter(({ error }) => isDatabaseAway(error))
+    for (const { counted: entry } of waiting) add(entry)
+    if (waiting.length > 0)
+      log.warn({ err: waiting[0]?.error, events: waiting.length }, 'audit events wait for the database')
+    for (const { error, counted: entry } of failed) {
+      if (!isDatabaseAway(error)) log.error({ err: error, type: entry.event.type }, 'an audit event cannot be written')
     }
   }
 

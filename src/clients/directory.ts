@@ -9,8 +9,11 @@ export type Client = ClientWithSecrets
  * notification heals.
  */
 export interface ClientDirectory {
-  /** @returns undefined when there is no such client; a disabled one is found */
-  readonly find: (clientId: string) => Promise<Client | undefined>
+  /**
+   * @param since of `monotonicMilliseconds`: a copy that was read before is not good enough
+   * @returns undefined when there is no such client; a disabled one is found
+   */
+  readonly find: (clientId: string, since?: number) => Promise<Client | undefined>
   /** Whether any client's pages at this origin may call us. Remembered like clients. */
   readonly isAllowedOrigin: (origin: string) => Promise<boolean>
   readonly drop: (clientId: string) => void
@@ -21,9 +24,10 @@ export interface ClientDirectory {
 const maxAge = 5_000
 const capacity = 20_000
 
-export function createClientDirectory(db: Database): ClientDirectory {
-  const clientsById = createAgingCache<Client>((clientId) => clients.find(db, clientId))
-  const origins = createAgingCache<boolean>((origin) => clients.isAllowedOrigin(db, origin))
+/** @param milliseconds the clock that ages are taken by: no clock change moves it */
+export function createClientDirectory(db: Database, milliseconds = monotonicMilliseconds): ClientDirectory {
+  const clientsById = createAgingCache<Client>((clientId) => clients.find(db, clientId), milliseconds)
+  const origins = createAgingCache<boolean>((origin) => clients.isAllowedOrigin(db, origin), milliseconds)
   return {
     find: clientsById.find,
     isAllowedOrigin: async (origin) => (await origins.find(origin)) ?? false,
@@ -44,12 +48,12 @@ interface Entry<Value> {
 }
 
 /** What was not found is not remembered: names that nobody registered must not push out those that are used. */
-function createAgingCache<Value>(read: (key: string) => Promise<Value | undefined>) {
+function createAgingCache<Value>(read: (key: string) => Promise<Value | undefined>, milliseconds: () => number) {
   const entries = new Map<string, Entry<Value>>()
   const reading = new Map<string, Promise<Value | undefined>>()
 
   async function load(key: string): Promise<Value | undefined> {
-    const readAt = monotonicMilliseconds()
+    const readAt = milliseconds()
     const promise = read(key)
     reading.set(key, promise)
     try {
@@ -67,9 +71,9 @@ function createAgingCache<Value>(read: (key: string) => Promise<Value | undefine
   }
 
   return {
-    async find(key: string): Promise<Value | undefined> {
+    async find(key: string, since = milliseconds() - maxAge): Promise<Value | undefined> {
       const entry = entries.get(key)
-      if (entry && monotonicMilliseconds() - entry.readAt < maxAge) return entry.value
+      if (entry && entry.readAt > since) return entry.value
       return reading.get(key) ?? load(key)
     },
     drop(key: string): void {

@@ -1,7 +1,6 @@
 // Owns clients: what they register, how they prove who they are, and the questions that the protocol asks about them.
 
 export { authenticateClient, authenticationMethods } from './authentication/index.js'
-export { defaultScopeOf } from './default-scope.js'
 export { type Client, type ClientDirectory, createClientDirectory } from './directory.js'
 export * from './metadata.js'
 export {

@@ -15,12 +15,14 @@ export function createClientUseTrail(db: Database, log: Logger): ClientUseTrail 
     },
     async flush() {
       if (pending.size === 0) return
-      const uses = [...pending.values()]
+      const taken = pending
       pending = new Map()
       try {
-        await clients.recordUse(db, uses)
+        await clients.recordUse(db, [...taken.values()])
       } catch (error) {
-        log.warn({ err: error }, 'the last use of clients was not written')
+        // No more than there are clients and secrets: they wait for the next run.
+        pending = new Map([...taken, ...pending])
+        log.warn({ err: error }, 'the last use of clients waits for the database')
       }
     },
   }

@@ -56,7 +56,8 @@ export function demoRoutes(app: FastifyInstance, ctx: Context): void {
         code_verifier: verifier,
       }).toString(),
     })
-    if (answer.statusCode !== 200) throw startAgain('The code could not be exchanged for tokens.', 'demo_exchange_failed')
+    if (answer.statusCode !== 200)
+      throw startAgain('The code could not be exchanged for tokens.', 'demo_exchange_failed')
     const tokens = answer.json<TokenResponse>()
     return sendPage(reply, 200, DemoPage(describe(issuer, tokens)))
   })

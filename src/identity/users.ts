@@ -50,6 +50,9 @@ export async function setPassword(ctx: Context, userId: string, password: string
   if (!user) throw isUnknown()
   const passwordHash = await hashNewPassword(ctx, password, user.email)
   await ctx.db.transaction(async (tx) => {
+    await revocations.lock(tx)
+    // From here no login by the old password begins a session; one that has is older than the instant taken now.
+    if (!(await users.findForUpdate(tx, userId))) throw isUnknown()
     const cause = { ...by, reason: 'password_changed' }
     await revocations.create(tx, describeRevocation(ctx, { kind: 'user', userId }, cause))
     await users.setPassword(tx, userId, passwordHash, ctx.clock.now())

@@ -1,3 +1,4 @@
+import { oneAtATime } from '../platform/one-at-a-time.js'
 import { type Database, type Resource, resources } from '../store/index.js'
 
 /** All resources and their scopes, in memory: they are few, and every token asks for one. */
@@ -22,7 +23,7 @@ export function createResourceCatalogue(db: Database): ResourceCatalogue {
     ownersOf: (scope) => owners.get(scope) ?? [],
     signingAlgs: () => new Set([...byIdentifier.values()].flatMap(({ signingAlg }) => signingAlg ?? [])),
     scopes: () => scopes,
-    async refresh() {
+    refresh: oneAtATime(async () => {
       const all = await resources.list(db)
       const next = new Map<string, string[]>()
       for (const { identifier, scopes } of all) {
@@ -36,6 +37,6 @@ export function createResourceCatalogue(db: Database): ResourceCatalogue {
       owners = next
       const names = [...next.keys()].sort()
       if (names.join(' ') !== scopes.join(' ')) scopes = names
-    },
+    }),
   }
 }

@@ -24,17 +24,20 @@ export async function updateResource(
   settings: ResourceSettings,
   { by, cleared = [] }: { readonly by: By; readonly cleared?: readonly ClearableSetting[] },
 ): Promise<ChangedResource> {
-  const before = await findResource(ctx, identifier)
-  const changed = applySettings(before, settings, cleared)
-  if (changed.signingAlg) await ctx.keys.ensure([changed.signingAlg])
-  const resource = { ...before, ...changed, updatedAt: ctx.clock.now() }
-  await ctx.db.transaction(async (tx) => {
+  const { signingAlg } = applySettings(await findResource(ctx, identifier), settings, cleared)
+  if (signingAlg) await ctx.keys.ensure([signingAlg])
+  const { before, resource } = await ctx.db.transaction(async (tx) => {
+    const before = await resources.findForUpdate(tx, identifier)
+    if (!before) throw isUnknown(identifier)
+    const changed = applySettings(before, settings, cleared)
+    const resource = { ...before, ...changed, updatedAt: ctx.clock.now() }
     await resources.update(tx, resource)
     const names = Object.entries(changed).flatMap(([name, value]) =>
       JSON.stringify(value) === JSON.stringify(before[name as keyof Resource]) ? [] : [name],
     )
     const detail = { resource: identifier, changed: names }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'resource.updated', detail }))
+    return { before, resource }
   })
   const added = resource.scopes.filter(({ name }) => !before.scopes.some((scope) => scope.name === name))
   await ctx.resources.refresh()
@@ -48,8 +51,12 @@ export function listResources(ctx: Context): Promise<readonly Resource[]> {
 /** One resource as it is in the database. @throws {NotFoundError} */
 export async function findResource(ctx: Context, identifier: string): Promise<Resource> {
   const resource = await resources.find(ctx.db, identifier)
-  if (!resource) throw new NotFoundError('resource', `There is no resource ${identifier}.`)
+  if (!resource) throw isUnknown(identifier)
   return resource
+}
+
+function isUnknown(identifier: string): NotFoundError {
+  return new NotFoundError('resource', `There is no resource ${identifier}.`)
 }
 
 /** What an administrator sees of a resource. */

@@ -18,7 +18,7 @@ export function roleTarget(holder: string, resource: string): string {
 }
 
 /** Everything whose revocation ends a token with these claims. */
-export function endableBy(claims: EndableClaims): readonly EndableBy[] {
+export function endableBy(claims: Omit<EndableClaims, 'iat'>): readonly EndableBy[] {
   const targets: EndableBy[] = [
     { kind: 'token', target: claims.jti },
     { kind: 'client', target: claims.client_id },

@@ -2,4 +2,10 @@
 
 export { type EndableClaims, endableBy, ends, roleTarget } from './ended-by.js'
 export { createRevocationList, type RevocationList } from './list.js'
-export { describeRevocation, longestAccessToken, type RevocationCause, type RevocationTarget, revoke } from './revoke.js'
+export {
+  describeRevocation,
+  longestAccessToken,
+  type RevocationCause,
+  type RevocationTarget,
+  revoke,
+} from './revoke.js'

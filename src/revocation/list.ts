@@ -1,5 +1,12 @@
 import type { Clock } from '../platform/clock.js'
-import { type Database, type EndableBy, type PositionedRevocation, type Revocation, revocations } from '../store/index.js'
+import { oneAtATime } from '../platform/one-at-a-time.js'
+import {
+  type Database,
+  type EndableBy,
+  type PositionedRevocation,
+  type Revocation,
+  revocations,
+} from '../store/index.js'
 import { ends } from './ended-by.js'
 
 /** What is revoked, as this process has heard. Introspection does not rely on it: it asks the database. */
@@ -9,7 +16,7 @@ export interface RevocationList {
   readonly ends: (targets: readonly EndableBy[], iat: number) => boolean
   /**
    * The earliest `iat`, in whole seconds, that no entry ends; undefined when one of the targets is ended for good. Where a
-   * not-before lies in this very second, that is the next one.
+   * not-before lies in this very second, that is the next one: wait for it.
    */
   readonly earliestIat: (targets: readonly EndableBy[], now: Date) => number | undefined
   /** Reads what was listed since. */
@@ -21,7 +28,6 @@ export function createRevocationList(db: Database, clock: Clock): RevocationList
   const entries = new Map<string, PositionedRevocation>()
   let position = 0n
   let sweptAt = 0
-  let running: Promise<void> | undefined
 
   const key = ({ kind, target }: EndableBy): string => `${kind} ${target}`
 
@@ -71,12 +77,7 @@ export function createRevocationList(db: Database, clock: Clock): RevocationList
       }
       return iat
     },
-    // One read at a time: a second caller gets one that starts after it asked.
-    refresh() {
-      const next = (running ?? Promise.resolve()).catch(() => undefined).then(read)
-      running = next
-      return next
-    },
+    refresh: oneAtATime(read),
     size: () => entries.size,
   }
   return list

@@ -37,6 +37,10 @@ const findAll: BatchedStatement<Key, Readonly<Record<string, unknown>> | undefin
 }
 
 /** The claims of an opaque token; whether it has expired or ended is not asked here. */
-export function find(database: Database, bucket: number, hash: Buffer): Promise<Readonly<Record<string, unknown>> | undefined> {
+export function find(
+  database: Database,
+  bucket: number,
+  hash: Buffer,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
   return database.run(findAll, { bucket, hash })
 }

@@ -63,7 +63,12 @@ const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
 }
 
 /** @returns undefined when there is no such code, or its client or user is gone */
-export function find(database: Database, bucket: number, hash: Buffer, now: Date): Promise<AuthorizationCode | undefined> {
+export function find(
+  database: Database,
+  bucket: number,
+  hash: Buffer,
+  now: Date,
+): Promise<AuthorizationCode | undefined> {
   return database.run(findAll, { bucket, hash, now })
 }
 

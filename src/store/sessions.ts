@@ -25,11 +25,19 @@ export interface NewSession {
 }
 
 export async function create(db: Db, session: NewSession): Promise<void> {
-  await db.prisma.session.create({ data: { ...session, tokenHash: new Uint8Array(session.tokenHash) }, select: { id: true } })
+  await db.prisma.session.create({
+    data: { ...session, tokenHash: new Uint8Array(session.tokenHash) },
+    select: { id: true },
+  })
 }
 
 /** @returns undefined unless the session stands, and its user */
-export async function find(database: Database, bucket: number, tokenHash: Buffer, now: Date): Promise<Session | undefined> {
+export async function find(
+  database: Database,
+  bucket: number,
+  tokenHash: Buffer,
+  now: Date,
+): Promise<Session | undefined> {
   const [row] = await database.query(
     'sessions.find',
     `SELECT s.bucket, s.id, s.user_id, s.auth_time, s.created_at, s.expires_at, s.idle_expires_at, u.email, u.name

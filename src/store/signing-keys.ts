@@ -42,7 +42,10 @@ export async function list(db: Db, now: Date): Promise<readonly SigningKeyRow[]>
 
 /** Ends the signing of a key that has a successor, or brings that end forward. */
 export async function retire(db: Db, kid: string, retiredAt: Date, expiresAt: Date): Promise<void> {
-  await db.prisma.signingKey.updateMany({ where: { kid, OR: [{ retiredAt: null }, { retiredAt: { gt: retiredAt } }] }, data: { retiredAt, expiresAt } })
+  await db.prisma.signingKey.updateMany({
+    where: { kid, OR: [{ retiredAt: null }, { retiredAt: { gt: retiredAt } }] },
+    data: { retiredAt, expiresAt },
+  })
   await notify(db, { kind: 'keys' })
 }
 

@@ -1,3 +1,4 @@
+import type { Client } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { ServerError } from '../oauth/errors.js'
 import type { Resource } from '../resources/index.js'
@@ -5,7 +6,6 @@ import { type EndableClaims, endableBy } from '../revocation/index.js'
 import { dayBucket, type Grant, type HeldRole, type NewAccessToken } from '../store/index.js'
 import { isSigningAlg, type SigningAlg } from './keys/index.js'
 import { drawOpaque } from './opaque.js'
-import type { Client } from '../clients/index.js'
 
 /** What an access token says; introspection answers the same of an opaque one. RFC 9068 §2.2. */
 export interface AccessTokenClaims extends EndableClaims {
@@ -46,27 +46,25 @@ export interface MadeAccessToken {
 /** Makes the token; nothing is written. */
 export async function makeAccessToken(ctx: Context, request: AccessTokenRequest): Promise<MadeAccessToken> {
   const { resource } = request
-  const now = ctx.clock.now()
-  const claims = describe(ctx, request, now)
-  const expiresIn = claims.exp - Math.floor(now.getTime() / 1000)
+  const endable = describeEndable(ctx, request)
+  const iat = await issuedAt(ctx, endable)
+  const claims = describe(ctx, request, { ...endable, iat })
+  const expiresIn = claims.exp - iat
   if (resource?.tokenFormat === 'opaque') {
     const expiresAt = new Date(claims.exp * 1000)
     const token = drawOpaque(ctx, 'oat', dayBucket(expiresAt))
-    return { value: token.value, expiresIn, claims, row: { bucket: token.bucket, hash: token.hash, claims: { ...claims }, expiresAt } }
+    const row = { bucket: token.bucket, hash: token.hash, claims: { ...claims }, expiresAt }
+    return { value: token.value, expiresIn, claims, row }
   }
   const value = await ctx.keys.sign(claims, { alg: signingAlgOf(ctx, resource), typ: accessTokenType })
   return { value, expiresIn, claims }
 }
 
-function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg {
-  const alg = resource?.signingAlg ?? ctx.config.keys.signingAlg
-  if (!isSigningAlg(alg)) throw new ServerError('The resource has an unknown signing algorithm.', { reason: 'signing_alg_unknown' })
-  return alg
-}
-
-function describe(ctx: Context, request: AccessTokenRequest, now: Date): AccessTokenClaims {
-  const { client, sub, scope, resource, grant } = request
-  const endable = {
+function describeEndable(
+  ctx: Context,
+  { client, sub, resource, grant }: AccessTokenRequest,
+): Omit<EndableClaims, 'iat'> {
+  return {
     jti: ctx.random.uuid(),
     client_id: client.clientId,
     sub,
@@ -74,13 +72,38 @@ function describe(ctx: Context, request: AccessTokenRequest, now: Date): AccessT
     grant_id: grant?.id,
     sid: grant && !grant.offline ? grant.session?.id : undefined,
   }
-  // Where a revocation lies in this very second, the next one is taken: a verifier refuses what is from the instant or before.
-  const iat = ctx.revocations.earliestIat(endableBy({ ...endable, iat: 0 }), now) ?? Math.floor(now.getTime() / 1000)
+}
+
+/**
+ * Seconds since 1970. A verifier refuses what is from the second of a not-before or earlier, so nothing is issued in the
+ * rest of that second: it is waited for. To take the next second at once would let the token outlive another revocation
+ * within this one.
+ */
+async function issuedAt(ctx: Context, endable: Omit<EndableClaims, 'iat'>): Promise<number> {
+  const targets = endableBy(endable)
+  for (;;) {
+    const now = ctx.clock.now()
+    const second = Math.floor(now.getTime() / 1000)
+    const earliest = ctx.revocations.earliestIat(targets, now) ?? second
+    if (earliest <= second) return second
+    await ctx.clock.until(new Date(earliest * 1000))
+  }
+}
+
+function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg {
+  const alg = resource?.signingAlg ?? ctx.config.keys.signingAlg
+  if (!isSigningAlg(alg))
+    throw new ServerError('The resource has an unknown signing algorithm.', { reason: 'signing_alg_unknown' })
+  return alg
+}
+
+function describe(ctx: Context, request: AccessTokenRequest, endable: EndableClaims): AccessTokenClaims {
+  const { client, scope, resource, grant } = request
+  const { iat } = endable
   const ends = grant ? Math.floor(grant.expiresAt.getTime() / 1000) : Number.POSITIVE_INFINITY
   return {
     iss: ctx.config.server.issuer,
     ...endable,
-    iat,
     exp: Math.min(iat + lifetimeOf(ctx, client, resource, scope), Math.max(ends, iat + 1)),
     ...(scope.length > 0 ? { scope: scope.join(' ') } : {}),
     ...requestedClaims(request),
@@ -90,7 +113,11 @@ function describe(ctx: Context, request: AccessTokenRequest, now: Date): AccessT
 /** Seconds: the server's setting, lowered by the resource, the client and each scope. */
 function lifetimeOf(ctx: Context, client: Client, resource: Resource | undefined, scope: readonly string[]): number {
   const scopes = resource?.scopes.filter(({ name }) => scope.includes(name)) ?? []
-  const lifetimes = [resource?.tokenLifetime, client.accessTokenLifetime, ...scopes.map(({ tokenLifetime }) => tokenLifetime)]
+  const lifetimes = [
+    resource?.tokenLifetime,
+    client.accessTokenLifetime,
+    ...scopes.map(({ tokenLifetime }) => tokenLifetime),
+  ]
   return Math.min(ctx.config.tokens.accessTokenLifetime, ...lifetimes.filter((lifetime) => lifetime !== undefined))
 }
 

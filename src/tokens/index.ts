@@ -7,7 +7,14 @@ export {
   optionalClaims,
 } from './access-token.js'
 export { idleEnd, type MadeTokens, makeTokens, type TokenResponse } from './issue.js'
-export { createKeyRing, isSigningAlg, type KeyRing, type SigningAlg, type SigningKey, signingAlgs } from './keys/index.js'
+export {
+  createKeyRing,
+  isSigningAlg,
+  type KeyRing,
+  type SigningAlg,
+  type SigningKey,
+  signingAlgs,
+} from './keys/index.js'
 export { drawOpaque, type Opaque, readOpaque } from './opaque.js'
 export { hashRequest, openAnswer, sealAnswer } from './refresh-answer.js'
 export { type Asked, askedResources, askedScope, ownersFor, scopeForGrant, scopeForToken } from './scope.js'

@@ -53,7 +53,9 @@ export async function makeTokens(
   const { resource, scope } = scopeForToken(ctx, client, narrow(ctx, client, grant, narrowing), roles)
   const access = await makeAccessToken(ctx, { client, sub: grant.userId, scope, resource, grant, user, roles })
   const refresh =
-    refreshToken === 'new' && client.grantTypes.includes('refresh_token') ? drawRefreshToken(ctx, client, grant) : undefined
+    refreshToken === 'new' && client.grantTypes.includes('refresh_token')
+      ? drawRefreshToken(ctx, client, grant)
+      : undefined
   return {
     response: {
       access_token: access.value,

@@ -1,6 +1,15 @@
 import type { Client } from '../clients/index.js'
 import type { Context } from '../context.js'
-import { InvalidScopeError, InvalidTargetError, isSubset, narrowScope, parseResources, parseScope, selectResource, wellKnownScopes } from '../oauth/index.js'
+import {
+  InvalidScopeError,
+  InvalidTargetError,
+  isSubset,
+  narrowScope,
+  parseResources,
+  parseScope,
+  selectResource,
+  wellKnownScopes,
+} from '../oauth/index.js'
 import { allowedByRoles, type Resource } from '../resources/index.js'
 import type { HeldRole } from '../store/index.js'
 
@@ -22,7 +31,9 @@ export function askedScope(ctx: Context, client: Client, { scope, resources }: A
   if (scope === undefined) return knownScope(ownersFor(ctx, client), client.defaultScope, resources)
   const asked = parseScope(scope)
   if (!isSubset(asked, client.scope)) {
-    throw new InvalidScopeError('The client is not registered for one of the scopes.', { reason: 'scope_not_registered' })
+    throw new InvalidScopeError('The client is not registered for one of the scopes.', {
+      reason: 'scope_not_registered',
+    })
   }
   return asked
 }
@@ -86,7 +97,11 @@ export function scopeForToken(
 }
 
 /** What an authorization request may span: the resources that its scopes belong to. RFC 8707 §2.1. */
-export function scopeForGrant(ctx: Context, client: Client, asked: Asked): { scope: readonly string[]; resources: readonly string[] } {
+export function scopeForGrant(
+  ctx: Context,
+  client: Client,
+  asked: Asked,
+): { scope: readonly string[]; resources: readonly string[] } {
   const resources = askedResources(ctx, client, asked.resources)
   const scope = askedScope(ctx, client, { scope: asked.scope, resources })
   const ownersOf = ownersFor(ctx, client)

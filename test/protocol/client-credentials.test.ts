@@ -33,7 +33,8 @@ t.test('RFC 6749 §4.4: on a warm process no row is read or written for a JWT', 
   const server = await createTestServer(t)
   await server.createResource('https://api.example.com', 'read')
   const service = await server.createService('read')
-  const ask = () => server.post('/token', { grant_type: 'client_credentials', scope: 'read' }, { authorization: service.basic })
+  const ask = () =>
+    server.post('/token', { grant_type: 'client_credentials', scope: 'read' }, { authorization: service.basic })
   await ask()
 
   let statements = 0
@@ -58,7 +59,11 @@ t.test('RFC 6750: an opaque token costs one statement', async (t) => {
   const server = await createTestServer(t)
   const api = await server.createResource('https://api.example.com', 'read', { tokenFormat: 'opaque' })
   const service = await server.createService('read')
-  const reply = await server.post('/token', { grant_type: 'client_credentials', scope: 'read' }, { authorization: service.basic })
+  const reply = await server.post(
+    '/token',
+    { grant_type: 'client_credentials', scope: 'read' },
+    { authorization: service.basic },
+  )
   t.match(reply.json().access_token, /^oat_[0-9a-z]+_[\w-]{43}$/)
 
   const seen = await server.post('/introspect', { token: reply.json().access_token }, { authorization: api.basic })
@@ -76,7 +81,11 @@ t.test('RFC 6749 §3.3: who may have which scope', async (t) => {
   await server.createResource('https://b.example', 'b:read shared')
   const service = await server.createService('a:read a:write b:read shared openid unowned')
   const ask = async (form: Record<string, string | string[]>) => {
-    const reply = await server.post('/token', { grant_type: 'client_credentials', ...form }, { authorization: service.basic })
+    const reply = await server.post(
+      '/token',
+      { grant_type: 'client_credentials', ...form },
+      { authorization: service.basic },
+    )
     return { status: reply.statusCode, ...reply.json() }
   }
   const claims = (token: string) => JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
@@ -88,7 +97,11 @@ t.test('RFC 6749 §3.3: who may have which scope', async (t) => {
   const a = await ask({ scope: 'a:read a:write' })
   t.equal(claims(a.access_token).aud, 'https://a.example', 'scopes of one resource: that one')
 
-  t.match(await ask({ scope: 'a:read b:read' }), { status: 400, error: 'invalid_scope' }, 'of several: not without resource')
+  t.match(
+    await ask({ scope: 'a:read b:read' }),
+    { status: 400, error: 'invalid_scope' },
+    'of several: not without resource',
+  )
   const chosen = await ask({ scope: 'a:read b:read', resource: 'https://b.example' })
   t.match(chosen, { status: 200, scope: 'b:read' }, 'resource selects, and what is granted is told')
 
@@ -96,7 +109,11 @@ t.test('RFC 6749 §3.3: who may have which scope', async (t) => {
   t.match(await ask({ scope: 'shared a:read' }), { status: 200, scope: 'shared a:read' }, 'unless another scope tells')
   t.match(await ask({ scope: 'shared', resource: 'https://b.example' }), { status: 200, scope: 'shared' })
 
-  t.match(await ask({ scope: 'unowned' }), { status: 400, error: 'invalid_scope' }, 'registered, but no resource owns it')
+  t.match(
+    await ask({ scope: 'unowned' }),
+    { status: 400, error: 'invalid_scope' },
+    'registered, but no resource owns it',
+  )
   t.match(await ask({ scope: 'a:delete' }), { status: 400, error: 'invalid_scope' }, 'not registered')
   t.match(await ask({ scope: 'a:read  a:write' }), { status: 400, error: 'invalid_scope' }, 'two spaces')
   t.match(await ask({ scope: '"a"' }), { status: 400, error: 'invalid_scope' })
@@ -111,11 +128,18 @@ t.test('RFC 6749 §3.3: who may have which scope', async (t) => {
 
 t.test('a role allows a client its scopes, and a role withdrawn ends them at once', async (t) => {
   const server = await createTestServer(t)
-  const api = await server.createResource('https://api.example.com', 'read write', { usesRoles: true, claims: ['roles'] })
+  const api = await server.createResource('https://api.example.com', 'read write', {
+    usesRoles: true,
+    claims: ['roles'],
+  })
   const service = await server.createService('read write')
   const by = { actor: 'operator' }
   const ask = async () => {
-    const reply = await server.post('/token', { grant_type: 'client_credentials', scope: 'read write' }, { authorization: service.basic })
+    const reply = await server.post(
+      '/token',
+      { grant_type: 'client_credentials', scope: 'read write' },
+      { authorization: service.basic },
+    )
     return reply.json()
   }
   t.match(await ask(), { error: 'invalid_scope' }, 'no role, no scope')
@@ -143,9 +167,15 @@ t.test('a role allows a client its scopes, and a role withdrawn ends them at onc
 
 t.test('RFC 6749 §2.3.1: credentials in the header or in the body, as registered', async (t) => {
   const server = await createTestServer(t)
-  const odd = await server.createService('', { client_id: 'a:b c'.replace(' ', '+'), client_secret: `%+: ${'x'.repeat(40)}`.replace(' ', '') })
+  const odd = await server.createService('', {
+    client_id: 'a:b c'.replace(' ', '+'),
+    client_secret: `%+: ${'x'.repeat(40)}`.replace(' ', ''),
+  })
   const form = { grant_type: 'client_credentials' }
-  t.equal((await server.post('/token', form, { authorization: basicOf(odd.clientId, odd.clientSecret) })).statusCode, 200)
+  t.equal(
+    (await server.post('/token', form, { authorization: basicOf(odd.clientId, odd.clientSecret) })).statusCode,
+    200,
+  )
 
   const post = await server.createService('', { token_endpoint_auth_method: 'client_secret_post' })
   const inBody = { ...form, client_id: post.clientId, client_secret: post.clientSecret }

@@ -30,16 +30,28 @@ async function getToken(address: string, { clientId, clientSecret }: Shown): Pro
   })
 }
 
-async function startDemo(t: Test, cwd: string, port: number, options: { uid?: number; gid?: number; env?: Record<string, string> } = {}) {
+async function startDemo(
+  t: Test,
+  cwd: string,
+  port: number,
+  options: { uid?: number; gid?: number; env?: Record<string, string> } = {},
+) {
   const address = `http://localhost:${port}`
-  const server = startProcess(t, { ...options, cwd, args: ['start', '--demo'], env: { PORT: String(port), ...options.env } })
+  const server = startProcess(t, {
+    ...options,
+    cwd,
+    args: ['start', '--demo'],
+    env: { PORT: String(port), ...options.env },
+  })
   await waitUntilReady(address, server)
   return { server, address }
 }
 
 /** The process id that PostgreSQL wrote down. */
 async function postmaster(dataDir: string): Promise<number> {
-  const { folder } = await readFile(join(dataDir, 'postgres.json'), 'utf8').then(JSON.parse, () => ({ folder: join(dataDir, 'postgres') }))
+  const { folder } = await readFile(join(dataDir, 'postgres.json'), 'utf8').then(JSON.parse, () => ({
+    folder: join(dataDir, 'postgres'),
+  }))
   const file = await readFile(join(folder, 'data/postmaster.pid'), 'utf8')
   return Number(file.split('\n')[0])
 }
@@ -53,37 +65,43 @@ function isAlive(pid: number): boolean {
   }
 }
 
-t.test('the first start shows a person what he needs, the second start keeps it, and SIGTERM ends it cleanly', async (t) => {
-  const folder = await makeFolder(t)
-  const port = await freePort()
-  const first = await startDemo(t, folder, port)
-  await waitFor(() => shown(first.server) !== undefined, 10, 'nothing was shown')
-  const client = shown(first.server)!
-  t.match(first.server.stdout(), /Administrator +admin@localhost\.example\n +password +\S{20,}/)
-  t.match(first.server.stdout(), `${first.address}/demo`)
+t.test(
+  'the first start shows a person what he needs, the second start keeps it, and SIGTERM ends it cleanly',
+  async (t) => {
+    const folder = await makeFolder(t)
+    const port = await freePort()
+    const first = await startDemo(t, folder, port)
+    await waitFor(() => shown(first.server) !== undefined, 10, 'nothing was shown')
+    const client = shown(first.server)!
+    t.match(first.server.stdout(), /Administrator +admin@localhost\.example\n +password +\S{20,}/)
+    t.match(first.server.stdout(), `${first.address}/demo`)
 
-  const reply = await getToken(first.address, client)
-  t.equal(reply.status, 200)
-  t.equal((await fetch(`${first.address}/demo`, { redirect: 'manual' })).status, 303)
-  const other = await fetch(`http://[::1]:${port}/healthz`).catch(() => undefined)
-  if (other) t.equal(other.status, 200, 'both address families')
-  const jwks = await (await fetch(`${first.address}/jwks`)).text()
-  t.equal((await stat(join(folder, '.data/master.key'))).mode & 0o777, 0o600)
+    const reply = await getToken(first.address, client)
+    t.equal(reply.status, 200)
+    t.equal((await fetch(`${first.address}/demo`, { redirect: 'manual' })).status, 303)
+    const other = await fetch(`http://[::1]:${port}/healthz`).catch(() => undefined)
+    if (other) t.equal(other.status, 200, 'both address families')
+    const jwks = await (await fetch(`${first.address}/jwks`)).text()
+    t.equal((await stat(join(folder, '.data/master.key'))).mode & 0o777, 0o600)
 
-  const lines = first.server.stdout().split('\n').filter((line) => line.startsWith('{'))
-  t.ok(lines.length > 0 && lines.every((line) => JSON.parse(line).time), 'without a terminal it logs JSON lines')
+    const lines = first.server
+      .stdout()
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+    t.ok(lines.length > 0 && lines.every((line) => JSON.parse(line).time), 'without a terminal it logs JSON lines')
 
-  const pid = await postmaster(join(folder, '.data'))
-  first.server.child.kill('SIGTERM')
-  t.same(await first.server.ended, { code: 0, signal: null })
-  t.notOk(isAlive(pid), 'PostgreSQL stopped with it')
+    const pid = await postmaster(join(folder, '.data'))
+    first.server.child.kill('SIGTERM')
+    t.same(await first.server.ended, { code: 0, signal: null })
+    t.notOk(isAlive(pid), 'PostgreSQL stopped with it')
 
-  const second = await startDemo(t, folder, port)
-  await waitFor(() => second.server.stdout().includes('/demo'), 10, 'nothing was shown')
-  t.notMatch(second.server.stdout(), /password/, 'passwords are shown once')
-  t.equal((await getToken(second.address, client)).status, 200)
-  t.equal(await (await fetch(`${second.address}/jwks`)).text(), jwks)
-})
+    const second = await startDemo(t, folder, port)
+    await waitFor(() => second.server.stdout().includes('/demo'), 10, 'nothing was shown')
+    t.notMatch(second.server.stdout(), /password/, 'passwords are shown once')
+    t.equal((await getToken(second.address, client)).status, 200)
+    t.equal(await (await fetch(`${second.address}/jwks`)).text(), jwks)
+  },
+)
 
 t.test('kill -9 at any moment: it comes up again, with all that was acknowledged, and leaves no orphan', async (t) => {
   const folder = await makeFolder(t)
@@ -140,15 +158,19 @@ t.test('in a folder of mode 0700 that root owns', { skip: isRoot ? false : 'need
   t.equal((await getToken(address, shown(server)!)).status, 200)
 })
 
-t.test('as another user than root', { skip: isRoot ? readableByOthers() : 'root alone can become another user' }, async (t) => {
-  const folder = await makeFolder(t)
-  const uid = Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }))
-  const gid = Number(execFileSync('id', ['-g', 'nobody'], { encoding: 'utf8' }))
-  execFileSync('chown', [`${uid}:${gid}`, folder])
-  const { server, address } = await startDemo(t, folder, await freePort(), { uid, gid })
-  await waitFor(() => shown(server) !== undefined, 10, 'nothing was shown')
-  t.equal((await getToken(address, shown(server)!)).status, 200)
-})
+t.test(
+  'as another user than root',
+  { skip: isRoot ? readableByOthers() : 'root alone can become another user' },
+  async (t) => {
+    const folder = await makeFolder(t)
+    const uid = Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }))
+    const gid = Number(execFileSync('id', ['-g', 'nobody'], { encoding: 'utf8' }))
+    execFileSync('chown', [`${uid}:${gid}`, folder])
+    const { server, address } = await startDemo(t, folder, await freePort(), { uid, gid })
+    await waitFor(() => shown(server) !== undefined, 10, 'nothing was shown')
+    t.equal((await getToken(address, shown(server)!)).status, 200)
+  },
+)
 
 /** This checkout may lie where nobody else can read it. */
 function readableByOthers(): false | string {
@@ -207,7 +229,9 @@ t.test('HTTPS by certificate files: HSTS, and an https issuer', async (t) => {
         reply.on('data', (chunk) => {
           body += chunk
         })
-        reply.on('end', () => resolve({ status: reply.statusCode!, hsts: String(reply.headers['strict-transport-security']), body }))
+        reply.on('end', () =>
+          resolve({ status: reply.statusCode!, hsts: String(reply.headers['strict-transport-security']), body }),
+        )
       })
         .on('error', reject)
         .end()

@@ -15,6 +15,11 @@ export class TestClock implements Clock {
     return new Date(this.#now)
   }
 
+  /** Nobody waits: the time has come. */
+  async until(time: Date): Promise<void> {
+    this.#now = Math.max(this.#now, time.getTime())
+  }
+
   /** Moves forward, or back by a negative number. Fractions of a second are kept to the millisecond. */
   advance(seconds: number): void {
     this.#now += Math.round(seconds * 1000)

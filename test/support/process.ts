@@ -51,8 +51,9 @@ export function startProcess(t: Test, { args = ['start'], env = {}, cwd, uid, gi
   })
   t.teardown(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-    const late = delay(15_000).then(() => child.kill('SIGKILL'))
-    await Promise.race([ended, late])
+    const late = setTimeout(() => child.kill('SIGKILL'), 15_000)
+    await ended
+    clearTimeout(late)
   })
   return { child, stdout: () => stdout, stderr: () => stderr, ended }
 }
@@ -75,7 +76,11 @@ export async function waitUntilReady(address: string, server: RunningProcess, se
 }
 
 /** Asks again and again until it holds. @throws after the bound */
-export async function waitFor(holds: () => boolean | Promise<boolean>, seconds: number, message: string): Promise<void> {
+export async function waitFor(
+  holds: () => boolean | Promise<boolean>,
+  seconds: number,
+  message: string,
+): Promise<void> {
   const end = performance.now() + seconds * 1000
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(message)

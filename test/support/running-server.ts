@@ -1,5 +1,5 @@
-import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import type { Test } from 'tap'
 import { listen } from '../../src/http/index.js'
 import { createTestServer, type TestServer, type TestServerOptions } from './server.js'

@@ -27,6 +27,8 @@ export interface TestServerOptions {
   readonly seed?: string
   /** Where its clock begins. For independent clients, which have clocks of their own: now. */
   readonly now?: Date
+  /** By what address the server reaches its database, where not directly: through a proxy that fails, say. */
+  readonly through?: (databaseUrl: string) => Promise<string>
   /** With the demo of a first start. */
   readonly demo?: boolean
 }
@@ -80,7 +82,8 @@ export async function createTestServer(t: Test, options: TestServerOptions = {})
   const log = createLogger({ level: 'debug', pretty: false, destination: { write: (line) => void logs.push(line) } })
   // Two processes never draw the same.
   const random = new SeededRandom(options.seed ?? (beside ? `${t.fullname} beside` : t.fullname))
-  const ctx = await openContext({ config, log, databaseUrl, clock, random })
+  const reachedBy = (await options.through?.(databaseUrl)) ?? databaseUrl
+  const ctx = await openContext({ config, log, databaseUrl: reachedBy, clock, random })
   await partitions.ensurePartitions(ctx.db.pool, await partitions.horizonOf(ctx.db, config), clock.now())
   const demo = options.demo ? { url: `${config.server.issuer}/demo` } : undefined
   const app = await createApp(ctx, { demo })
@@ -120,7 +123,12 @@ export async function createTestServer(t: Test, options: TestServerOptions = {})
     get: (path, headers = {}) => app.inject({ method: 'GET', url: path, headers }),
     createClient,
     createService: (scope = '', metadata = {}) =>
-      createClient({ redirect_uris: undefined, grant_types: ['client_credentials'], scope: scope || undefined, ...metadata }),
+      createClient({
+        redirect_uris: undefined,
+        grant_types: ['client_credentials'],
+        scope: scope || undefined,
+        ...metadata,
+      }),
     async createResource(identifier, scope, settings = {}) {
       const created = await createResource(
         ctx,

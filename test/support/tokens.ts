@@ -96,13 +96,15 @@ export function claimsOf(jwt: string): Record<string, unknown> {
   return JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString())
 }
 
-/** Counts the statements that the server sends to the database while the work runs. */
-export async function statementsOf(server: TestServer, work: () => Promise<unknown>): Promise<number> {
+/** The names of the statements that the server sends to the database while the work runs. */
+export async function statementsOf(server: TestServer, work: () => Promise<unknown>): Promise<readonly string[]> {
   const { pool } = server.ctx.db
   const query = pool.query
-  let statements = 0
+  const names: string[] = []
   pool.query = ((...args: Parameters<typeof query>) => {
-    statements++
+    const [statement]: readonly unknown[] = args
+    const named = typeof statement === 'object' && statement !== null && 'name' in statement
+    names.push(named ? String(statement.name) : String(statement))
     return query.apply(pool, args)
   }) as typeof query
   try {
@@ -110,5 +112,10 @@ export async function statementsOf(server: TestServer, work: () => Promise<unkno
   } finally {
     pool.query = query
   }
-  return statements
+  return names
+}
+
+/** The same without what reads a client whose copy in memory has aged meanwhile. */
+export async function lookupsOf(server: TestServer, work: () => Promise<unknown>): Promise<readonly string[]> {
+  return (await statementsOf(server, work)).filter((name) => name !== 'clients.find')
 }

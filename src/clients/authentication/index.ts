@@ -1,8 +1,10 @@
 // Owns how a client proves who it is: one file per method; what is listed here is accepted, published and registrable.
 
-import { newEvent } from '../../audit/index.js'
+import { type AuditEvent, newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
+import type { Attempt } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, type Parameters } from '../../oauth/index.js'
+import { monotonicMilliseconds } from '../../platform/monotonic.js'
 import type { Client } from '../directory.js'
 import { compareWithNothing, findKeyedSecret, findSlowSecret, hasSlowSecret, takeOver } from '../secrets.js'
 import { clientSecretBasic } from './client-secret-basic.js'
@@ -28,28 +30,40 @@ export async function authenticateClient(
   const { method, credentials } = readCredentials(authorization, parameters)
   const subject = { kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' } as const
   ctx.failures.check(subject)
-  const client = await ctx.clients.find(credentials.clientId)
+  const since = monotonicMilliseconds()
+  let client = await ctx.clients.find(credentials.clientId)
   const now = ctx.clock.now()
 
   const fail = (reason: string): never => {
     throw new InvalidClientError('Client authentication failed.', { reason })
   }
+  /** Where a secret that a person chose is compared: of many guesses at once no more compute the hash than the bound. */
+  let attempt: Attempt | undefined
   try {
     if (credentials.clientSecret !== undefined) {
       if (!client) {
         compareWithNothing(ctx, credentials.clientSecret)
         return fail('client_unknown')
       }
-      const secret =
-        findKeyedSecret(ctx, client.secrets, credentials.clientSecret, now) ??
-        (hasSlowSecret(client.secrets, now)
-          ? await checkSlowSecret(ctx, client, credentials.clientSecret, origin)
-          : undefined)
+      let secret = findKeyedSecret(ctx, client.secrets, credentials.clientSecret, now)
+      if (!secret) {
+        // What is in memory may be from before a rotation. And a refusal costs the same statements, whether the client is
+        // in memory, in the database or nowhere (attack 65).
+        const remembered = client.secrets
+        client = await ctx.clients.find(credentials.clientId, since)
+        if (!client) return fail('client_unknown')
+        const unseen = client.secrets.filter(({ id }) => !remembered.some((known) => known.id === id))
+        secret = findKeyedSecret(ctx, unseen, credentials.clientSecret, now)
+      }
+      if (!secret && hasSlowSecret(client.secrets, now)) {
+        attempt = await ctx.failures.attempt(subject)
+        secret = await findSlowSecret(ctx, client.secrets, credentials.clientSecret, now)
+      }
       if (!secret) return fail('client_secret_wrong')
       await accept(client, method)
       takeOver(ctx, secret, credentials.clientSecret)
       ctx.clientUse.record({ clientId: client.clientId, secretId: secret.id, at: now })
-      await ctx.failures.succeed(subject)
+      await (attempt ? attempt.succeeded() : ctx.failures.succeed(subject))
       return client
     }
     if (!client) return fail('client_unknown')
@@ -57,8 +71,12 @@ export async function authenticateClient(
     ctx.clientUse.record({ clientId: client.clientId, at: now })
     return client
   } catch (error) {
-    if (error instanceof InvalidClientError)
-      await recordFailure(ctx, credentials.clientId, client, error.reason, origin)
+    if (error instanceof InvalidClientError) {
+      const event = failureEvent(ctx, client, error.reason, origin)
+      await (attempt ? attempt.failed(event) : ctx.failures.fail(subject, event))
+    } else {
+      await attempt?.abandoned()
+    }
     throw error
   }
 
@@ -98,33 +116,14 @@ function readCredentials(
   return only
 }
 
-/** A secret that a person chose: of many guesses at once only as many as the bound allows compute the hash. */
-async function checkSlowSecret(ctx: Context, client: Client, presented: string, origin: Origin) {
-  const attempt = await ctx.failures.attempt({ kind: 'client', id: client.clientId, ip: origin.ip ?? '' })
-  try {
-    const secret = await findSlowSecret(ctx, client.secrets, presented, ctx.clock.now())
-    // A failure is counted by the caller, like any other.
-    if (secret) await attempt.succeeded()
-    else await attempt.abandoned()
-    return secret
-  } catch (error) {
-    await attempt.abandoned()
-    throw error
-  }
-}
-
-async function recordFailure(
+/** @returns undefined where one counted event stands for many */
+function failureEvent(
   ctx: Context,
-  clientId: string,
   client: Client | undefined,
   reason: string,
   origin: Origin,
-): Promise<void> {
+): AuditEvent | undefined {
   // The client_id of a client that does not exist is whatever somebody typed: it is not written down.
   const event = { type: 'client.authentication_failed', actor: 'system', clientId: client?.clientId, reason, ...origin }
-  const written = ctx.audit.writesByItself(origin.ip ?? '', event)
-  await ctx.failures.fail(
-    { kind: 'client', id: clientId, ip: origin.ip ?? '' },
-    written ? newEvent(ctx, event) : undefined,
-  )
+  return ctx.audit.writesByItself(origin.ip ?? '', event) ? newEvent(ctx, event) : undefined
 }

@@ -12,6 +12,12 @@ export interface PasswordCredentials {
   readonly clientId?: string
 }
 
+/** Who they are, and by which password: a session begins only if it is still that one. */
+export interface Authenticated {
+  readonly user: User
+  readonly passwordHash: string
+}
+
 /** What the audit says and nobody else learns. */
 type Failure = 'account_unknown' | 'account_disabled' | 'password_not_set' | 'password_wrong'
 
@@ -27,7 +33,7 @@ export async function authenticateByPassword(
   ctx: Context,
   { username, password, clientId }: PasswordCredentials,
   origin: Origin,
-): Promise<User | undefined> {
+): Promise<Authenticated | undefined> {
   const email = normaliseEmail(username)
   const ip = origin.ip ?? ''
   // What is no address is counted as it was typed: it must not cost less than one that is.
@@ -50,8 +56,7 @@ export async function authenticateByPassword(
     return undefined
   }
   await attempt.succeeded()
-  await renewHash(ctx, user, password)
-  return user
+  return { user, passwordHash: await renewHash(ctx, user, password) }
 }
 
 /** One hash, whatever the answer. */
@@ -70,12 +75,15 @@ async function findFailure(
 }
 
 /** Keeps the same password at today's cost. Whoever is right is let in, also when there is no time for this. */
-async function renewHash(ctx: Context, user: UserWithPassword, password: string): Promise<void> {
-  const { passwordHash } = user
-  if (passwordHash === undefined || isCurrentHash(passwordHash)) return
+async function renewHash(ctx: Context, { id, passwordHash }: UserWithPassword, password: string): Promise<string> {
+  const current = passwordHash ?? ''
+  if (isCurrentHash(current)) return current
   try {
-    await users.rehashPassword(ctx.db, user.id, passwordHash, await ctx.passwords.hash(password))
+    const renewed = await ctx.passwords.hash(password)
+    await users.rehashPassword(ctx.db, id, current, renewed)
+    return renewed
   } catch (error) {
     ctx.log.warn({ err: error }, 'a password was not hashed anew')
+    return current
   }
 }

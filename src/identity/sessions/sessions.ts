@@ -2,7 +2,16 @@ import { newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
 import { drawOpaque, readOpaque } from '../../platform/crypto/opaque.js'
 import { describeRevocation, revoke } from '../../revocation/index.js'
-import { auditEvents, type Db, revocations, type Session, sessions, type User, weekBucket } from '../../store/index.js'
+import {
+  auditEvents,
+  type Db,
+  revocations,
+  type Session,
+  sessions,
+  type User,
+  users,
+  weekBucket,
+} from '../../store/index.js'
 
 /** Seconds. The end of the idle time is not written more often than this, however often a session is used. */
 const extendEvery = 300
@@ -30,6 +39,8 @@ export async function findSession(ctx: Context, cookie: string | undefined): Pro
 
 export interface NewLogin {
   readonly user: Pick<User, 'id' | 'email' | 'name'>
+  /** As it was when the password was checked. */
+  readonly passwordHash: string
   /** What the same browser was signed in by until now: it goes on under a new cookie, or ends. */
   readonly previous: Session | undefined
   readonly origin: Origin
@@ -49,17 +60,21 @@ export interface StartedSession {
  * Signs a user in: the session, the audit event and the end of the previous session are one transaction. Whoever only
  * proves anew who they are keeps their session under a new cookie: else one application that asks for that would end what
  * the others got.
+ *
+ * @returns undefined when the password was changed or the user disabled since it was checked
  */
-export async function startSession(ctx: Context, login: NewLogin): Promise<StartedSession> {
-  const { user, previous, origin, clientId, within } = login
+export async function startSession(ctx: Context, login: NewLogin): Promise<StartedSession | undefined> {
+  const { user, passwordHash, previous, origin, clientId, within } = login
   const started = await ctx.db.transaction(async (tx) => {
+    // First, as everybody who revokes does: no two wait for each other.
+    if (previous) await revocations.lock(tx)
+    if (!(await users.holdPassword(tx, user.id, passwordHash))) return undefined
     const renewed = await renew(ctx, tx, login)
     const { session, cookie } = renewed ?? (await create(ctx, tx, login))
     const detail = { sid: session.id, method: 'password' }
     const event = { type: 'login.succeeded', actor: `user:${user.id}`, subject: user.id, clientId, detail, ...origin }
     await auditEvents.create(tx, newEvent(ctx, event))
     await within?.(tx, session)
-    // Last: whoever revokes waits for everybody else who does, up to the commit.
     if (previous && !renewed) await revocations.create(tx, endOf(ctx, previous, 'session_replaced', origin))
     return { session, cookie }
   })

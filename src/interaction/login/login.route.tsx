@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Context } from '../../context.js'
 import { asOAuthError, encodedBody, originOf, readCookie, seeOther, sendPage, writeCookie } from '../../http/index.js'
-import { authenticateByPassword, findSession, startSession } from '../../identity/index.js'
+import { type Authenticated, authenticateByPassword, findSession, startSession } from '../../identity/index.js'
 import { readParameters } from '../../oauth/index.js'
-import { interactions, type User } from '../../store/index.js'
+import { interactions } from '../../store/index.js'
 import type { LoginFailure } from '../../ui/index.js'
 import { type Ending, openInteraction, rememberFailedLogin, stepAddress } from '../interaction.js'
 import { destinationHost, formToken, openVisit, proceed, requireFormToken, type Visit, visitAs } from '../visit.js'
@@ -35,25 +35,27 @@ export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): 
 
     const origin = originOf(request)
     const { clientId } = open.demands
-    let user: User | undefined
+    let authenticated: Authenticated | undefined
     try {
-      user = await authenticateByPassword(ctx, { username, password, clientId }, origin)
+      authenticated = await authenticateByPassword(ctx, { username, password, clientId }, origin)
     } catch (error) {
       return sendPaused(ctx, request, reply, error, username)
     }
-    if (!user) {
+    const previous = authenticated && (await findSession(ctx, readCookie(request, 'session')))
+    const started =
+      authenticated &&
+      (await startSession(ctx, {
+        ...authenticated,
+        previous,
+        origin,
+        clientId,
+        within: (tx, { authTime }) => interactions.setAuthenticated(tx, open.row, authTime),
+      }))
+    if (!started) {
       await rememberFailedLogin(ctx, open, username)
       return seeOther(reply, stepAddress(ctx, open.id, 'login'))
     }
-
-    const previous = await findSession(ctx, readCookie(request, 'session'))
-    const { session, cookie } = await startSession(ctx, {
-      user,
-      previous,
-      origin,
-      clientId,
-      within: (tx, { authTime }) => interactions.setAuthenticated(tx, open.row, authTime),
-    })
+    const { session, cookie } = started
     writeCookie(reply, 'session', cookie)
     return proceed(ctx, reply, await visitAs(ctx, open, session, origin, session.authTime), ending)
   })

@@ -3,9 +3,14 @@ import { sha256 } from '../../platform/crypto/hash.js'
 import { accessTokens } from '../../store/index.js'
 import { type AccessTokenClaims, accessTokenType, readOpaque } from '../../tokens/index.js'
 
+interface Remembered {
+  readonly kid: string
+  readonly claims: AccessTokenClaims
+}
+
 /** Tokens whose signature was checked: a resource server asks for the same one again and again. */
 const capacity = 10_000
-const verified = new WeakMap<object, Map<string, AccessTokenClaims>>()
+const verified = new WeakMap<object, Map<string, Remembered>>()
 
 /**
  * The claims of an access token that we issued, JWT or opaque, and that has not expired.
@@ -25,12 +30,13 @@ async function readJwt(ctx: Context, value: string): Promise<AccessTokenClaims |
   if (!cache) verified.set(ctx.keys, (cache = new Map()))
   const key = sha256(value).toString('base64')
   const known = cache.get(key)
-  if (known) return known
+  // What a key signed ends with the key, remembered or not: it may have been stolen (attack 79).
+  if (known) return ctx.keys.isPublished(known.kid) ? known.claims : undefined
 
-  const claims = await ctx.keys.verify(value, accessTokenType)
-  if (!claims || claims['iss'] !== ctx.config.server.issuer) return undefined
-  const access = claims as unknown as AccessTokenClaims
-  cache.set(key, access)
+  const token = await ctx.keys.verify(value, accessTokenType)
+  if (!token || token.claims['iss'] !== ctx.config.server.issuer) return undefined
+  const claims = token.claims as unknown as AccessTokenClaims
+  cache.set(key, { kid: token.kid, claims })
   if (cache.size > capacity) cache.delete(cache.keys().next().value!)
-  return access
+  return claims
 }

@@ -1,4 +1,10 @@
-import { constants, createPublicKey, generateKeyPair as generate, type KeyObject, sign as cryptoSign } from 'node:crypto'
+import {
+  constants,
+  createPublicKey,
+  sign as cryptoSign,
+  generateKeyPair as generate,
+  type KeyObject,
+} from 'node:crypto'
 import { promisify } from 'node:util'
 
 export const signingAlgs = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const

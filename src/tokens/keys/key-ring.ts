@@ -8,7 +8,14 @@ import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
 import { wrongMasterKey } from '../../secrets/index.js'
 import { type Database, type SigningKeyRow, signingKeys } from '../../store/index.js'
-import { generatePrivateKey, isSigningAlg, publicJwk, type SigningAlg, signOnThreadPool, signsOnEventLoop } from './algorithms.js'
+import {
+  generatePrivateKey,
+  isSigningAlg,
+  publicJwk,
+  type SigningAlg,
+  signOnThreadPool,
+  signsOnEventLoop,
+} from './algorithms.js'
 import { createSigningBatch } from './signing-batch.js'
 
 /** Signing keys: in memory, refreshed when another process changes them. */
@@ -16,11 +23,13 @@ export interface KeyRing {
   /** A JWS in compact form. @throws when there is no key for the algorithm */
   readonly sign: (claims: object, options: { readonly alg: SigningAlg; readonly typ: string }) => Promise<string>
   /**
-   * The claims of a token that one of our published keys signed.
+   * A token that one of our published keys signed, in the one spelling that we gave it.
    *
    * @returns undefined for any other; expiry, audience and revocation are not asked here
    */
-  readonly verify: (token: string, typ: string) => Promise<Readonly<Record<string, unknown>> | undefined>
+  readonly verify: (token: string, typ: string) => Promise<VerifiedToken | undefined>
+  /** Whether what this key signed is still good: for those who remember what was verified. */
+  readonly isPublished: (kid: string) => boolean
   /** RFC 7517 §5: those that sign, will sign, or have signed what may still be alive. */
   readonly jwks: () => { readonly keys: readonly JWK[] }
   readonly list: () => readonly SigningKey[]
@@ -35,6 +44,11 @@ export interface KeyRing {
    */
   readonly rotate: (when: 'due' | 'next' | 'now') => Promise<readonly string[]>
   readonly refresh: () => Promise<void>
+}
+
+export interface VerifiedToken {
+  readonly kid: string
+  readonly claims: Readonly<Record<string, unknown>>
 }
 
 export interface SigningKey {
@@ -81,6 +95,11 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     return found
   }
 
+  function publishedKeys(): readonly LoadedKey[] {
+    const now = clock.now()
+    return keys.filter(({ expiresAt }) => !expiresAt || expiresAt > now)
+  }
+
   function encodedHeader(alg: SigningAlg, typ: string, kid: string): string {
     const id = `${typ} ${kid}`
     let header = headers.get(id)
@@ -111,26 +130,27 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     },
 
     async verify(token, typ) {
-      const now = clock.now()
+      if (!isCanonical(token)) return undefined
       try {
         const { payload, protectedHeader } = await compactVerify(token, (header) => {
-          const key = keys.find(({ kid }) => kid === header.kid)
+          const key = publishedKeys().find(({ kid }) => kid === header.kid)
           // The algorithm is the key's, never the token's word alone (RFC 8725 §3.1).
-          if (!key || key.alg !== header.alg || (key.expiresAt && key.expiresAt <= now)) throw new Error('no such key')
+          if (!key || key.alg !== header.alg) throw new Error('no such key')
           return key.publicKey
         })
-        if (protectedHeader.typ !== typ) return undefined
+        const { alg: _, kid, typ: own, ...others } = protectedHeader
+        // We write no other member: neither `crit` nor `b64` nor a key that the token brings along (attack 77).
+        if (kid === undefined || own !== typ || Object.keys(others).length > 0) return undefined
         const claims: unknown = JSON.parse(Buffer.from(payload).toString('utf8'))
-        return typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : undefined
+        return typeof claims === 'object' && claims !== null ? { kid, claims: { ...claims } } : undefined
       } catch {
         return undefined
       }
     },
 
-    jwks() {
-      const now = clock.now()
-      return { keys: keys.filter(({ expiresAt }) => !expiresAt || expiresAt > now).map(({ jwk }) => jwk) }
-    },
+    isPublished: (kid) => publishedKeys().some((key) => key.kid === kid),
+
+    jwks: () => ({ keys: publishedKeys().map(({ jwk }) => jwk) }),
 
     list: () => keys,
 
@@ -183,8 +203,20 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   }
 }
 
+const compact = /^[\w-]+\.[\w-]+\.([\w-]+)$/
+
+/** Decoders let spaces, padding and unused bits through. The signature covers the other parts, but not its own spelling. */
+function isCanonical(token: string): boolean {
+  const signature = compact.exec(token)?.[1]
+  return signature !== undefined && Buffer.from(signature, 'base64url').toString('base64url') === signature
+}
+
 /** A new row; RSA takes a second, so it is made before any lock is held where that can be. */
-async function make({ masterKey, random, clock }: KeyRingOptions, alg: SigningAlg, activeAt: Date): Promise<SigningKeyRow> {
+async function make(
+  { masterKey, random, clock }: KeyRingOptions,
+  alg: SigningAlg,
+  activeAt: Date,
+): Promise<SigningKeyRow> {
   const privateKey = await generatePrivateKey(alg)
   const jwk = publicJwk(privateKey)
   const kid = await calculateJwkThumbprint(jwk as JWK)

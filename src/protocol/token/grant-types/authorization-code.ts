@@ -1,7 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import { record } from '../../../audit/index.js'
 import type { Context } from '../../../context.js'
-import { InvalidGrantError, isCodeVerifier, TemporarilyUnavailableError, verifyCodeChallenge } from '../../../oauth/index.js'
+import {
+  InvalidGrantError,
+  isCodeVerifier,
+  TemporarilyUnavailableError,
+  verifyCodeChallenge,
+} from '../../../oauth/index.js'
 import { retryFor } from '../../../platform/retry.js'
 import { revoke } from '../../../revocation/index.js'
 import { type AuthorizationCode, authorizationCodes, isDatabaseAway } from '../../../store/index.js'
@@ -76,7 +81,11 @@ function whatDoesNotMatch(code: AuthorizationCode, { redirect_uri, code_verifier
 }
 
 /** A second request that is right in every part: the code is in two hands. OAuth 2.1 §4.1.3. */
-async function endReplayed(ctx: Context, code: AuthorizationCode, { client, origin }: GrantRequest<unknown>): Promise<never> {
+async function endReplayed(
+  ctx: Context,
+  code: AuthorizationCode,
+  { client, origin }: GrantRequest<unknown>,
+): Promise<never> {
   const cause = { actor: `client:${client.clientId}`, reason: 'code_replayed', origin }
   await revoke(ctx, { kind: 'grant', ...code.grant }, cause)
   throw invalidCode('code_replayed')

@@ -3,7 +3,16 @@ import type { Context } from '../../../context.js'
 import { InvalidGrantError } from '../../../oauth/index.js'
 import { revoke } from '../../../revocation/index.js'
 import { dayBucket, type RefreshToken, refreshTokens } from '../../../store/index.js'
-import { hashRequest, idleEnd, makeTokens, type Opaque, openAnswer, readOpaque, sealAnswer, type TokenResponse } from '../../../tokens/index.js'
+import {
+  hashRequest,
+  idleEnd,
+  makeTokens,
+  type Opaque,
+  openAnswer,
+  readOpaque,
+  sealAnswer,
+  type TokenResponse,
+} from '../../../tokens/index.js'
 import { defineGrantType, type GrantRequest } from '../grant-type.js'
 
 /** Refreshing. RFC 6749 §6; rotation with reuse detection by RFC 9700 §4.14.2, and a retry that is safe. */

@@ -1,0 +1,63 @@
+import t from 'tap'
+import { authenticateByPassword, setPassword, startSession } from '../../src/identity/index.js'
+import { revoke } from '../../src/revocation/index.js'
+import { issueCode } from '../support/grants.js'
+import { createTestServer } from '../support/server.js'
+
+const api = 'https://api.example.com'
+const by = { actor: 'operator', reason: 'test' }
+
+t.test('a token that is issued after a revocation does not outlive another one in the same second', async (t) => {
+  const server = await createTestServer(t)
+  const resource = await server.createResource(api, 'read')
+  const client = await server.createClient({ scope: 'read' })
+  const user = await server.createUser()
+  const introspect = async (token: string) =>
+    (await server.post('/introspect', { token }, { authorization: resource.basic })).json()
+  const getToken = async () => {
+    const code = await issueCode(server, client, user.id, { scope: ['read'], resources: [api] })
+    return (await server.post('/token', code.form, { authorization: client.basic })).json().access_token
+  }
+  server.clock.advance(0.2)
+  await revoke(server.ctx, { kind: 'client', clientId: client.clientId }, by)
+  server.clock.advance(0.1)
+  const token = await getToken()
+  t.match(await introspect(token), { active: true }, 'issued after the instant, so it is good')
+  t.ok((await introspect(token)).iat * 1000 <= server.clock.now().getTime(), 'and not in the future')
+
+  await revoke(server.ctx, { kind: 'user', userId: user.id }, by)
+  t.same(await introspect(token), { active: false })
+})
+
+t.test('a login by a password that is changed before its session begins gets none', async (t) => {
+  const server = await createTestServer(t)
+  const user = await server.createUser()
+  const origin = { ip: '192.0.2.1' }
+  const authenticated = await authenticateByPassword(
+    server.ctx,
+    { username: user.email, password: user.password },
+    origin,
+  )
+  await setPassword(server.ctx, user.id, 'another battery staple', { actor: 'operator' })
+  const login = { ...authenticated!, previous: undefined, origin }
+  t.equal(await startSession(server.ctx, login), undefined)
+})
+
+t.test('a password change and a login at once: no session of the old password is left', async (t) => {
+  const server = await createTestServer(t, { now: new Date() })
+  const user = await server.createUser()
+  const origin = { ip: '192.0.2.1' }
+  const authenticated = await authenticateByPassword(
+    server.ctx,
+    { username: user.email, password: user.password },
+    origin,
+  )
+  await Promise.all([
+    ...Array.from({ length: 20 }, () => startSession(server.ctx, { ...authenticated!, previous: undefined, origin })),
+    setPassword(server.ctx, user.id, 'another battery staple', { actor: 'operator' }),
+  ])
+  const { rows } = await server.ctx.db.pool.query(
+    `SELECT 1 FROM session s JOIN user_account u ON u.id = s.user_id WHERE s.created_at > u.not_before`,
+  )
+  t.same(rows, [])
+})

@@ -1,0 +1,198 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import {
+  applyMigrations,
+  MigrationError,
+  migrationStatus,
+  migrationsFolder,
+  pendingMigrations,
+} from '../../src/store/migrations.js'
+import { createEmptyDatabase, createTestDatabase } from '../support/database.js'
+
+const now = new Date('2026-01-02T03:04:05.678Z')
+
+const first = { name: '20260101000000_first', sql: 'CREATE TABLE door (id int PRIMARY KEY);\n' }
+const second = {
+  name: '20260102000000_second',
+  sql: 'ALTER TABLE door ADD COLUMN open boolean;\nINSERT INTO door VALUES (1, true);\n',
+}
+
+interface Migration {
+  readonly name: string
+  readonly sql: string
+}
+
+async function write(folder: string, { name, sql }: Migration): Promise<void> {
+  await mkdir(join(folder, name), { recursive: true })
+  await writeFile(join(folder, name, 'migration.sql'), sql)
+}
+
+async function folderWith(t: Test, ...migrations: readonly Migration[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  // As Prisma keeps it beside the migrations.
+  await writeFile(join(folder, 'migration_lock.toml'), 'provider = "postgresql"\n')
+  for (const migration of migrations) await write(folder, migration)
+  return folder
+}
+
+async function connect(t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+async function emptyDatabase(t: Test): Promise<pg.Client> {
+  const { url } = await createEmptyDatabase(t)
+  return connect(t, url)
+}
+
+async function count(client: pg.Client, table: string): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count FROM ${table}`)
+  return rows[0]!.count
+}
+
+t.test('migrations are applied in the order of their names, each once', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await folderWith(t, second, first)
+
+  t.same(await pendingMigrations(client, folder), [first.name, second.name])
+  t.same(await applyMigrations(client, folder, now), [first.name, second.name])
+  t.same(await applyMigrations(client, folder, now), [])
+  t.same(await pendingMigrations(client, folder), [])
+  t.equal(await count(client, 'door'), 1)
+})
+
+t.test('the record is what `prisma migrate status` expects: the SHA-256 of the file, finished, one step', async (t) => {
+  const client = await emptyDatabase(t)
+  await applyMigrations(client, await folderWith(t, first), now)
+
+  const { rows } = await client.query('SELECT * FROM _prisma_migrations')
+  t.match(rows, [
+    {
+      id: /^[0-9a-f-]{36}$/,
+      checksum: 'ec6d0864a83d89624ea71950f5527da2318b285b023c9bdc14482f17e8a3518d',
+      migration_name: first.name,
+      started_at: now,
+      finished_at: now,
+      rolled_back_at: null,
+      logs: null,
+      applied_steps_count: 1,
+    },
+  ])
+})
+
+t.test('a new migration is applied over those that are there', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await folderWith(t, first)
+  await applyMigrations(client, folder, now)
+  await write(folder, second)
+
+  t.same(await pendingMigrations(client, folder), [second.name])
+  t.same(await applyMigrations(client, folder, now), [second.name])
+})
+
+t.test('eight processes that start together apply each migration once', async (t) => {
+  const { url } = await createEmptyDatabase(t)
+  const folder = await folderWith(t, first, second)
+  const clients = await Promise.all(Array.from({ length: 8 }, () => connect(t, url)))
+
+  const applied = await Promise.all(clients.map((client) => applyMigrations(client, folder, now)))
+
+  t.same(applied.flat(), [first.name, second.name])
+  t.equal(await count(clients[0]!, 'door'), 1)
+})
+
+t.test('a migration that fails leaves nothing, and those before it stay', async (t) => {
+  const client = await emptyDatabase(t)
+  const broken = { name: second.name, sql: 'INSERT INTO door VALUES (1);\nINSERT INTO window VALUES (1);\n' }
+  const folder = await folderWith(t, first, broken)
+
+  await t.rejects(applyMigrations(client, folder, now), MigrationError)
+  t.equal(await count(client, 'door'), 0)
+  t.same(await pendingMigrations(client, folder), [second.name])
+
+  await write(folder, second)
+  t.same(await applyMigrations(client, folder, now), [second.name])
+})
+
+t.test('a migration that was changed after it was applied is refused', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await folderWith(t, first)
+  await applyMigrations(client, folder, now)
+  await write(folder, { ...first, sql: 'CREATE TABLE door (id bigint PRIMARY KEY);\n' })
+  await write(folder, second)
+
+  await t.rejects(applyMigrations(client, folder, now), { name: 'MigrationError', message: /20260101000000_first/ })
+  await t.rejects(migrationStatus(client, folder), MigrationError)
+  t.equal(await count(client, '_prisma_migrations'), 1)
+})
+
+t.test('line ends of Windows are the same migration', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await folderWith(t, second, first)
+  await applyMigrations(client, folder, now)
+  await write(folder, { ...second, sql: second.sql.replaceAll('\n', '\r\n') })
+
+  t.same(await applyMigrations(client, folder, now), [])
+})
+
+t.test('a newer release may have been here: its migrations are told, not refused', async (t) => {
+  const client = await emptyDatabase(t)
+  await applyMigrations(client, await folderWith(t, first, second), now)
+  const older = await folderWith(t, first)
+
+  t.same(await applyMigrations(client, older, now), [])
+  t.same(await migrationStatus(client, older), {
+    applied: [first.name, second.name],
+    pending: [],
+    newer: [second.name],
+  })
+})
+
+t.test('a database with another history is refused', async (t) => {
+  const client = await emptyDatabase(t)
+  const foreign = { ...first, name: '20260101000001_foreign' }
+  await applyMigrations(client, await folderWith(t, foreign), now)
+
+  await t.rejects(applyMigrations(client, await folderWith(t, second), now), { message: /_foreign/ })
+  await t.rejects(applyMigrations(client, await folderWith(t, first, foreign), now), { message: /_first/ })
+})
+
+t.test('a migration that another tool has not ended is refused', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await folderWith(t, first)
+  await applyMigrations(client, folder, now)
+  await client.query('UPDATE _prisma_migrations SET finished_at = NULL')
+
+  await t.rejects(applyMigrations(client, folder, now), { message: /migrate resolve/ })
+
+  await client.query('UPDATE _prisma_migrations SET rolled_back_at = started_at')
+  await client.query('DROP TABLE door')
+  t.same(await applyMigrations(client, folder, now), [first.name])
+})
+
+t.test("the connection's own timeouts do not end a migration, and come back after it", async (t) => {
+  const client = await emptyDatabase(t)
+  await client.query('SET statement_timeout = 50')
+  const slow = { name: first.name, sql: 'SELECT pg_sleep(0.1);\n' }
+
+  t.same(await applyMigrations(client, await folderWith(t, slow), now), [first.name])
+  t.match(await client.query('SHOW statement_timeout'), { rows: [{ statement_timeout: '50ms' }] })
+})
+
+t.test('the migrations of this release bring an empty database to what the tests use', async (t) => {
+  const client = await emptyDatabase(t)
+  const applied = await applyMigrations(client, migrationsFolder, now)
+  const migrated = await connect(t, (await createTestDatabase(t)).url)
+
+  t.not(applied.length, 0)
+  t.same(await pendingMigrations(migrated, migrationsFolder), [])
+  for (const name of applied) t.ok(await readFile(join(migrationsFolder, name, 'migration.sql'), 'utf8'))
+  const tables = `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY relname`
+  t.same((await client.query(tables)).rows, (await migrated.query(tables)).rows)
+})

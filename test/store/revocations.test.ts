@@ -1,0 +1,374 @@
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { createRevocationList } from '../../src/revocation/index.js'
+import {
+  dayBucket,
+  type NewRevocation,
+  permanentBucket,
+  type RevocationKind,
+  refreshTokens,
+  revocations,
+} from '../../src/store/index.js'
+import { addClient, addParty, addRefreshToken, addUser, openTestStore, type TestStore } from '../support/store.js'
+
+function revocation(
+  store: TestStore,
+  kind: RevocationKind,
+  target: string,
+  more: Partial<NewRevocation> = {},
+): NewRevocation {
+  return {
+    kind,
+    target,
+    terminal: kind !== 'client' && kind !== 'user' && kind !== 'role',
+    instant: store.now(),
+    expiresAt: store.later(3601),
+    audiences: [],
+    reason: 'test',
+    event: store.event(`${kind}.revoked`),
+    ...more,
+  }
+}
+
+/** A connection that the test commits when it likes. */
+async function connection(t: Test, store: TestStore): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: store.url })
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+/** Until a connection waits for the lock under which positions are taken: its statement has begun and is not through. */
+async function someoneWaits(store: TestStore): Promise<void> {
+  const waiting = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+  while ((await store.sql(waiting)).length === 0) {}
+}
+
+const positions = async (store: TestStore) =>
+  (await store.sql('SELECT target, position FROM revocation ORDER BY position')).map(({ target }) => target)
+
+t.test('positions are in commit order: who has one holds all others back until it is committed', async (t) => {
+  const store = await openTestStore(t)
+  const list = createRevocationList(store.db, store.clock)
+
+  // A has taken its position and does not commit yet.
+  let commitA = () => {}
+  const mayCommit = new Promise<void>((resolve) => (commitA = resolve))
+  let begun = () => {}
+  const hasBegun = new Promise<void>((resolve) => (begun = resolve))
+  const a = store.db.transaction(async (tx) => {
+    await revocations.create(tx, revocation(store, 'grant', 'a'))
+    begun()
+    await mayCommit
+  })
+  await hasBegun
+
+  // B, in another process, would commit first, and a reader would go on behind it.
+  let committedB = false
+  const b = revocations.add(store.another(), revocation(store, 'grant', 'b')).then(() => (committedB = true))
+  await someoneWaits(store)
+  await list.refresh()
+  t.equal(committedB, false, 'B waits')
+  t.equal(list.find({ kind: 'grant', target: 'b' }), undefined)
+
+  commitA()
+  await Promise.all([a, b])
+  t.same(await positions(store), ['a', 'b'])
+  await list.refresh()
+  t.ok(list.find({ kind: 'grant', target: 'a' }), 'so the reader loses nothing')
+  t.ok(list.find({ kind: 'grant', target: 'b' }))
+})
+
+t.test('a reader that resumes while 200 are revoked by two processes loses none', async (t) => {
+  const store = await openTestStore(t)
+  const pools = [store.db, store.another()]
+  const list = createRevocationList(store.another(), store.clock)
+  let done = false
+  const targets = Array.from({ length: 200 }, (_, index) => `t${index}`)
+  const reader = (async () => {
+    while (!done) await list.refresh()
+  })()
+
+  await Promise.all(
+    targets.map(async (target, index) => {
+      for (let turns = index % 7; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve))
+      await revocations.add(pools[index % 2]!, revocation(store, 'token', target))
+    }),
+  )
+  done = true
+  await reader
+  await list.refresh()
+
+  t.equal(list.size(), 200)
+  t.ok(targets.every((target) => list.find({ kind: 'token', target })))
+})
+
+t.test('listBehind gives what came after the position, in order, and what could still end a token', async (t) => {
+  const store = await openTestStore(t)
+  await revocations.add(store.db, revocation(store, 'token', 'first', { expiresAt: store.later(60) }))
+  await revocations.add(store.db, revocation(store, 'client', 'lasting', { terminal: true, expiresAt: undefined }))
+  await revocations.add(store.db, revocation(store, 'token', 'third'))
+
+  const all = await revocations.listBehind(store.db, 0n, store.now())
+  t.match(all, [
+    { kind: 'token', target: 'first', terminal: true, instant: store.now(), expiresAt: store.later(60) },
+    { kind: 'client', target: 'lasting', terminal: true, expiresAt: undefined },
+    { kind: 'token', target: 'third' },
+  ])
+  t.same(
+    (await revocations.listBehind(store.db, all[1]!.position, store.now())).map(({ target }) => target),
+    ['third'],
+  )
+  t.same(await revocations.listBehind(store.db, all[2]!.position, store.now()), [])
+  store.clock.advance(60)
+  t.same(
+    (await revocations.listBehind(store.db, 0n, store.now())).map(({ target }) => target),
+    ['lasting', 'third'],
+  )
+  t.same(
+    await store.sql('SELECT bucket FROM revocation ORDER BY position').then((rows) => rows.map(({ bucket }) => bucket)),
+    [dayBucket(store.later(0)), permanentBucket, dayBucket(store.later(3541))],
+  )
+})
+
+t.test('each kind leaves its end mark where every later statement sees it', async (t) => {
+  const store = await openTestStore(t)
+  const party = await addParty(store)
+  const one = (table: string, column: string, value: string) =>
+    store.sql(`SELECT * FROM ${table} WHERE ${column} = $1`, [value]).then(([row]) => row)
+
+  const byGrant = await addRefreshToken(store, party)
+  const standing = async () => (await refreshTokens.find(store.db, byGrant.bucket, byGrant.hash, store.now()))?.standing
+  t.equal(await standing(), true)
+  const { grant } = byGrant
+  await revocations.add(store.db, revocation(store, 'grant', grant.id, { row: grant, reason: 'by hand' }))
+  t.match(await one('authorization_grant', 'id', grant.id), { ended_at: store.now(), end_reason: 'by hand' })
+  t.equal(await standing(), false)
+
+  const { session, user, client } = party
+  await revocations.add(store.db, revocation(store, 'session', session.id, { row: session }))
+  t.match(await one('session', 'id', session.id), { ended_at: store.now(), end_reason: 'test' })
+
+  await revocations.add(store.db, revocation(store, 'user', user.id, { row: { bucket: 0, id: user.id } }))
+  t.match(await one('user_account', 'id', user.id), { not_before: store.now(), disabled_at: null })
+  await revocations.add(store.db, revocation(store, 'client', client.clientId))
+  t.match(await one('client', 'client_id', client.clientId), { not_before: store.now(), disabled_at: null })
+
+  const before = store.now()
+  store.clock.advance(10)
+  const lasting = { terminal: true, expiresAt: undefined }
+  await revocations.add(store.db, revocation(store, 'user', user.id, { row: { bucket: 0, id: user.id }, ...lasting }))
+  await revocations.add(store.db, revocation(store, 'client', client.clientId, lasting))
+  t.match(await one('user_account', 'id', user.id), { not_before: store.now(), disabled_at: store.now() })
+  t.match(await one('client', 'client_id', client.clientId), { not_before: store.now(), disabled_at: store.now() })
+
+  // A clock that is behind takes nothing back.
+  await revocations.add(store.db, revocation(store, 'client', client.clientId, { instant: before }))
+  t.match(await one('client', 'client_id', client.clientId), { not_before: store.now(), disabled_at: store.now() })
+})
+
+t.test('an entry never becomes weaker: neither its instant nor its end, nor that it is terminal', async (t) => {
+  const store = await openTestStore(t)
+  const earlier = store.now()
+  const strong = revocation(store, 'client', 'c', {
+    terminal: true,
+    instant: store.later(5),
+    expiresAt: store.later(3606),
+  })
+  const weak = () => revocation(store, 'client', 'c', { instant: earlier, event: store.event() })
+  await revocations.add(store.db, strong)
+  await revocations.add(store.db, weak())
+  const expected = [
+    { kind: 'client', target: 'c', terminal: true, instant: strong.instant, expiresAt: strong.expiresAt },
+  ]
+  t.match(await revocations.listBehind(store.db, 0n, store.now()), expected)
+
+  // Nor where both come in one statement.
+  await Promise.all(
+    [weak(), { ...strong, target: 'd', event: store.event() }, { ...weak(), target: 'd' }].map((each) =>
+      revocations.add(store.db, each),
+    ),
+  )
+  t.match(
+    (await revocations.listBehind(store.db, 0n, store.now())).map(({ target, terminal }) => [target, terminal]).sort(),
+    [
+      ['c', true],
+      ['d', true],
+    ],
+  )
+})
+
+t.test('lift ends a terminal entry; what was issued until then stays ended', async (t) => {
+  const store = await openTestStore(t)
+  const list = createRevocationList(store.db, store.clock)
+  const issuedAt = Math.floor(store.now().getTime() / 1000)
+  const target = { kind: 'client', target: 'c' } as const
+  await revocations.add(store.db, revocation(store, 'client', 'c', { terminal: true, expiresAt: undefined }))
+  await revocations.add(store.db, revocation(store, 'client', 'c'))
+  await list.refresh()
+  t.equal(list.ends([target], issuedAt + 1000), true)
+  t.equal(list.earliestIat([target], store.now()), undefined, 'nothing is issued')
+
+  store.clock.advance(60)
+  await store.db.transaction((tx) => revocations.lift(tx, 'client', 'c', store.now()))
+  await list.refresh()
+  t.equal(list.ends([target], issuedAt), true)
+  t.equal(list.ends([target], issuedAt + 60), true, 'up to the second in which it was lifted')
+  t.equal(list.ends([target], issuedAt + 61), false)
+  t.equal(list.earliestIat([target], store.now()), issuedAt + 61)
+  t.match(await revocations.findFor(store.db, [target], store.now()), [{ terminal: false }, { terminal: false }])
+
+  await store.db.transaction((tx) => revocations.lift(tx, 'user', 'c', store.now()))
+  t.equal(
+    (await revocations.listBehind(store.db, 0n, store.now())).length,
+    2,
+    'another kind of the same name is another',
+  )
+})
+
+t.test('findFor gives each caller the entries of its own targets, in one statement', async (t) => {
+  const store = await openTestStore(t)
+  await revocations.add(store.db, revocation(store, 'token', 'a'))
+  await revocations.add(store.db, revocation(store, 'role', 'ada https://api.example.com'))
+  await revocations.add(store.db, revocation(store, 'grant', 'soon', { expiresAt: store.later(60) }))
+  let statements = 0
+  const { pool } = store.db
+  const query = pool.query
+  pool.query = ((...args: Parameters<typeof query>) => {
+    statements++
+    return query.apply(pool, args)
+  }) as typeof query
+  const ask = (...targets: [RevocationKind, string][]) =>
+    revocations.findFor(
+      store.db,
+      targets.map(([kind, target]) => ({ kind, target })),
+      store.now(),
+    )
+
+  const found = await Promise.all([
+    ask(['token', 'b'], ['token', 'a']),
+    ask(['grant', 'a']),
+    ask(['role', 'ada https://api.example.com'], ['grant', 'soon']),
+    ask(),
+    ask(['token', 'a']),
+  ])
+
+  t.equal(statements, 1)
+  t.same(
+    found.map((entries) => entries.map(({ kind }) => kind).sort()),
+    [['token'], [], ['grant', 'role'], [], ['token']],
+  )
+  t.match(
+    found[2]?.find(({ kind }) => kind === 'role'),
+    { terminal: false, instant: store.now() },
+  )
+  store.clock.advance(60)
+  t.same(await ask(['grant', 'soon']), [], 'what is over is not found')
+})
+
+t.test('a grant that is ended 200 times at once from two processes is one event, and one entry', async (t) => {
+  const store = await openTestStore(t)
+  const { grant } = await addRefreshToken(store, await addParty(store))
+  const pools = [store.db, store.another()]
+
+  await Promise.all(
+    Array.from({ length: 200 }, (_, index) =>
+      revocations.add(
+        pools[index % 2]!,
+        revocation(store, 'grant', grant.id, { row: grant, event: store.event('grant.revoked') }),
+      ),
+    ),
+  )
+
+  t.equal((await store.sql(`SELECT FROM audit_event WHERE type = 'grant.revoked'`)).length, 1)
+  t.equal((await store.sql('SELECT FROM revocation')).length, 1)
+})
+
+t.test('two acts on one client in the same turn are two events', async (t) => {
+  const store = await openTestStore(t)
+  const { clientId } = await addClient(store)
+  await Promise.all([
+    revocations.add(store.db, revocation(store, 'client', clientId)),
+    revocations.add(
+      store.db,
+      revocation(store, 'client', clientId, {
+        terminal: true,
+        expiresAt: undefined,
+        event: store.event('client.disabled'),
+      }),
+    ),
+  ])
+  t.same(
+    (await store.sql('SELECT type FROM audit_event ORDER BY type')).map(({ type }) => type),
+    ['client.disabled', 'client.revoked'],
+  )
+})
+
+t.test('mixed kinds from two processes and transactions between them do not deadlock', async (t) => {
+  const store = await openTestStore(t)
+  const parties = await Promise.all(Array.from({ length: 6 }, () => addParty(store)))
+  const tokens = await Promise.all(parties.map((party) => addRefreshToken(store, party)))
+  const kinds = ['grant', 'session', 'user', 'client'] as const
+  const pools = [store.db, store.another()]
+
+  await t.resolves(
+    Promise.all(
+      Array.from({ length: 240 }, async (_, index) => {
+        const party = parties[index % 6]!
+        const kind = kinds[Math.floor(index / 6) % 4]!
+        const { grant } = tokens[index % 6]!
+        const about = {
+          grant: { target: grant.id, row: grant },
+          session: { target: party.session.id, row: party.session },
+          user: { target: party.user.id, row: { bucket: 0, id: party.user.id } },
+          client: { target: party.client.clientId },
+        }[kind]
+        const entry = { ...revocation(store, kind, about.target), ...about }
+        const db = pools[index % 2]!
+        if (index % 12 === 0) return db.transaction((tx) => revocations.createAll(tx, [entry]))
+        for (let turns = index % 5; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve))
+        return revocations.add(db, entry)
+      }),
+    ),
+  )
+  t.equal((await store.sql('SELECT FROM revocation')).length, 24)
+})
+
+t.test('the cost of ending a user does not depend on how many tokens there are', async (t) => {
+  const store = await openTestStore(t)
+  /** Blocks that PostgreSQL touched for the statement, by its own count. */
+  const cost = async (userId: string) => {
+    const client = await connection(t, store)
+    await client.query('SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan')
+    // The statement as it is sent, taken on its way to the database.
+    const sent: unknown[][] = []
+    const tx = { prisma: { $queryRawUnsafe: async (...statement: unknown[]) => void sent.push(statement) } }
+    const entry = revocation(store, 'user', userId, { row: { bucket: 0, id: userId } })
+    await revocations.createAll(tx as unknown as Parameters<typeof revocations.createAll>[0], [entry])
+    const [text, ...values] = sent[0]!
+    const { rows } = await client.query(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`, values)
+    const [{ Plan: plan }] = rows[0]['QUERY PLAN']
+    return plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
+  }
+  const few = await addParty(store)
+  await addRefreshToken(store, few)
+  const many = await addParty(store)
+  const { grant } = await addRefreshToken(store, many)
+  const warm = await addUser(store)
+  await cost(warm.id)
+  const one = await cost(few.user.id)
+  await store.sql(
+    `INSERT INTO refresh_token (bucket, token_hash, grant_id, client_id, created_at, expires_at)
+     SELECT $1, sha256(n::text::bytea), $2, $3, $4, $4 FROM generate_series(1, 5000) n`,
+    [grant.bucket, grant.id, many.client.clientId, store.now()],
+  )
+  await store.sql(
+    `INSERT INTO authorization_grant (bucket, id, client_id, user_id, offline, auth_time, created_at, expires_at)
+     SELECT $1, gen_random_uuid(), $3, $2, false, $4, $4, $4 FROM generate_series(1, 5000) n`,
+    [grant.bucket, many.user.id, many.client.clientId, store.now()],
+  )
+  const thousands = await cost(many.user.id)
+
+  t.ok(thousands <= one + 5, `${one} blocks with one token, ${thousands} with 5,000`)
+})
