@@ -39,7 +39,7 @@ export const metadataOptions = {
   'default-scope': {
     type: 'string',
     value: '"A B"',
-    description: 'What it gets where it asks for none: of one resource.',
+    description: 'What it gets where it asks for none: of one resource. Left out: all, if they are of one.',
   },
   'required-scope': { type: 'string', value: '"A B"', description: 'What a user cannot untick when consenting.' },
   'first-party': { type: 'boolean', description: 'It is ours: users are not asked for consent.' },

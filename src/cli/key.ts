@@ -22,7 +22,10 @@ const rotate = defineCommand({
     'The new keys are published now and sign when every verifier has had time to fetch them ' +
     '(SIGNING_KEY_PUBLISH_BEFORE). The old ones stay published until the last token that they signed has expired.',
   options: {
-    now: { type: 'boolean', description: 'The new keys sign at once: an old one may be in wrong hands.' },
+    now: {
+      type: 'boolean',
+      description: 'The new keys sign at once. What the old ones signed stays good until it expires.',
+    },
   },
   examples: ['ostiary key rotate', 'ostiary key rotate --now'],
   async run({ options, context }) {

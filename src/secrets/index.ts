@@ -66,8 +66,10 @@ function unwrap(masterKey: MasterKey, row: SecretKeyRow): SecretKey {
   return {
     id: row.id,
     derive: (purpose) => {
-      let key = derived.get(purpose)
-      if (!key) derived.set(purpose, (key = deriveKey(root, `ostiary ${purpose}`)))
+      const known = derived.get(purpose)
+      if (known) return known
+      const key = deriveKey(root, `ostiary ${purpose}`)
+      derived.set(purpose, key)
       return key
     },
   }

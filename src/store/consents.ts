@@ -31,6 +31,7 @@ export async function save(
     SELECT ${userId}::uuid, ${clientId}, d.resource, d.scope, d.granted, ${now}
       FROM unnest(${decisions.map((d) => d.resource)}::text[], ${decisions.map((d) => d.scope)}::text[],
                   ${decisions.map((d) => d.granted)}::bool[]) AS d (resource, scope, granted)
+     ORDER BY d.resource, d.scope
         ON CONFLICT (user_id, client_id, resource, scope) DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at`
 }
 

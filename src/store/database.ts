@@ -36,12 +36,13 @@ export interface Database extends Db {
 export interface DatabaseOptions {
   readonly url: string
   readonly poolSize: number
+  /** Milliseconds past which a caller gets 503; a statement is ended by the server a little earlier. Default 5,000. */
+  readonly deadline?: number
   /** Called with errors of idle connections; the pool replaces them. */
   readonly onError?: (error: Error) => void
 }
 
-/** Milliseconds. A caller gets 503 past the deadline; a statement is ended by the server a little earlier. */
-const deadline = 5_000
+/** Milliseconds. */
 const limits = 'SET lock_timeout = 2000; SET statement_timeout = 4500; SET idle_in_transaction_session_timeout = 10000'
 
 /**
@@ -53,6 +54,7 @@ const plans =
 
 /** One pool for Prisma and for the hot statements. Nothing is connected before the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
+  const { deadline = 5_000 } = options
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolSize,
@@ -67,7 +69,11 @@ export function openDatabase(options: DatabaseOptions): Database {
       await client.query(`${limits}; ${plans}`)
     },
   })
-  pool.on('error', (error) => options.onError?.(error))
+  let closing = false
+  pool.on('error', (error) => {
+    // A database that stops right after us may be quicker than our goodbye.
+    if (!closing) options.onError?.(error)
+  })
   const prisma = new PrismaClient({
     adapter: new PrismaPg(pool, { disposeExternalPool: false }),
     // Its other formats print the arguments into the error, and so into the log.
@@ -108,6 +114,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
 
     async close() {
+      closing = true
       await prisma.$disconnect()
       await pool.end()
     },
@@ -172,7 +179,8 @@ const awayMessages =
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof DeadlineError) return true
   const state = sqlState(error)
-  if (state !== undefined) return isAwayState(state)
+  // No table has a check of ours: a partition was created under the row, which finds it at the next attempt.
+  if (state !== undefined) return isAwayState(state) || state === '23514'
   if (!(error instanceof Error)) return false
   const { code } = error as { code?: unknown }
   if (typeof code === 'string' && (awayCodes.test(code) || lostCodes.test(code))) return true

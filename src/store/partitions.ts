@@ -64,28 +64,17 @@ export async function ensurePartitions(pool: pg.Pool, horizon: Horizon, now: Dat
       .map((bucket) => ({ entry, bucket })),
   )
   if (missing.length === 0) return []
-  const client = await pool.connect()
-  try {
-    const created: string[] = []
-    for (const { entry, bucket } of missing) {
-      if (await createPartition(client, entry.table, bucket)) created.push(partitionName(entry.table, bucket))
-    }
-    return created
-  } finally {
-    client.release()
+  const created: string[] = []
+  for (const { entry, bucket } of missing) {
+    if (await createPartition(pool, entry.table, bucket)) created.push(partitionName(entry.table, bucket))
   }
+  return created
 }
 
-async function createPartition(client: pg.PoolClient, table: string, bucket: number): Promise<boolean> {
+function createPartition(pool: pg.Pool, table: string, bucket: number): Promise<boolean> {
   const name = partitionName(table, bucket)
-  try {
-    await client.query('BEGIN')
-    await client.query(lock)
-    const { rows } = await client.query('SELECT to_regclass($1) AS found', [name])
-    if (rows[0]?.found) {
-      await client.query('ROLLBACK')
-      return false
-    }
+  return inTurn(pool, async (client) => {
+    if (await exists(client, name)) return false
     // Nothing may fall into the DEFAULT partition between the move and the end: attaching would fail on it. The table
     // first, as whoever drops a partition does.
     await client.query(`LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE`)
@@ -95,12 +84,35 @@ async function createPartition(client: pg.PoolClient, table: string, bucket: num
       `WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *) INSERT INTO ${name} SELECT * FROM moved`,
     )
     await client.query(`ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bucket}) TO (${bucket + 1})`)
-    await client.query('COMMIT')
     return true
+  })
+}
+
+/** One transaction, while nobody else creates or drops a partition. */
+async function inTurn(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<boolean>): Promise<boolean> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  try {
+    await client.query('BEGIN')
+    await client.query(lock)
+    const done = await work(client)
+    await client.query('COMMIT')
+    return done
   } catch (error) {
-    await client.query('ROLLBACK').catch(() => undefined)
+    await client.query('ROLLBACK').catch((lost) => (broken = lost))
     throw error
+  } finally {
+    client.release(broken)
   }
+}
+
+/** By the rows of the catalogue: its cache, which `to_regclass` asks, may be older than the lock. */
+async function exists(client: pg.PoolClient, name: string): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'SELECT FROM pg_class WHERE relname = $1 AND relnamespace = current_schema()::regnamespace',
+    [name],
+  )
+  return rowCount === 1
 }
 
 /**
@@ -115,8 +127,12 @@ export async function dropExpiredPartitions(pool: pg.Pool, horizon: Horizon, now
     const bucket = Number(name.slice((entry?.table.length ?? 0) + 2))
     if (!entry || !Number.isInteger(bucket) || bucket >= firstNeededBucket(entry, horizon, now)) continue
     // Waits for running statements for two seconds at most (lock_timeout); the next run of the job tries again.
-    await pool.query(`DROP TABLE IF EXISTS ${name}`)
-    dropped.push(name)
+    const done = await inTurn(pool, async (client) => {
+      if (!(await exists(client, name))) return false
+      await client.query(`DROP TABLE ${name}`)
+      return true
+    })
+    if (done) dropped.push(name)
   }
   return dropped
 }

@@ -22,13 +22,12 @@ export interface Asked {
 }
 
 /**
- * The scopes asked for, each one registered for the client; without the parameter its default, of which what no resource
- * owns (any more) and what belongs to other resources than those named is left out.
+ * The scopes asked for, each one registered for the client; without the parameter its default.
  *
  * @throws {InvalidScopeError} for a scope that is not registered. RFC 6749 §3.3
  */
 export function askedScope(ctx: Context, client: Client, { scope, resources }: Asked): readonly string[] {
-  if (scope === undefined) return knownScope(ownersFor(ctx, client), client.defaultScope, resources)
+  if (scope === undefined) return defaultScope(ownersFor(ctx, client), client, resources)
   const asked = parseScope(scope)
   if (!isSubset(asked, client.scope)) {
     throw new InvalidScopeError('The client is not registered for one of the scopes.', {
@@ -47,6 +46,24 @@ export function askedResources(ctx: Context, client: Client, list: readonly stri
   const resources = parseResources(list)
   for (const identifier of resources) requireReachable(ctx, client, identifier)
   return resources
+}
+
+/**
+ * What a request without `scope` asks for. RFC 6749 §3.3. Of the registered default, what no resource owns (any more) and
+ * what belongs to other resources than those named is left out. A client without one asks for what it is registered for
+ * at one resource; what concerns the person (`openid`, `email`, …) is never asked for unless somebody said so.
+ */
+function defaultScope(
+  ownersOf: (scope: string) => readonly string[],
+  { defaultScope: registered, scope }: Client,
+  resources: readonly string[],
+): readonly string[] {
+  if (registered.length > 0) return knownScope(ownersOf, registered, resources)
+  const known = knownScope(ownersOf, scope, resources).filter((name) => !wellKnownScopes.has(name))
+  if (resources.length > 0) return known
+  const [first = [], ...others] = known.map(ownersOf)
+  const shared = others.reduce((left, owners) => left.filter((owner) => owners.includes(owner)), first)
+  return shared.length === 1 ? known : []
 }
 
 /** What of a scope still exists: well known, or owned by one of the resources (by any, where none is named). */

@@ -11,7 +11,9 @@ import { launch, skip, takePictures } from './chromium.js'
 /** An application of somebody else, at another origin: it shows what it was sent. */
 async function createApplication(t: Test): Promise<string> {
   const app = createServer((request, response) => {
-    response.setHeader('content-type', 'text/html').end(`<title>The application</title><p id="at">${request.url?.split('?')[0]}</p>`)
+    response
+      .setHeader('content-type', 'text/html')
+      .end(`<title>The application</title><p id="at">${request.url?.split('?')[0]}</p>`)
   })
   await new Promise<void>((resolve) => app.listen({ host: '127.0.0.1', port: 0 }, resolve))
   t.teardown(() => {
@@ -67,7 +69,12 @@ async function signIn(page: Page, email: string, password: string): Promise<void
 async function redeem(server: TestServer, left: URL, redirectUri: string, authorization: string) {
   return server.post(
     '/token',
-    { grant_type: 'authorization_code', code: left.searchParams.get('code')!, redirect_uri: redirectUri, code_verifier: verifier },
+    {
+      grant_type: 'authorization_code',
+      code: left.searchParams.get('code')!,
+      redirect_uri: redirectUri,
+      code_verifier: verifier,
+    },
     { authorization },
   )
 }

@@ -20,7 +20,11 @@ async function visit(server: TestServer, address: URL): Promise<URL> {
   const user = await server.createUser()
   const browser = new TestBrowser(server)
   const login = await browser.open(address.href)
-  const consent = await browser.submit(login, { username: user.email, password: user.password }, { button: 'login-submit' })
+  const consent = await browser.submit(
+    login,
+    { username: user.email, password: user.password },
+    { button: 'login-submit' },
+  )
   const done = await browser.submit(consent, {}, { button: 'consent-allow' })
   if (!done.left) throw new Error(`did not reach the client: ${done.text.slice(0, 500)}`)
   return done.left
@@ -66,7 +70,9 @@ t.test('oauth4webapi: a web application from discovery to revocation', async (t)
   )
   t.match(tokens, { token_type: 'bearer', expires_in: 600, scope: 'orders:read orders:write offline_access' })
 
-  const request = new Request('https://api.example.com/orders', { headers: { authorization: `Bearer ${tokens.access_token}` } })
+  const request = new Request('https://api.example.com/orders', {
+    headers: { authorization: `Bearer ${tokens.access_token}` },
+  })
   const claims = await oauth.validateJwtAccessToken(as, request, api, insecure)
   t.match(claims, { iss: as.issuer, aud: api, client_id: client.client_id, scope: tokens.scope }, 'a JWT by RFC 9068')
 
@@ -77,7 +83,9 @@ t.test('oauth4webapi: a web application from discovery to revocation', async (t)
   const introspect = async (token: string) =>
     oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, auth, token, insecure))
   t.match(await introspect(refreshed.access_token), { active: true, sub: claims.sub })
-  await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, auth, refreshed.refresh_token!, insecure))
+  await oauth.processRevocationResponse(
+    await oauth.revocationRequest(as, client, auth, refreshed.refresh_token!, insecure),
+  )
   t.same(await introspect(refreshed.access_token), { active: false }, 'the access tokens end with the refresh token')
   t.match(await server.audit('grant.revoked'), [{ reason: 'revoked_by_client' }])
 })

@@ -34,7 +34,11 @@ t.test('openid-client: login by authorization code with PKCE, refresh, introspec
 
   const browser = new TestBrowser(server)
   const login = await browser.open(address.href)
-  const consent = await browser.submit(login, { username: user.email, password: user.password }, { button: 'login-submit' })
+  const consent = await browser.submit(
+    login,
+    { username: user.email, password: user.password },
+    { button: 'login-submit' },
+  )
   const { left } = await browser.submit(consent, {}, { button: 'consent-allow' })
 
   const tokens = await client.authorizationCodeGrant(config, left!, { pkceCodeVerifier, expectedState })
@@ -82,7 +86,11 @@ t.test('openid-client: a login that the user refuses', async (t) => {
   })
   const browser = new TestBrowser(server)
   const login = await browser.open(address.href)
-  const consent = await browser.submit(login, { username: user.email, password: user.password }, { button: 'login-submit' })
+  const consent = await browser.submit(
+    login,
+    { username: user.email, password: user.password },
+    { button: 'login-submit' },
+  )
   const { left } = await browser.submit(consent, {}, { button: 'consent-deny' })
   await t.rejects(client.authorizationCodeGrant(config, left!, { pkceCodeVerifier, expectedState }), {
     error: 'access_denied',

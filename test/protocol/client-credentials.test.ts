@@ -91,7 +91,7 @@ t.test('RFC 6749 §3.3: who may have which scope', async (t) => {
   const claims = (token: string) => JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
 
   const plain = await ask({})
-  t.match(plain, { status: 200, scope: '' }, 'no default: no scope')
+  t.match(plain, { status: 200, scope: '' }, 'no default, and the scopes of two resources: no scope')
   t.equal(claims(plain.access_token).aud, testIssuer, 'no resource scope: for the issuer itself')
 
   const a = await ask({ scope: 'a:read a:write' })
@@ -125,6 +125,29 @@ t.test('RFC 6749 §3.3: who may have which scope', async (t) => {
     error: 'invalid_target',
   })
 })
+
+t.test(
+  'RFC 6749 §3.3: without scope the default, or what is registered where that belongs to one resource',
+  async (t) => {
+    const server = await createTestServer(t)
+    await server.createResource('https://a.example', 'a:read a:write')
+    await server.createResource('https://b.example', 'b:read')
+    const ask = async (metadata: object, form: Record<string, string> = {}) => {
+      const service = await server.createService('', metadata)
+      const reply = await server.post(
+        '/token',
+        { grant_type: 'client_credentials', ...form },
+        { authorization: service.basic },
+      )
+      return reply.json().scope
+    }
+    t.equal(await ask({ scope: 'a:read a:write' }), 'a:read a:write')
+    t.equal(await ask({ scope: 'a:read a:write', default_scope: 'a:read' }), 'a:read')
+    t.equal(await ask({ scope: 'a:read b:read' }), '')
+    t.equal(await ask({ scope: 'a:read b:read' }, { resource: 'https://b.example' }), 'b:read')
+    t.equal(await ask({ scope: 'a:read openid offline_access unowned' }), 'a:read')
+  },
+)
 
 t.test('a role allows a client its scopes, and a role withdrawn ends them at once', async (t) => {
   const server = await createTestServer(t)

@@ -140,11 +140,18 @@ t.test('whoever proves anew who they are keeps the session, under a new cookie',
   const browser = await signedIn(server, user)
   const before = browser.cookies.get('ostiary_session')!.value
   const { code } = await authorize(server, other, user, {}, browser)
-  const form = { grant_type: 'authorization_code', code: code!, redirect_uri: 'https://app.example/cb', code_verifier: verifier }
+  const form = {
+    grant_type: 'authorization_code',
+    code: code!,
+    redirect_uri: 'https://app.example/cb',
+    code_verifier: verifier,
+  }
   const tokens = (await server.post('/token', form, { authorization: other.basic })).json()
 
   server.clock.advance(60)
-  const asked = await browser.open(authorizationUrl(await server.createClient({ first_party: true }), { prompt: 'login' }))
+  const asked = await browser.open(
+    authorizationUrl(await server.createClient({ first_party: true }), { prompt: 'login' }),
+  )
   t.ok((await logIn(browser, asked, user)).answer['code'])
   t.match(await sessionsOf(user), [{ ended_at: null }], 'one session')
   t.not(browser.cookies.get('ostiary_session')!.value, before, 'attack 28: not its old cookie')
@@ -153,7 +160,11 @@ t.test('whoever proves anew who they are keeps the session, under a new cookie',
   thief.cookies.set('ostiary_session', { ...browser.cookies.get('ostiary_session')!, value: before })
   t.equal((await thief.open(authorizationUrl(other))).step, 'login', 'which is worth nothing')
   const refresh = { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
-  t.equal((await server.post('/token', refresh, { authorization: other.basic })).statusCode, 200, 'other applications go on')
+  t.equal(
+    (await server.post('/token', refresh, { authorization: other.basic })).statusCode,
+    200,
+    'other applications go on',
+  )
 })
 
 t.test('a second tab, the back button: who is signed in goes on', async (t) => {

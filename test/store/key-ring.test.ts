@@ -6,9 +6,7 @@ import { type Database, signingKeys } from '../../src/store/index.js'
 import { createKeyRing, type KeyRing, signingAlgs } from '../../src/tokens/index.js'
 import { openTestStore, type TestStore } from '../support/store.js'
 
-const day = 86_400
-const env = { KEY_ROTATION_INTERVAL: String(90 * day), KEY_PUBLISH_BEFORE: String(day) }
-const { config } = loadConfig({ env })
+const { config } = loadConfig({ env: {} })
 const { rotationInterval, publishBefore } = config.keys
 const longestToken = 3600
 /** For clocks that differ. */
@@ -36,7 +34,7 @@ t.test('RFC 7515: every algorithm signs what jose verifies by the published keys
     const { payload, protectedHeader } = await jwtVerify(token, jwks, { algorithms: [alg], typ: 'at+jwt' })
     t.same(payload, claims, alg)
     t.match(protectedHeader, { alg, typ: 'at+jwt', kid: /^[\w-]{43}$/ })
-    t.same((await keys.verify(token, 'at+jwt'))?.claims, claims)
+    t.same(await keys.verify(token, 'at+jwt'), claims)
     t.equal(await keys.verify(token, 'jwt'), undefined, 'RFC 8725 §3.11: of another type')
     const [header, body, signature] = token.split('.')
     const other = Buffer.from(JSON.stringify({ ...claims, sub: 'eve' })).toString('base64url')
@@ -68,7 +66,7 @@ t.test('200 signatures at once are each of their own claims', async (t) => {
   )
   const verified = await Promise.all(tokens.map((token) => keys.verify(token, 'at+jwt')))
   t.same(
-    verified.map((token) => token?.claims),
+    verified,
     tokens.map((_, n) => ({ n })),
   )
 })

@@ -17,6 +17,8 @@ interface Column {
 interface Index {
   readonly columns: readonly string[]
   readonly kind: 'primary' | 'unique' | 'index'
+  /** btree, gin */
+  readonly method: string
 }
 
 interface ForeignKey {
@@ -91,14 +93,16 @@ function readModel(tableOf: ReadonlyMap<string, string>, comment: string, model:
       nullable: (optional ?? list) !== undefined,
       hasDefault: /@default|@updatedAt/.test(attributes),
     })
-    if (/@id\b/.test(attributes)) indexes.push({ columns: [name], kind: 'primary' })
-    if (/@unique\b/.test(attributes)) indexes.push({ columns: [name], kind: 'unique' })
+    if (/@id\b/.test(attributes)) indexes.push({ columns: [name], kind: 'primary', method: 'btree' })
+    if (/@unique\b/.test(attributes)) indexes.push({ columns: [name], kind: 'unique', method: 'btree' })
   }
   const named = (fields: string): readonly string[] =>
     fields.split(',').map((field) => columnOf.get(field.trim()) ?? field)
   const kinds = { id: 'primary', unique: 'unique', index: 'index' } as const
-  for (const [, kind, fields = ''] of body.matchAll(/^\s*@@(id|unique|index)\(\[([^\]]+)\]\)/gm)) {
-    indexes.push({ columns: named(fields), kind: kinds[kind as keyof typeof kinds] })
+  for (const [, kind, fields = '', rest = ''] of body.matchAll(/^\s*@@(id|unique|index)\(\[([^\]]+)\]([^)]*)\)/gm)) {
+    const [, method = 'btree'] = /type: (\w+)/.exec(rest) ?? []
+    const columnNames = named(fields)
+    indexes.push({ columns: columnNames, kind: kinds[kind as keyof typeof kinds], method: method.toLowerCase() })
   }
   const foreignKeys = relations.flatMap((line) => {
     const [, type = ''] = /^\w+\s+(\w+)/.exec(line) ?? []
@@ -133,8 +137,9 @@ async function readDatabase(url: string): Promise<readonly Table[]> {
       const indexes = await client.query<Index>(
         `SELECT CASE WHEN i.indisprimary THEN 'primary' WHEN i.indisunique THEN 'unique' ELSE 'index' END AS kind,
                 array(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, n)
-                        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n) AS columns
-           FROM pg_index i WHERE i.indrelid = $1 AND i.indisvalid`,
+                        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n) AS columns,
+                m.amname AS method
+           FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam WHERE i.indrelid = $1 AND i.indisvalid`,
         [oid],
       )
       const foreignKeys = await client.query<ForeignKey>(

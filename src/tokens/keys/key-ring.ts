@@ -3,6 +3,7 @@ import { calculateJwkThumbprint, compactVerify, type JWK } from 'jose'
 import type { Clock } from '../../platform/clock.js'
 import type { Config } from '../../platform/config/index.js'
 import { decrypt, encrypt } from '../../platform/crypto/encryption.js'
+import { sha256 } from '../../platform/crypto/hash.js'
 import type { MasterKey } from '../../platform/crypto/master-key.js'
 import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
@@ -23,13 +24,11 @@ export interface KeyRing {
   /** A JWS in compact form. @throws when there is no key for the algorithm */
   readonly sign: (claims: object, options: { readonly alg: SigningAlg; readonly typ: string }) => Promise<string>
   /**
-   * A token that one of our published keys signed, in the one spelling that we gave it.
+   * The claims of a token that one of our published keys signed, in the one spelling that we gave it.
    *
    * @returns undefined for any other; expiry, audience and revocation are not asked here
    */
-  readonly verify: (token: string, typ: string) => Promise<VerifiedToken | undefined>
-  /** Whether what this key signed is still good: for those who remember what was verified. */
-  readonly isPublished: (kid: string) => boolean
+  readonly verify: (token: string, typ: string) => Promise<Readonly<Record<string, unknown>> | undefined>
   /** RFC 7517 §5: those that sign, will sign, or have signed what may still be alive. */
   readonly jwks: () => { readonly keys: readonly JWK[] }
   readonly list: () => readonly SigningKey[]
@@ -44,11 +43,6 @@ export interface KeyRing {
    */
   readonly rotate: (when: 'due' | 'next' | 'now') => Promise<readonly string[]>
   readonly refresh: () => Promise<void>
-}
-
-export interface VerifiedToken {
-  readonly kid: string
-  readonly claims: Readonly<Record<string, unknown>>
 }
 
 export interface SigningKey {
@@ -76,6 +70,14 @@ export interface KeyRingOptions {
   readonly longestToken: number
 }
 
+/** A token whose signature was checked. */
+interface VerifiedToken {
+  readonly kid: string
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+const verifiedCapacity = 10_000
+
 /** Seconds that clocks of verifiers and processes may differ. */
 const skew = 60
 
@@ -84,12 +86,15 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   let keys: readonly LoadedKey[] = []
   const signInBatch = createSigningBatch()
   const headers = new Map<string, string>()
+  const verified = new Map<string, VerifiedToken>()
 
   function signingKey(alg: SigningAlg): LoadedKey {
     const now = clock.now()
+    // A clock that was set back must not leave us without a key: then the first of those to come signs (attack 133).
     let found: LoadedKey | undefined
     for (const key of keys) {
-      if (key.alg === alg && key.activeAt <= now && (key.retiredAt === undefined || key.retiredAt > now)) found = key
+      if (key.alg !== alg || (key.retiredAt && key.retiredAt <= now)) continue
+      if (!found || key.activeAt <= now) found = key
     }
     if (!found) throw new Error(`there is no signing key for ${alg}`)
     return found
@@ -102,8 +107,10 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 
   function encodedHeader(alg: SigningAlg, typ: string, kid: string): string {
     const id = `${typ} ${kid}`
-    let header = headers.get(id)
-    if (!header) headers.set(id, (header = Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url')))
+    const known = headers.get(id)
+    if (known !== undefined) return known
+    const header = Buffer.from(JSON.stringify({ alg, typ, kid })).toString('base64url')
+    headers.set(id, header)
     return header
   }
 
@@ -130,25 +137,15 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     },
 
     async verify(token, typ) {
-      if (!isCanonical(token)) return undefined
-      try {
-        const { payload, protectedHeader } = await compactVerify(token, (header) => {
-          const key = publishedKeys().find(({ kid }) => kid === header.kid)
-          // The algorithm is the key's, never the token's word alone (RFC 8725 §3.1).
-          if (!key || key.alg !== header.alg) throw new Error('no such key')
-          return key.publicKey
-        })
-        const { alg: _, kid, typ: own, ...others } = protectedHeader
-        // We write no other member: neither `crit` nor `b64` nor a key that the token brings along (attack 77).
-        if (kid === undefined || own !== typ || Object.keys(others).length > 0) return undefined
-        const claims: unknown = JSON.parse(Buffer.from(payload).toString('utf8'))
-        return typeof claims === 'object' && claims !== null ? { kid, claims: { ...claims } } : undefined
-      } catch {
-        return undefined
-      }
+      // A resource server asks for the same token again and again.
+      const id = `${typ} ${sha256(token).toString('base64')}`
+      const known = verified.get(id) ?? (await checkSignature(token, typ, publishedKeys))
+      // What a key signed ends with the key, remembered or not: it may have been stolen (attack 79).
+      if (!known || !publishedKeys().some(({ kid }) => kid === known.kid)) return undefined
+      verified.set(id, known)
+      if (verified.size > verifiedCapacity) verified.delete(verified.keys().next().value!)
+      return known.claims
     },
-
-    isPublished: (kid) => publishedKeys().some((key) => key.kid === kid),
 
     jwks: () => ({ keys: publishedKeys().map(({ jwk }) => jwk) }),
 
@@ -204,6 +201,29 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 }
 
 const compact = /^[\w-]+\.[\w-]+\.([\w-]+)$/
+
+async function checkSignature(
+  token: string,
+  typ: string,
+  publishedKeys: () => readonly LoadedKey[],
+): Promise<VerifiedToken | undefined> {
+  if (!isCanonical(token)) return undefined
+  try {
+    const { payload, protectedHeader } = await compactVerify(token, (header) => {
+      const key = publishedKeys().find(({ kid }) => kid === header.kid)
+      // The algorithm is the key's, never the token's word alone (RFC 8725 §3.1).
+      if (!key || key.alg !== header.alg) throw new Error('no such key')
+      return key.publicKey
+    })
+    const { alg: _, kid, typ: own, ...others } = protectedHeader
+    // We write no other member: neither `crit` nor `b64` nor a key that the token brings along (attack 77).
+    if (kid === undefined || own !== typ || Object.keys(others).length > 0) return undefined
+    const claims: unknown = JSON.parse(Buffer.from(payload).toString('utf8'))
+    return typeof claims === 'object' && claims !== null ? { kid, claims: { ...claims } } : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Decoders let spaces, padding and unused bits through. The signature covers the other parts, but not its own spelling. */
 function isCanonical(token: string): boolean {

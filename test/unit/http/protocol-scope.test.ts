@@ -1,3 +1,4 @@
+import pg from 'pg'
 import t from 'tap'
 import { protocolScope } from '../../../src/http/index.js'
 import {
@@ -67,7 +68,9 @@ t.test('RFC 9110 §10.2.3: a limit and an outage say in whole seconds when to co
 t.test('attack 134: with the database away the answer is 503 with Retry-After', async (t) => {
   for (const error of [
     Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
-    Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' }),
+    Object.assign(new pg.DatabaseError('terminating connection due to administrator command', 0, 'error'), {
+      code: '57P01',
+    }),
     new Error('Connection terminated unexpectedly'),
     new DeadlineError('no answer in time'),
     new QueueFullError(),

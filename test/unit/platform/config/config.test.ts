@@ -50,7 +50,6 @@ t.test('without any setting the defaults hold, without a warning', async (t) => 
       authorizationCodeLifetime: 60,
       refreshTokenIdleLifetime: 604_800,
       refreshTokenLifetime: 2_592_000,
-      refreshTokenRetryWindow: 10,
     },
     keys: { signingAlg: 'ES256', rotationInterval: 7_776_000, publishBefore: 86_400 },
     sessions: { idleLifetime: 43_200, lifetime: 604_800, interactionLifetime: 3600 },
@@ -270,7 +269,6 @@ t.test('lifetimes that contradict each other are refused', async (t) => {
 t.test('RFC 9700: a setting that weakens a default warns at start', async (t) => {
   const weaker: readonly Env[] = [
     { ACCESS_TOKEN_LIFETIME: '3600' },
-    { REFRESH_TOKEN_RETRY_WINDOW: '3600' },
     { REFRESH_TOKEN_IDLE_LIFETIME: '2678400', REFRESH_TOKEN_LIFETIME: '2678400' },
     { SESSION_IDLE_LIFETIME: '1000000', SESSION_LIFETIME: '1000000' },
     { FAILURES_PER_ACCOUNT: '1000' },

@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { retryFor } from '../../src/platform/retry.js'
+import { TestBrowser } from '../support/browser.js'
+import { createRunningServer, freePort } from '../support/running-server.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const [api = '', app = ''] = [...readFileSync(`${root}README.md`, 'utf8').matchAll(/^```js\n(.*?)^```$/gms)].map(
+  ([, code]) => code,
+)
+
+/** Runs a program of README.md as it stands there, but for the ports, and waits until it listens. */
+async function run(t: Test, code: string, port: number, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  // By standard input: what it imports is found from the working directory.
+  const child = spawn(process.execPath, ['--input-type=module', '-'], {
+    cwd: root,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['pipe', 'inherit', 'inherit'],
+  })
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  t.teardown(async () => {
+    child.kill()
+    await exited
+  })
+  child.stdin.end(code)
+  const answered = await retryFor(20_000, () => fetch(`http://localhost:${port}/nothing`))
+  t.ok(answered, 'it listens')
+}
+
+t.test('the application and the API of README.md work together', async (t) => {
+  t.match(api, /from 'jose'/)
+  t.match(app, /from 'openid-client'/)
+  const server = await createRunningServer(t)
+  const { issuer } = server.ctx.config.server
+  const [apiPort, appPort] = [await freePort(), await freePort()]
+  const adapt = (code: string): string =>
+    code
+      .replaceAll('http://localhost:3000', issuer)
+      .replaceAll('8080', String(appPort))
+      .replaceAll('8081', String(apiPort))
+
+  await server.createResource('https://orders.example', 'orders:read orders:write')
+  const client = await server.createClient({
+    redirect_uris: [`http://localhost:${appPort}/callback`],
+    grant_types: ['authorization_code', 'refresh_token'],
+    scope: 'orders:read offline_access',
+  })
+  const user = await server.createUser()
+  await Promise.all([
+    run(t, adapt(api), apiPort),
+    run(t, adapt(app), appPort, { CLIENT_ID: client.clientId, CLIENT_SECRET: client.clientSecret }),
+  ])
+
+  const started = await fetch(`http://localhost:${appPort}/`, { redirect: 'manual' })
+  const cookie = started.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+  const browser = new TestBrowser(server)
+  const login = await browser.open(started.headers.get('location') ?? '')
+  const credentials = { username: user.email, password: user.password }
+  const consent = await browser.submit(login, credentials, { button: 'login-submit' })
+  const { left } = await browser.submit(consent, {}, { button: 'consent-allow' })
+  t.equal(left?.origin, `http://localhost:${appPort}`)
+
+  const stranger = await fetch(left?.href ?? '')
+  t.equal(stranger.status, 400, 'another browser cannot end the login')
+  const ended = await fetch(left?.href ?? '', { headers: { cookie } })
+  t.same(await ended.json(), { orders: [], for: user.id })
+
+  t.test('and the API takes nothing but tokens for it', async (t) => {
+    const ask = (token?: string) =>
+      fetch(`http://localhost:${apiPort}/`, token ? { headers: { authorization: `Bearer ${token}` } } : {})
+    t.equal((await ask()).headers.get('www-authenticate'), 'Bearer')
+    t.match((await ask('eyJhbGciOiJub25lIn0.e30.')).headers.get('www-authenticate'), 'invalid_token')
+
+    const service = await server.createService('orders:write')
+    const reply = await server.post(
+      '/token',
+      { grant_type: 'client_credentials', scope: 'orders:write' },
+      { authorization: service.basic },
+    )
+    t.equal((await ask(reply.json().access_token)).status, 403, 'RFC 6750 §3.1: a token without the scope')
+  })
+})

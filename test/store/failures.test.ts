@@ -1,0 +1,247 @@
+import t, { type Test } from 'tap'
+import { createFailureLimits, type FailureLimits, type FailureSubject } from '../../src/http/index.js'
+import { loadConfig } from '../../src/platform/config/index.js'
+import { masterKey } from '../../src/platform/crypto/master-key.js'
+import { openSecretKeys } from '../../src/secrets/index.js'
+import { type Change, type Database, failures, listenForChanges } from '../../src/store/index.js'
+import { openTestStore, type TestStore } from '../support/store.js'
+
+const limits = {
+  failuresPerAccount: 3,
+  failuresPerClient: 4,
+  failuresPerNetwork: 8,
+  failureWindow: 600,
+  passwordQueue: 64,
+}
+const ada: FailureSubject = { kind: 'account', id: 'ada@example.com', ip: '192.0.2.1' }
+const elsewhere = { ...ada, ip: '198.51.100.1' }
+const past = { name: 'TooManyRequestsError', message: /^Too many failed attempts/ }
+
+/** The limits of one process. */
+async function open(
+  store: TestStore,
+  db: Database = store.db,
+  over: Partial<typeof limits> = {},
+): Promise<FailureLimits> {
+  const { clock, random } = store
+  const secrets = await openSecretKeys({ db, masterKey: masterKey(Buffer.alloc(32, 7)), random, clock })
+  const { config } = loadConfig({ env: {} })
+  return createFailureLimits({ db, clock, config: { ...config, limits: { ...limits, ...over } }, secrets })
+}
+
+async function openTwo(t: Test): Promise<{ store: TestStore; one: FailureLimits; two: FailureLimits }> {
+  const store = await openTestStore(t)
+  return { store, one: await open(store), two: await open(store, store.another()) }
+}
+
+const fail = async (instance: FailureLimits, subject: FailureSubject) =>
+  (await instance.attempt(subject)).failed(undefined)
+
+/** As a login does it: the hash takes a few turns, and is computed only where the attempt was let in. */
+async function guess(instance: FailureLimits, subject: FailureSubject, hashes: { count: number }, right = false) {
+  const attempt = await instance.attempt(subject)
+  hashes.count++
+  for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve))
+  return right ? attempt.succeeded() : attempt.failed(undefined)
+}
+
+t.test('failures are counted in the database, one row for a key and a window', async (t) => {
+  const store = await openTestStore(t)
+  const keys = [
+    { key: Buffer.alloc(32, 2), window: 7, windowStart: store.now() },
+    { key: Buffer.alloc(32, 1), window: 7, windowStart: store.now() },
+  ]
+  t.same(await failures.count(store.db, keys), [0, 0])
+  t.same(
+    await failures.add(store.db, keys, store.event('login.failed', { reason: 'password_wrong', ip: '192.0.2.1' })),
+    [1, 1],
+  )
+  t.same(await failures.add(store.db, [keys[0]!], undefined), [2])
+  t.same(await failures.count(store.db, keys), [2, 1], 'in the order of the keys that were asked')
+  t.same(await failures.count(store.db, [{ ...keys[0]!, window: 8 }]), [0], 'another window is another count')
+  t.match(await store.sql('SELECT * FROM audit_event'), [
+    { type: 'login.failed', reason: 'password_wrong', ip: '192.0.2.1' },
+  ])
+  await failures.clear(store.db, keys[0]!)
+  t.same(await failures.count(store.db, keys), [0, 1])
+  t.same(await failures.add(store.db, [], store.event()), [])
+  t.equal(
+    (await store.sql('SELECT FROM audit_event')).length,
+    2,
+    'an event that nothing is counted with is written all the same',
+  )
+})
+
+t.test('200 counts of the same keys from two processes are 200, and none deadlocks', async (t) => {
+  const store = await openTestStore(t)
+  const pools = [store.db, store.another()]
+  const [a, b] = [1, 2].map((n) => ({ key: Buffer.alloc(32, n), window: 7, windowStart: store.now() }))
+  await Promise.all(
+    Array.from({ length: 200 }, (_, index) => failures.add(pools[index % 2]!, index % 4 < 2 ? [a!, b!] : [b!, a!])),
+  )
+  t.same(await failures.count(store.db, [a!, b!]), [200, 200])
+})
+
+t.test('past the bound of a pair nothing is let in, over all processes, and only from that network', async (t) => {
+  const { store, one, two } = await openTwo(t)
+  await fail(one, ada)
+  await fail(two, ada)
+  await fail(one, { ...ada, ip: '192.0.2.200' })
+
+  for (const instance of [one, two]) {
+    await t.rejects(instance.attempt(ada), past)
+    await t.rejects(instance.attempt({ ...ada, ip: '192.0.2.77' }), past, 'the whole /24 is one network')
+    const other = await instance.attempt(elsewhere)
+    await other.abandoned()
+  }
+  await (await two.attempt({ ...ada, kind: 'client' })).abandoned()
+  await (await two.attempt({ ...ada, id: 'eve@example.com' })).abandoned()
+  t.match(await store.sql('SELECT count FROM failure_count ORDER BY count'), [{ count: 3 }, { count: 3 }])
+})
+
+t.test('past the bound of a network no account is let in from it', async (t) => {
+  const { one, two } = await openTwo(t)
+  for (let n = 0; n < 8; n++) await fail(n % 2 ? one : two, { ...ada, id: `account ${n}` })
+  await t.rejects(one.attempt({ ...ada, id: 'nobody yet' }), past)
+  await t.rejects(two.attempt({ kind: 'client', id: 'a client', ip: ada.ip }), past)
+  await (await two.attempt({ ...elsewhere, id: 'account 1' })).abandoned()
+})
+
+t.test('RFC 6585 §4: Retry-After says in seconds when the window ends, and then it is open', async (t) => {
+  const { store, one } = await openTwo(t)
+  for (let n = 0; n < 3; n++) await fail(one, ada)
+  const error = await one.attempt(ada).catch((thrown) => thrown)
+  t.match(error, { ...past, status: 429, reason: 'failures_exceeded' })
+  t.ok(Number.isInteger(error.retryAfter) && error.retryAfter >= 1 && error.retryAfter <= 600)
+
+  store.clock.advance(error.retryAfter - 1)
+  t.match(await one.attempt(ada).catch((thrown) => thrown), { ...past, retryAfter: 1 })
+  t.throws(() => one.check(ada), past)
+  store.clock.advance(1)
+  one.check(ada)
+  await (await one.attempt(ada)).abandoned()
+})
+
+t.test('of 200 guesses at once, one process computes exactly as many hashes as the bound', async (t) => {
+  const { one } = await openTwo(t)
+  const hashes = { count: 0 }
+  const results = await Promise.allSettled(Array.from({ length: 200 }, () => guess(one, ada, hashes)))
+
+  t.equal(hashes.count, 3)
+  t.equal(results.filter(({ status }) => status === 'fulfilled').length, 3)
+  t.ok(
+    results.every((result) => result.status === 'fulfilled' || result.reason.status === 429),
+    'the others are 429',
+  )
+})
+
+t.test('two processes compute one hash more at most: the one that the other had begun', async (t) => {
+  const { store, one, two } = await openTwo(t)
+  const hashes = { count: 0 }
+  await Promise.allSettled(Array.from({ length: 200 }, (_, index) => guess(index % 2 ? one : two, ada, hashes)))
+
+  t.ok(hashes.count >= 3 && hashes.count <= 4, `${hashes.count} hashes`)
+  const [row] = await store.sql('SELECT max(count) AS count FROM failure_count')
+  t.ok(Number(row?.['count']) <= 4, 'and what was refused counts for nobody')
+})
+
+t.test('of 200 guesses at as many accounts from one network, no more than its bound and those under way', async (t) => {
+  const { one, two } = await openTwo(t)
+  const hashes = { count: 0 }
+  const at = (instance: FailureLimits, from: number) =>
+    Array.from({ length: 100 }, (_, index) => guess(instance, { ...ada, id: `account ${from + index}` }, hashes))
+  await Promise.allSettled(at(one, 0))
+  t.ok(hashes.count >= 8 && hashes.count <= 8 + 3, `${hashes.count} hashes of one process, four at once`)
+  await Promise.allSettled(at(two, 100))
+  t.ok(hashes.count <= 8 + 3, 'and none of another that comes later')
+})
+
+t.test('a success is never refused, however many are under way', async (t) => {
+  const { store, one, two } = await openTwo(t)
+  const hashes = { count: 0 }
+  await t.resolves(
+    Promise.all(Array.from({ length: 60 }, (_, index) => guess(index % 2 ? one : two, ada, hashes, true))),
+  )
+  t.equal(hashes.count, 60)
+  t.equal((await store.sql('SELECT FROM failure_count')).length, 0, 'and writes nothing where no failures stand')
+})
+
+t.test('a success forgets the failures of the pair, not those of the network', async (t) => {
+  const { store, one, two } = await openTwo(t)
+  await fail(one, ada)
+  await fail(one, ada)
+  await (await two.attempt(ada)).succeeded()
+  t.match(await store.sql('SELECT count FROM failure_count'), [{ count: 2 }])
+  await fail(two, ada)
+  await fail(two, ada)
+  await (await one.attempt(ada)).abandoned()
+  await fail(one, ada)
+  await t.rejects(one.attempt(ada), past)
+})
+
+t.test('what was abandoned counts for nothing, and lets the next one begin', async (t) => {
+  const { store, one } = await openTwo(t)
+  const first = await one.attempt(ada)
+  const second = one.attempt(ada)
+  await first.abandoned()
+  await (await second).abandoned()
+  t.equal((await store.sql('SELECT FROM failure_count')).length, 0)
+})
+
+t.test('a failure past the bound is counted, and its outcome is not told', async (t) => {
+  const { one, two } = await openTwo(t)
+  const late = await two.attempt(ada)
+  for (let n = 0; n < 3; n++) await fail(one, ada)
+  await t.rejects(late.failed(undefined), past)
+})
+
+t.test('memory alone is asked for secrets that nobody guesses: what this process counted or heard of', async (t) => {
+  const { store, one, two } = await openTwo(t)
+  const client: FailureSubject = { kind: 'client', id: 'service', ip: '192.0.2.1' }
+  const heard: Change[] = []
+  let connected = () => {}
+  const isConnected = new Promise<void>((resolve) => (connected = resolve))
+  const listener = await listenForChanges({
+    url: store.url,
+    onChange: (change) => {
+      heard.push(change)
+      if (change.kind === 'failures') two.hear(change.id)
+    },
+    onConnect: connected,
+    onError: () => undefined,
+  })
+  t.teardown(() => listener.close())
+  await isConnected
+
+  for (let n = 0; n < 4; n++) await one.fail(client, undefined)
+  t.throws(() => one.check(client), past)
+  while (heard.length < 8) await new Promise((resolve) => setImmediate(resolve))
+  t.throws(() => two.check(client), past, 'as notified')
+  two.check({ ...client, ip: '198.51.100.1' })
+
+  await one.succeed(client)
+  one.check(client)
+  while (heard.length < 9) await new Promise((resolve) => setImmediate(resolve))
+  two.check(client)
+})
+
+t.test('succeed writes only where this process has heard of failures', async (t) => {
+  const { store, one, two } = await openTwo(t)
+  await one.fail(ada, undefined)
+  let statements = 0
+  for (const db of [store.db]) {
+    const query = db.pool.query
+    db.pool.query = ((...args: Parameters<typeof query>) => {
+      statements++
+      return query.apply(db.pool, args)
+    }) as typeof query
+  }
+  await one.succeed(elsewhere)
+  await one.succeed({ ...ada, id: 'somebody else' })
+  t.equal(statements, 0)
+  await two.succeed(ada)
+  t.equal((await store.sql('SELECT FROM failure_count')).length, 2, 'what it has not heard of is left')
+  await one.succeed(ada)
+  t.equal(statements, 1)
+  t.equal((await store.sql('SELECT FROM failure_count')).length, 1)
+})

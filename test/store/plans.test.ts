@@ -1,0 +1,248 @@
+import { createRequire } from 'node:module'
+import t from 'tap'
+import {
+  accessTokens,
+  auditEvents,
+  authorizationCodes,
+  clients,
+  consents,
+  dayBucket,
+  failures,
+  grants,
+  interactions,
+  partitions,
+  refreshTokens,
+  revocations,
+  roles,
+  sessions,
+  users,
+  weekBucket,
+} from '../../src/store/index.js'
+import { addCode, addParty, addRefreshToken, newGrant, openTestStore, redemption, rotation } from '../support/store.js'
+
+// `performance.md`, 7: no statement's cost may grow with what was ever issued. So every hot statement follows an index, and
+// visits the partitions that its bucket names and no other: read here from the plan that PostgreSQL ran, over tables of
+// thousands of rows in several partitions, with the settings of the pool.
+
+/** How pg writes a value on the wire. */
+const { prepareValue } = createRequire(import.meta.url)('pg/lib/utils') as { prepareValue(value: unknown): unknown }
+
+interface Sent {
+  readonly text: string
+  readonly values: readonly unknown[]
+}
+
+interface Node {
+  readonly 'Node Type': string
+  readonly 'Relation Name'?: string
+  readonly 'Actual Loops': number
+  readonly Plans?: readonly Node[]
+}
+
+const store = await openTestStore(t)
+const { db, later, now, random } = store
+const horizon = { grantLifetime: 30 * 86_400, sessionLifetime: 7 * 86_400, auditRetentionDays: 90 }
+await partitions.ensurePartitions(db.pool, horizon, now())
+
+const party = await addParty(store)
+const code = await addCode(store, party)
+const token = await addRefreshToken(store, party)
+const spent = await addRefreshToken(store, party)
+const spending = rotation(store, spent)
+await refreshTokens.rotate(db, spending)
+const interaction = {
+  bucket: dayBucket(later(3600)),
+  idHash: random.bytes(32),
+  browserHash: random.bytes(32),
+  clientId: party.client.clientId,
+  request: {},
+  createdAt: now(),
+  expiresAt: later(3600),
+}
+await interactions.create(db, interaction)
+
+/** What other people have, in every partition there is. */
+const thousands = 3000
+const today = dayBucket(now())
+const thisWeek = weekBucket(now())
+const crowd: readonly string[] = [
+  `INSERT INTO client (client_id, token_endpoint_auth_method, application_type, require_pkce, first_party, allowed_origins,
+                       refresh_token_rotation, refresh_token_retry_window, created_at, updated_at)
+   SELECT 'c' || n, 'none', 'web', true, false, ARRAY['https://a' || n || '.example'], true, 10, $1, $1`,
+  `INSERT INTO client_secret (id, client_id, method, hash, created_at)
+   SELECT gen_random_uuid(), 'c' || n, 'hmac-sha256', ''::bytea, $1`,
+  `INSERT INTO user_account (id, email, admin, created_at, updated_at) SELECT gen_random_uuid(), n || '@example.com', false, $1, $1`,
+  `INSERT INTO consent SELECT (SELECT id FROM user_account WHERE email = n || '@example.com'), 'c' || n, '', 'openid', true, $1`,
+  `INSERT INTO session SELECT ${thisWeek} + n % 3, sha256(n::text::bytea), gen_random_uuid(), gen_random_uuid(), $1, $1, $1, $1`,
+  `INSERT INTO authorization_grant (bucket, id, client_id, user_id, offline, auth_time, created_at, expires_at)
+   SELECT ${thisWeek} + n % 6, gen_random_uuid(), 'c' || n, gen_random_uuid(), false, $1, $1, $1`,
+  `INSERT INTO authorization_code (bucket, code_hash, grant_bucket, grant_id, client_id, created_at, expires_at)
+   SELECT ${today} + n % 3, sha256(n::text::bytea), ${thisWeek}, gen_random_uuid(), 'c' || n, $1, $1`,
+  `INSERT INTO refresh_token (bucket, token_hash, grant_id, client_id, created_at, expires_at)
+   SELECT ${thisWeek} + n % 6, sha256(n::text::bytea), gen_random_uuid(), 'c' || n, $1, $1`,
+  `INSERT INTO refresh_answer SELECT ${today} + n % 3, sha256(n::text::bytea), ''::bytea, ''::bytea, $1`,
+  `INSERT INTO access_token SELECT ${today} + n % 3, sha256(n::text::bytea), '{}', $1`,
+  `INSERT INTO interaction SELECT ${today} + n % 3, sha256(n::text::bytea), ''::bytea, 'c', '{}', NULL, $1, $1, NULL`,
+  `INSERT INTO failure_count SELECT ${today} + n % 3, sha256(n::text::bytea), 7, CASE WHEN $1::timestamptz IS NULL THEN 0 ELSE 1 END`,
+  `INSERT INTO revocation SELECT ${today} + n % 3, 'token', 't' || n, n, true, $1, NULL, 'test', $1`,
+  `INSERT INTO audit_event (bucket, id, time, type, actor, count) SELECT ${thisWeek} + n % 2, gen_random_uuid(), $1, 'x', 'y', 1`,
+]
+for (const text of crowd) await store.sql(`${text} FROM generate_series(1, ${thousands}) n`, [now()])
+await store.sql('ANALYZE')
+
+/** The statements that the work would send, in their order: nothing is run, and nothing is found. */
+async function sentBy(work: () => Promise<unknown>): Promise<readonly Sent[]> {
+  const sent: Sent[] = []
+  const { pool } = db
+  const query = pool.query
+  pool.query = (async (config: string | { text: string; values?: unknown[] }, values: unknown[] = []) => {
+    sent.push(
+      typeof config === 'string' ? { text: config, values } : { text: config.text, values: config.values ?? values },
+    )
+    return { rows: [], fields: [], rowCount: 0 }
+  }) as unknown as typeof query
+  try {
+    await work()
+  } finally {
+    pool.query = query
+  }
+  return sent
+}
+
+/** The plan of the prepared statement, as it ran; what it wrote is undone. */
+async function planOf({ text, values }: Sent): Promise<Node> {
+  const client = await db.pool.connect()
+  try {
+    await client.query('BEGIN')
+    await client.query(`PREPARE hot AS ${text}`)
+    const literals = values.map((value) => {
+      const wire = prepareValue(value)
+      if (wire === null || wire === undefined) return 'NULL'
+      return client.escapeLiteral(Buffer.isBuffer(wire) ? `\\x${wire.toString('hex')}` : String(wire))
+    })
+    const run = literals.length > 0 ? `EXECUTE hot (${literals.join(', ')})` : 'EXECUTE hot'
+    const { rows } = await client.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${run}`)
+    return rows[0]['QUERY PLAN'][0].Plan
+  } finally {
+    await client.query('ROLLBACK')
+    await client.query('DEALLOCATE hot')
+    client.release()
+  }
+}
+
+function* nodesOf(node: Node): Generator<Node> {
+  yield node
+  for (const child of node.Plans ?? []) yield* nodesOf(child)
+}
+
+const partition = /_(?:p\d+|default)$/
+
+/** How many partitions of each table the plan visited. */
+function visited(plan: Node): Readonly<Record<string, number>> {
+  const found = new Map<string, Set<string>>()
+  for (const node of nodesOf(plan)) {
+    const name = node['Relation Name']
+    if (!name || node['Actual Loops'] === 0 || !partition.test(name) || !/Scan$/.test(node['Node Type'])) continue
+    const table = name.replace(partition, '')
+    found.set(table, (found.get(table) ?? new Set()).add(name))
+  }
+  return Object.fromEntries([...found].map(([table, names]) => [table, names.size]))
+}
+
+const failureKeys = [1, 2].map((n) => ({ key: Buffer.alloc(32, n), window: 7, windowStart: now() }))
+const revoking = (kind: 'grant' | 'client', target: string) => ({
+  kind,
+  target,
+  terminal: true,
+  instant: now(),
+  expiresAt: later(3601),
+  audiences: [],
+  reason: 'test',
+  ...(kind === 'grant' ? { row: token.grant } : {}),
+  event: store.event(),
+})
+const found = (await sessions.find(db, party.session.bucket, party.session.tokenHash, now()))!
+const expiresAt = later(600)
+const accessToken = { bucket: dayBucket(expiresAt), hash: random.bytes(32), claims: {}, expiresAt }
+
+/** Name, the work, and the most partitions of one table that it may visit. */
+const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
+  ['clients.find', () => clients.find(db, party.client.clientId)],
+  ['clients.isAllowedOrigin', () => clients.isAllowedOrigin(db, 'https://a77.example')],
+  ['clients.recordUse', () => clients.recordUse(db, [{ clientId: 'c77', at: now() }])],
+  ['authorizationCodes.find', () => authorizationCodes.find(db, code.bucket, code.hash, now())],
+  ['authorizationCodes.redeem', () => authorizationCodes.redeem(db, redemption(store, code))],
+  ['authorizationCodes.spend', () => authorizationCodes.spend(db, code, now())],
+  ['authorizationCodes.wasSpentBy', () => authorizationCodes.wasSpentBy(db, code, random.uuid())],
+  ['refreshTokens.find', () => refreshTokens.find(db, token.bucket, token.hash, now())],
+  [
+    'refreshTokens.extend',
+    () => {
+      const { answer: _, ...rest } = rotation(store, token)
+      return refreshTokens.extend(db, { ...rest, expiresAt: later(60) })
+    },
+  ],
+  ['refreshTokens.rotate', () => refreshTokens.rotate(db, rotation(store, token))],
+  [
+    'refreshTokens.findAnswer',
+    () => refreshTokens.findAnswer(db, spent, spending.answer.bucket, spending.answer.requestHash, now()),
+  ],
+  ['accessTokens.create', () => accessTokens.create(db, accessToken)],
+  ['accessTokens.find', () => accessTokens.find(db, accessToken.bucket, accessToken.hash)],
+  ['auditEvents.add', () => auditEvents.add(db, store.event())],
+  // From today on, and those that have no end: what expired before is not visited.
+  ['revocations.findFor', () => revocations.findFor(db, [{ kind: 'token', target: 't77' }], now()), 5],
+  // By position, so in every partition that is kept: as many as there are, each by its index.
+  ['revocations.listBehind', () => revocations.listBehind(db, 2990n, now()), 6],
+  ['revocations.add of a grant', () => revocations.add(db, revoking('grant', token.grant.id))],
+  ['revocations.add of a client', () => revocations.add(db, revoking('client', 'c77'))],
+  ['roles.heldBy', () => roles.heldBy(db, { kind: 'user', holder: party.user.id })],
+  ['failures.count', () => failures.count(db, failureKeys)],
+  ['failures.add', () => failures.add(db, failureKeys, store.event())],
+  ['failures.clear', () => failures.clear(db, failureKeys[0]!)],
+  ['sessions.find', () => sessions.find(db, party.session.bucket, party.session.tokenHash, now())],
+  ['sessions.extend', () => sessions.extend(db, found, later(86_400))],
+  ['users.findForLogin', () => users.findForLogin(db, party.user.email)],
+  ['consents.list', () => consents.list(db, party.user.id, party.client.clientId)],
+  ['interactions.find', () => interactions.find(db, interaction.bucket, interaction.idHash)],
+  [
+    'grants.create',
+    () =>
+      grants.create(db, {
+        grant: newGrant(store, party),
+        code: { bucket: code.bucket, hash: random.bytes(32), expiresAt: code.expiresAt },
+        event: store.event(),
+        answers: { interaction, decisions: [], consentEvent: undefined },
+      }),
+  ],
+  ['interactions.complete', () => interactions.complete(db, interaction, now())],
+]
+
+for (const [name, work, most = 1] of hot) {
+  t.test(`${name} follows indexes, in ${most === 1 ? 'one partition' : `${most} partitions at most`}`, async (t) => {
+    const sent = await sentBy(work)
+    t.not(sent.length, 0)
+    for (const statement of sent) {
+      const plan = await planOf(statement)
+      const scans = [...nodesOf(plan)].filter((node) => node['Node Type'] === 'Seq Scan')
+      t.same(
+        scans.map((node) => node['Relation Name']),
+        [],
+        'no table is read from end to end',
+      )
+      const counts = visited(plan)
+      // An update visits its partition twice: to lock its row in order, and to change it.
+      for (const [table, count] of Object.entries(counts)) t.ok(count <= most, `${count} of ${table}`)
+    }
+  })
+}
+
+t.test('a statement that scans, or visits every partition, would be seen', async (t) => {
+  const scan = await planOf({ text: `SELECT FROM refresh_token WHERE client_id = 'c77'`, values: [] })
+  t.ok([...nodesOf(scan)].some((node) => node['Node Type'] === 'Seq Scan'))
+  const all = await planOf({
+    text: 'SELECT FROM refresh_token WHERE token_hash = $1::bytea AND bucket > 0',
+    values: [token.hash],
+  })
+  t.ok(visited(all)['refresh_token']! > 3)
+})

@@ -1,0 +1,14 @@
+import t from 'tap'
+import { settings } from '../../src/store/index.js'
+import { openTestStore } from '../support/store.js'
+
+t.test('a setting is made once: of 50 at once from two processes exactly one makes it', async (t) => {
+  const store = await openTestStore(t)
+  t.equal(await settings.find(store.db, 'demo'), undefined)
+  const pools = [store.db, store.another()]
+  const made = await Promise.all(
+    Array.from({ length: 50 }, (_, n) => settings.create(pools[n % 2]!, 'demo', { n, text: `"'\\` })),
+  )
+  t.equal(made.filter(Boolean).length, 1)
+  t.same(await settings.find(store.db, 'demo'), { n: made.indexOf(true), text: `"'\\` })
+})

@@ -1,0 +1,30 @@
+import t from 'tap'
+import { deriveKey, hmacSha256, sha256, timingSafeEqual } from '../../../../src/platform/crypto/hash.js'
+
+t.test('FIPS 180-4: SHA-256', async (t) => {
+  t.equal(sha256('abc').toString('hex'), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad')
+  t.same(sha256(Buffer.from('abc')), sha256('abc'))
+})
+
+t.test('RFC 4231 §4.3: HMAC-SHA-256', async (t) => {
+  t.equal(
+    hmacSha256(Buffer.from('Jefe'), 'what do ya want for nothing?').toString('hex'),
+    '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
+  )
+})
+
+t.test('RFC 5869: a key for each purpose, the same each time', async (t) => {
+  const secret = Buffer.alloc(32, 1)
+  t.equal(deriveKey(secret, 'a').length, 32)
+  t.same(deriveKey(secret, 'a'), deriveKey(secret, 'a'))
+  t.notSame(deriveKey(secret, 'a'), deriveKey(secret, 'b'))
+  t.notSame(deriveKey(secret, 'a'), deriveKey(Buffer.alloc(32, 2), 'a'))
+  t.notSame(deriveKey(secret, 'a'), secret)
+})
+
+t.test('what differs in length is different, without an exception', async (t) => {
+  t.equal(timingSafeEqual(Buffer.from('same'), Buffer.from('same')), true)
+  t.equal(timingSafeEqual(Buffer.from('same'), Buffer.from('sane')), false)
+  t.equal(timingSafeEqual(Buffer.from('same'), Buffer.from('longer')), false)
+  t.equal(timingSafeEqual(Buffer.alloc(0), Buffer.alloc(0)), true)
+})
