@@ -25,7 +25,7 @@ RUN ["npm", "ci", "--omit=dev", "--omit=optional", "--ignore-scripts", "--no-aud
 # One optional dependency is needed: the binary of argon2 for this platform.
 COPY --from=build /app/node_modules/@node-rs/ node_modules/@node-rs/
 # Prisma's client brings query compilers for databases that this is not for: 60 MB.
-RUN ["find", "node_modules/@prisma/client/runtime", "-name", "query_compiler_*", "!", "-name", "query_compiler_fast_bg.postgresql.*", "-delete"]
+RUN ["find", "node_modules/@prisma/client/runtime", "-name", "query_compiler_*", "!", "-name", "query_compiler_small_bg.postgresql.*", "-delete"]
 
 FROM node:${NODE_VERSION}-slim
 ENV NODE_ENV=production \
