@@ -1,6 +1,7 @@
-import { createResource, generateSecret, registerClient } from '../clients/index.js'
+import { createResource, registerClient, rotateSecret } from '../clients/index.js'
 import type { Context } from '../context.js'
-import { createUser } from '../identity/index.js'
+import { createUser, findUser, type NewUser, setPassword } from '../identity/index.js'
+import { ConflictError } from '../platform/administration-errors.js'
 import { grantTypes } from '../protocol/token/index.js'
 import { settings } from '../store/index.js'
 
@@ -17,7 +18,8 @@ export interface DemoAccounts {
 }
 
 /**
- * Creates an administrator, a user, an API, a service and the demo client, at the first start alone.
+ * Creates an administrator, a user, an API, a service and the demo client, at the first start alone. What a first start
+ * that was killed midway has left is taken over: its passwords and secret were never shown.
  *
  * @returns undefined when that was done before
  */
@@ -27,49 +29,67 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
   const registration = { by, grantTypes: grantTypes.map(({ name }) => name) }
   const admin = { email: 'admin@localhost.example', password: generatePassword(ctx) }
   const user = { email: 'demo@localhost.example', password: generatePassword(ctx) }
-  const clientSecret = generateSecret(ctx)
-  await createUser(ctx, { ...admin, name: 'Administrator', admin: true }, by)
-  await createUser(ctx, { ...user, name: 'Demo User' }, by)
-  await createResource(
-    ctx,
-    resource,
-    {
-      name: 'Orders',
-      scopes: [
-        { name: 'orders:read', description: 'Read your orders' },
-        { name: 'orders:write', description: 'Place orders in your name' },
-      ],
-    },
-    by,
+  const createAccount = (account: NewUser & { readonly password: string }): Promise<unknown> =>
+    unlessThere(
+      () => createUser(ctx, account, by),
+      async () => setPassword(ctx, (await findUser(ctx, account.email)).id, account.password, by),
+    )
+  await createAccount({ ...admin, name: 'Administrator', admin: true })
+  await createAccount({ ...user, name: 'Demo User' })
+  await unlessThere(() =>
+    createResource(
+      ctx,
+      resource,
+      {
+        name: 'Orders',
+        scopes: [
+          { name: 'orders:read', description: 'Read your orders' },
+          { name: 'orders:write', description: 'Place orders in your name' },
+        ],
+      },
+      by,
+    ),
   )
   await ctx.resources.refresh()
-  await registerClient(
-    ctx,
-    {
-      client_id: 'demo-service',
-      client_secret: clientSecret,
-      client_name: 'Demo service',
-      grant_types: ['client_credentials'],
-      scope: 'orders:read orders:write',
-      default_scope: 'orders:read',
-    },
-    registration,
+  const service = {
+    client_id: 'demo-service',
+    client_name: 'Demo service',
+    grant_types: ['client_credentials'],
+    scope: 'orders:read orders:write',
+    default_scope: 'orders:read',
+  }
+  const { clientSecret = '' } = await unlessThere(
+    () => registerClient(ctx, service, registration),
+    () => rotateSecret(ctx, service.client_id, { overlap: 0, by }),
   )
-  await registerClient(
-    ctx,
-    {
-      client_id: demoClientId,
-      client_name: 'Demo application',
-      redirect_uris: [`${ctx.config.server.issuer}/demo/callback`],
-      grant_types: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_method: 'none',
-      scope: 'openid orders:read orders:write offline_access',
-      default_scope: 'openid orders:read',
-    },
-    registration,
+  await unlessThere(() =>
+    registerClient(
+      ctx,
+      {
+        client_id: demoClientId,
+        client_name: 'Demo application',
+        redirect_uris: [`${ctx.config.server.issuer}/demo/callback`],
+        grant_types: ['authorization_code', 'refresh_token'],
+        token_endpoint_auth_method: 'none',
+        scope: 'openid orders:read orders:write offline_access',
+        default_scope: 'openid orders:read',
+      },
+      registration,
+    ),
   )
   await settings.create(ctx.db, 'demo', { created_at: ctx.clock.now().toISOString() })
-  return { admin, user, service: { clientId: 'demo-service', clientSecret } }
+  return { admin, user, service: { clientId: service.client_id, clientSecret } }
+}
+
+async function unlessThere<Result>(create: () => Promise<Result>): Promise<Result | undefined>
+async function unlessThere<Result>(create: () => Promise<Result>, takeOver: () => Promise<Result>): Promise<Result>
+async function unlessThere<Result>(create: () => Promise<Result>, takeOver?: () => Promise<Result>) {
+  try {
+    return await create()
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error
+    return takeOver?.()
+  }
 }
 
 /** Four groups of five: easy to type from a terminal, 100 bits. */

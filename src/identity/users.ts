@@ -3,7 +3,7 @@ import type { Context } from '../context.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
 import { checkNewPassword } from '../platform/crypto/password.js'
 import { plainText } from '../platform/plain-text.js'
-import { describeRevocation } from '../revocation/index.js'
+import { coverCommit, describeRevocation } from '../revocation/index.js'
 import { auditEvents, revocations, type User, users } from '../store/index.js'
 import { normaliseEmail } from './email.js'
 
@@ -49,15 +49,18 @@ export async function setPassword(ctx: Context, userId: string, password: string
   const user = await users.findById(ctx.db, userId)
   if (!user) throw isUnknown()
   const passwordHash = await hashNewPassword(ctx, password, user.email)
-  await ctx.db.transaction(async (tx) => {
+  const revocation = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     // From here no login by the old password begins a session; one that has is older than the instant taken now.
     if (!(await users.findForUpdate(tx, userId))) throw isUnknown()
     const cause = { ...by, reason: 'password_changed' }
-    await revocations.create(tx, describeRevocation(ctx, { kind: 'user', userId }, cause))
+    const made = describeRevocation(ctx, { kind: 'user', userId }, cause)
+    await revocations.create(tx, made)
     await users.setPassword(tx, userId, passwordHash, ctx.clock.now())
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.password_changed', subject: userId }))
+    return made
   })
+  await coverCommit(ctx, revocation)
   await ctx.revocations.refresh()
 }
 

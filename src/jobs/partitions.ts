@@ -8,7 +8,7 @@ export function currentHorizon(ctx: Context): Promise<Horizon> {
 
 /**
  * Creates the partitions that will be needed and drops those of which everything has expired. Safe to run from several
- * processes; run it at start and every hour.
+ * processes; runs at start and then by the worker.
  */
 export async function maintainPartitions(ctx: Context): Promise<void> {
   const horizon = await currentHorizon(ctx)

@@ -3,6 +3,7 @@
 export { type EndableClaims, endableBy, ends, roleTarget } from './ended-by.js'
 export { createRevocationList, type RevocationList } from './list.js'
 export {
+  coverCommit,
   describeRevocation,
   longestAccessToken,
   type RevocationCause,

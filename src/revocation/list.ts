@@ -24,6 +24,9 @@ export interface RevocationList {
   readonly size: () => number
 }
 
+/** Entries of one read: a cold start with a million of them must not outlast a statement. */
+const pageSize = 20_000
+
 export function createRevocationList(db: Database, clock: Clock): RevocationList {
   const entries = new Map<string, PositionedRevocation>()
   let position = 0n
@@ -33,10 +36,14 @@ export function createRevocationList(db: Database, clock: Clock): RevocationList
 
   async function read(): Promise<void> {
     const now = clock.now()
-    for (const entry of await revocations.listBehind(db, position, now)) {
-      keepStricter(entry)
-      position = entry.position
-    }
+    let page: readonly PositionedRevocation[]
+    do {
+      page = await revocations.listBehind(db, position, now, pageSize)
+      for (const entry of page) {
+        keepStricter(entry)
+        position = entry.position
+      }
+    } while (page.length === pageSize)
     if (now.getTime() - sweptAt > 60_000) {
       sweptAt = now.getTime()
       for (const [id, { expiresAt }] of entries) if (expiresAt && expiresAt <= now) entries.delete(id)

@@ -32,8 +32,29 @@ export interface RevocationCause {
  * not depend on how many tokens there are.
  */
 export async function revoke(ctx: Context, target: RevocationTarget, cause: RevocationCause): Promise<void> {
-  await revocations.add(ctx.db, describeRevocation(ctx, target, cause))
+  const revocation = describeRevocation(ctx, target, cause)
+  await revocations.add(ctx.db, revocation)
+  await coverCommit(ctx, revocation)
   await ctx.revocations.refresh()
+}
+
+/**
+ * A not-before takes its instant before it is committed. Where the second has changed meanwhile, a token of the new one
+ * may have been issued by somebody who could not know: so it is set once more, up to now. Before the answer, always.
+ */
+export async function coverCommit(ctx: Context, revocation: NewRevocation): Promise<void> {
+  let { instant } = revocation
+  while (!revocation.terminal && wholeSecond(instant) < wholeSecond(ctx.clock.now())) {
+    const { id: _, time: __, ...about } = revocation.event
+    const event = newEvent(ctx, about)
+    instant = event.time
+    const expiresAt = new Date(instant.getTime() + (longestAccessToken + 1) * 1000)
+    await revocations.add(ctx.db, { ...revocation, instant, expiresAt, event })
+  }
+}
+
+function wholeSecond(time: Date): number {
+  return Math.floor(time.getTime() / 1000)
 }
 
 /** The same as data, for a revocation that belongs into another transaction. */

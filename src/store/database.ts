@@ -76,7 +76,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   })
   const prisma = new PrismaClient({
     adapter: new PrismaPg(pool, { disposeExternalPool: false }),
-    // Its other formats print the arguments into the error, and so into the log.
+    // Its other formats read the source around the call from the disk, for every error.
     errorFormat: 'minimal',
   })
   const batches = new Map<string, (item: unknown) => Promise<unknown>>()

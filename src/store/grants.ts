@@ -47,11 +47,16 @@ export interface AnsweredInteraction {
   readonly consentEvent: AuditEvent | undefined
 }
 
-/** The SQL that says whether a grant `g` of client `c` and user `u` in session `s` stands, at the time `$now`. */
+/**
+ * The SQL that says whether a grant `g` of client `c` and user `u` in session `s` stands, at the time `$now`.
+ *
+ * For the user it is the login that counts, not when the grant was made: one that was made while a revocation was on its
+ * way, in a session that it ends, is younger than the revocation's instant.
+ */
 export function standing(now: string): string {
   return `g.ended_at IS NULL AND g.expires_at > ${now}
       AND c.disabled_at IS NULL AND (c.not_before IS NULL OR g.created_at > c.not_before)
-      AND u.disabled_at IS NULL AND (u.not_before IS NULL OR g.created_at > u.not_before)
+      AND u.disabled_at IS NULL AND (u.not_before IS NULL OR g.auth_time > u.not_before)
       AND (g.offline OR g.session_id IS NULL OR (s.ended_at IS NULL AND s.expires_at > ${now}))`
 }
 

@@ -58,38 +58,40 @@ const lock = 'SELECT pg_advisory_xact_lock(7236401)'
  */
 export async function ensurePartitions(pool: pg.Pool, horizon: Horizon, now: Date): Promise<readonly string[]> {
   const existing = await existingPartitions(pool)
-  const missing = partitionedTables.flatMap((entry) =>
-    neededBuckets(entry, horizon, now)
-      .filter((bucket) => !existing.has(partitionName(entry.table, bucket)))
-      .map((bucket) => ({ entry, bucket })),
-  )
-  if (missing.length === 0) return []
   const created: string[] = []
-  for (const { entry, bucket } of missing) {
-    if (await createPartition(pool, entry.table, bucket)) created.push(partitionName(entry.table, bucket))
+  for (const entry of partitionedTables) {
+    const missing = neededBuckets(entry, horizon, now).filter(
+      (bucket) => !existing.has(partitionName(entry.table, bucket)),
+    )
+    if (missing.length > 0) created.push(...(await createPartitions(pool, entry.table, missing)))
   }
   return created
 }
 
-function createPartition(pool: pg.Pool, table: string, bucket: number): Promise<boolean> {
-  const name = partitionName(table, bucket)
+/** All of one table in one transaction: a first start makes dozens, and each commit waits for the disk. */
+function createPartitions(pool: pg.Pool, table: string, buckets: readonly number[]): Promise<readonly string[]> {
   return inTurn(pool, async (client) => {
-    if (await exists(client, name)) return false
-    // Nothing may fall into the DEFAULT partition between the move and the end: attaching would fail on it. The table
-    // first, as whoever drops a partition does.
-    await client.query(`LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE`)
-    await client.query(`LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE`)
-    await client.query(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`)
-    await client.query(
-      `WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *) INSERT INTO ${name} SELECT * FROM moved`,
-    )
-    await client.query(`ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bucket}) TO (${bucket + 1})`)
-    return true
+    const created: string[] = []
+    for (const bucket of buckets) {
+      const name = partitionName(table, bucket)
+      if (await exists(client, name)) continue
+      // Nothing may fall into the DEFAULT partition between the move and the end: attaching would fail on it. The table
+      // is locked first, as by whoever drops a partition.
+      await client.query(`
+        LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE;
+        LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE;
+        CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+        WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *)
+          INSERT INTO ${name} SELECT * FROM moved;
+        ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bucket}) TO (${bucket + 1})`)
+      created.push(name)
+    }
+    return created
   })
 }
 
 /** One transaction, while nobody else creates or drops a partition. */
-async function inTurn(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<boolean>): Promise<boolean> {
+async function inTurn<Result>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
   const client = await pool.connect()
   let broken: Error | undefined
   try {
@@ -153,7 +155,7 @@ export async function checkPartitions(pool: pg.Pool, horizon: Horizon, now: Date
     .map(({ table }) => table)
   const probes = partitionedTables.map(
     ({ table }) =>
-      `SELECT '${table}' AS name WHERE EXISTS (SELECT FROM ${table}_default WHERE bucket <> ${permanentBucket})`,
+      `SELECT '${table}' AS name WHERE EXISTS (SELECT FROM ${table}_default WHERE bucket < ${permanentBucket})`,
   )
   const { rows } = await pool.query<{ name: string }>(probes.join(' UNION ALL '))
   return { missing, overflowing: rows.map(({ name }) => name) }

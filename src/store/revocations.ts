@@ -187,17 +187,18 @@ export interface PositionedRevocation extends Revocation {
   readonly expiresAt?: Date | undefined
 }
 
-/** What was listed behind the position and could still end a token, in commit order. */
+/** What was listed behind the position and could still end a token, in commit order, the first `limit` of it. */
 export async function listBehind(
   database: Database,
   position: bigint,
   now: Date,
+  limit: number,
 ): Promise<readonly PositionedRevocation[]> {
   const rows = await database.query(
     'revocations.list_behind',
     `SELECT kind, target, terminal, instant, position, expires_at FROM revocation
-      WHERE position > $1 AND (expires_at IS NULL OR expires_at > $2::timestamptz) ORDER BY position`,
-    [position.toString(), now.toISOString()],
+      WHERE position > $1 AND (expires_at IS NULL OR expires_at > $2::timestamptz) ORDER BY position LIMIT $3`,
+    [position.toString(), now.toISOString(), limit],
   )
   return rows.map((row) => ({
     ...toRevocation(row),

@@ -29,6 +29,31 @@ t.test('a token that is issued after a revocation does not outlive another one i
   t.same(await introspect(token), { active: false })
 })
 
+t.test(
+  'a token that is issued while a revocation waits for its commit ends with it, also in the next second',
+  async (t) => {
+    const server = await createTestServer(t)
+    const resource = await server.createResource(api, 'read')
+    const service = await server.createService('read')
+    const beside = await createTestServer(t, { beside: server })
+    // As long as this transaction is open, the revocation waits: its instant is taken, and nobody has heard of it.
+    const blocker = await server.ctx.db.pool.connect()
+    await blocker.query('BEGIN')
+    await blocker.query('SELECT pg_advisory_xact_lock(7236402)')
+    const revoked = revoke(server.ctx, { kind: 'client', clientId: service.clientId }, by)
+    const waits = 'SELECT 1 FROM pg_locks WHERE locktype = $1 AND NOT granted'
+    while ((await blocker.query(waits, ['advisory'])).rows.length === 0);
+    server.clock.advance(1)
+    const form = { grant_type: 'client_credentials' }
+    const { access_token } = (await beside.post('/token', form, { authorization: service.basic })).json()
+    await blocker.query('COMMIT')
+    blocker.release()
+    await revoked
+    const reply = await beside.post('/introspect', { token: access_token }, { authorization: resource.basic })
+    t.same(reply.json(), { active: false })
+  },
+)
+
 t.test('a login by a password that is changed before its session begins gets none', async (t) => {
   const server = await createTestServer(t)
   const user = await server.createUser()

@@ -192,7 +192,7 @@ t.test('memory follows within a second, also where every notification is lost', 
   pg.Client.prototype.query = function (this: pg.Client, ...args: Parameters<typeof query>) {
     if (String(args[0]) === 'LISTEN ostiary') {
       heard.push(String(args[0]))
-      return query.call(this, 'SELECT 1')
+      return Reflect.apply(query, this, ['SELECT 1'])
     }
     return query.apply(this, args)
   } as typeof query

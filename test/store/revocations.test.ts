@@ -110,20 +110,21 @@ t.test('listBehind gives what came after the position, in order, and what could 
   await revocations.add(store.db, revocation(store, 'client', 'lasting', { terminal: true, expiresAt: undefined }))
   await revocations.add(store.db, revocation(store, 'token', 'third'))
 
-  const all = await revocations.listBehind(store.db, 0n, store.now())
+  const all = await revocations.listBehind(store.db, 0n, store.now(), 100)
   t.match(all, [
     { kind: 'token', target: 'first', terminal: true, instant: store.now(), expiresAt: store.later(60) },
     { kind: 'client', target: 'lasting', terminal: true, expiresAt: undefined },
     { kind: 'token', target: 'third' },
   ])
   t.same(
-    (await revocations.listBehind(store.db, all[1]!.position, store.now())).map(({ target }) => target),
+    (await revocations.listBehind(store.db, all[1]!.position, store.now(), 100)).map(({ target }) => target),
     ['third'],
   )
-  t.same(await revocations.listBehind(store.db, all[2]!.position, store.now()), [])
+  t.same(await revocations.listBehind(store.db, all[2]!.position, store.now(), 100), [])
+  t.same(await revocations.listBehind(store.db, 0n, store.now(), 2), all.slice(0, 2), 'the first ones')
   store.clock.advance(60)
   t.same(
-    (await revocations.listBehind(store.db, 0n, store.now())).map(({ target }) => target),
+    (await revocations.listBehind(store.db, 0n, store.now(), 100)).map(({ target }) => target),
     ['lasting', 'third'],
   )
   t.same(
@@ -182,7 +183,7 @@ t.test('an entry never becomes weaker: neither its instant nor its end, nor that
   const expected = [
     { kind: 'client', target: 'c', terminal: true, instant: strong.instant, expiresAt: strong.expiresAt },
   ]
-  t.match(await revocations.listBehind(store.db, 0n, store.now()), expected)
+  t.match(await revocations.listBehind(store.db, 0n, store.now(), 100), expected)
 
   // Nor where both come in one statement.
   await Promise.all(
@@ -191,7 +192,9 @@ t.test('an entry never becomes weaker: neither its instant nor its end, nor that
     ),
   )
   t.match(
-    (await revocations.listBehind(store.db, 0n, store.now())).map(({ target, terminal }) => [target, terminal]).sort(),
+    (await revocations.listBehind(store.db, 0n, store.now(), 100))
+      .map(({ target, terminal }) => [target, terminal])
+      .sort(),
     [
       ['c', true],
       ['d', true],
@@ -221,7 +224,7 @@ t.test('lift ends a terminal entry; what was issued until then stays ended', asy
 
   await store.db.transaction((tx) => revocations.lift(tx, 'user', 'c', store.now()))
   t.equal(
-    (await revocations.listBehind(store.db, 0n, store.now())).length,
+    (await revocations.listBehind(store.db, 0n, store.now(), 100)).length,
     2,
     'another kind of the same name is another',
   )

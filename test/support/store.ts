@@ -38,7 +38,7 @@ export interface TestStore {
   readonly event: (type?: string, more?: Partial<AuditEvent>) => AuditEvent
 }
 
-export async function openTestStore(t: Test, poolSize = 8): Promise<TestStore> {
+export async function openTestStore(t: Test, poolSize = 4): Promise<TestStore> {
   const { url } = await createTestDatabase(t)
   const clock = new TestClock()
   const random = new SeededRandom(t.fullname)

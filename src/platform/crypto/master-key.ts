@@ -1,14 +1,4 @@
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../random.js'
 import { sha256 } from './hash.js'
@@ -46,13 +36,25 @@ export function openMasterKeyFile(dataDir: string, random: Random): MasterKey {
   try {
     // A link fails where the file exists: the first of two processes wins.
     linkSync(draft, path)
-    chmodSync(path, 0o600)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {
     unlinkSync(draft)
   }
+  syncFolder(dataDir)
   return masterKey(readKeyFile(path)!)
+}
+
+/** The name must outlive a power cut as the database does: without its key that is worth nothing. */
+function syncFolder(path: string): void {
+  // Windows opens no folders, and keeps names in its journal.
+  if (process.platform === 'win32') return
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
 }
 
 function readKeyFile(path: string): Buffer | undefined {

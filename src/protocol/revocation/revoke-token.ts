@@ -1,7 +1,7 @@
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { InvalidGrantError } from '../../oauth/index.js'
-import { type RevocationCause, revoke } from '../../revocation/index.js'
+import { endableBy, type RevocationCause, revoke } from '../../revocation/index.js'
 import { refreshTokens } from '../../store/index.js'
 import { readOpaque } from '../../tokens/index.js'
 import { readAccessToken } from '../introspection/index.js'
@@ -11,7 +11,7 @@ import { readAccessToken } from '../introspection/index.js'
  * access token ends alone. RFC 7009 §2.1.
  *
  * @param client whose token it must be; undefined: an operator revokes
- * @returns 'unknown' also for what has expired
+ * @returns 'unknown' also for what has expired or ended
  * @throws {InvalidGrantError} when it is another client's. RFC 7009 §2.1 (attack 85)
  */
 export async function revokeTokenValue(
@@ -39,6 +39,8 @@ export async function revokeTokenValue(
   const claims = await readAccessToken(ctx, value)
   if (!claims) return 'unknown'
   own(claims.client_id)
+  // What is remembered was committed. Else one token could be revoked for ever, each time with an event.
+  if (ctx.revocations.ends(endableBy(claims), claims.iat)) return 'unknown'
   await revoke(ctx, { kind: 'token', jti: claims.jti, clientId: claims.client_id, audience: claims.aud }, cause)
   return 'revoked'
 }

@@ -1,0 +1,179 @@
+import t from 'tap'
+import { createRevocationList, endableBy, ends } from '../../../src/revocation/index.js'
+import type { Database, PositionedRevocation, RevocationKind } from '../../../src/store/index.js'
+import { TEST_START, TestClock } from '../../support/clock.js'
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+const second = Math.floor(TEST_START.getTime() / 1000)
+const at = (seconds: number) => new Date(TEST_START.getTime() + seconds * 1000)
+
+/** A list over rows that the test writes; each read gives what lies behind the position, as the store does. */
+function open() {
+  const rows: PositionedRevocation[] = []
+  const reads: bigint[] = []
+  const clock = new TestClock()
+  let position = 0n
+  let fail = false
+  const db = {
+    async query(_name: string, _text: string, [behind, , limit]: [string, unknown, number]) {
+      reads.push(BigInt(behind))
+      await turn()
+      if (fail) throw new Error('Connection terminated unexpectedly')
+      return rows
+        .filter((row) => row.position > BigInt(behind))
+        .slice(0, limit)
+        .map(({ expiresAt, ...row }) => ({ ...row, position: String(row.position), expires_at: expiresAt ?? null }))
+    },
+  } as unknown as Database
+  const add = (kind: RevocationKind, target: string, more: Partial<PositionedRevocation> = {}) => {
+    position++
+    const terminal = kind === 'token' || kind === 'grant' || kind === 'session'
+    rows.push({ kind, target, terminal, instant: clock.now(), expiresAt: at(3601), position, ...more })
+  }
+  return { list: createRevocationList(db, clock), add, rows, reads, clock, failing: (now: boolean) => (fail = now) }
+}
+
+t.test('each read goes on behind the last position', async (t) => {
+  const { list, add, reads } = open()
+  add('token', 'a')
+  add('grant', 'b')
+  await list.refresh()
+  await list.refresh()
+  add('session', 'c')
+  await list.refresh()
+  t.same(reads, [0n, 2n, 2n])
+  t.equal(list.size(), 3)
+  t.ok(list.find({ kind: 'session', target: 'c' }))
+  t.equal(list.find({ kind: 'grant', target: 'c' }), undefined, 'the same name of another kind is another')
+})
+
+t.test('a cold start reads page by page, and ends', async (t) => {
+  const { list, add, reads } = open()
+  for (let n = 0; n < 40_000; n++) add('token', `t${n}`)
+  await list.refresh()
+  t.equal(list.size(), 40_000)
+  t.same(reads, [0n, 20_000n, 40_000n])
+})
+
+t.test('a burst of notifications costs two reads', async (t) => {
+  const { list, reads } = open()
+  await Promise.all(
+    Array.from({ length: 500 }, (_, n) => (n % 100 === 0 ? turn() : Promise.resolve()).then(() => list.refresh())),
+  )
+  t.ok(reads.length <= 4, `${reads.length} reads`)
+})
+
+t.test('a read that failed loses nothing', async (t) => {
+  const { list, add, failing, reads } = open()
+  add('token', 'a')
+  failing(true)
+  await t.rejects(list.refresh())
+  failing(false)
+  await list.refresh()
+  t.same(reads, [0n, 0n])
+  t.equal(list.size(), 1)
+})
+
+t.test('terminal: whatever was issued, whenever; not-before: up to the second of the instant', async (t) => {
+  const { list, add } = open()
+  add('grant', 'g')
+  add('client', 'c', { instant: at(0.9) })
+  await list.refresh()
+
+  const grant = { kind: 'grant', target: 'g' } as const
+  const client = { kind: 'client', target: 'c' } as const
+  t.equal(list.ends([grant], second + 1_000_000), true)
+  t.equal(list.ends([client], second - 1), true)
+  t.equal(list.ends([client], second), true, 'whole seconds, rounded down')
+  t.equal(list.ends([client], second + 1), false)
+  t.equal(list.ends([], second), false)
+
+  t.equal(list.earliestIat([grant], at(0)), undefined, 'nothing is issued for it')
+  t.equal(list.earliestIat([client], at(0)), second + 1, 'no later token gets an iat that is ended')
+  t.equal(list.earliestIat([client], at(0.95)), second + 1)
+  t.equal(list.earliestIat([client], at(1)), second + 1)
+  t.equal(list.earliestIat([client], at(5)), second + 5)
+  t.equal(list.earliestIat([], at(5.9)), second + 5)
+  t.equal(list.earliestIat([client, grant], at(0)), undefined)
+})
+
+t.test('of several not-before entries the latest counts', async (t) => {
+  const { list, add } = open()
+  add('client', 'c', { instant: at(3) })
+  add('role', 'ada https://api.example.com', { instant: at(7) })
+  await list.refresh()
+  const targets = [
+    { kind: 'role', target: 'ada https://api.example.com' },
+    { kind: 'client', target: 'c' },
+  ] as const
+  t.equal(list.earliestIat(targets, at(0)), second + 8)
+  t.equal(list.earliestIat(targets.toReversed(), at(0)), second + 8)
+})
+
+t.test('a target may stand in two partitions: neither entry makes the other weaker', async (t) => {
+  const target = { kind: 'client', target: 'c' } as const
+  const lasting = { terminal: true, expiresAt: undefined }
+  for (const order of ['disabled first', 'revoked first']) {
+    const { list, add } = open()
+    if (order === 'disabled first') add('client', 'c', lasting)
+    add('client', 'c')
+    if (order === 'revoked first') add('client', 'c', lasting)
+    await list.refresh()
+    t.match(list.find(target), { terminal: true, expiresAt: undefined }, order)
+  }
+})
+
+t.test('enabled again, in whatever order its two entries were lifted', async (t) => {
+  const target = { kind: 'client', target: 'c' } as const
+  for (const lastingFirst of [true, false]) {
+    const { list, add } = open()
+    add('client', 'c', { terminal: true, expiresAt: undefined })
+    add('client', 'c')
+    await list.refresh()
+    const lifted = { terminal: false, instant: at(10) }
+    add('client', 'c', lastingFirst ? { ...lifted, expiresAt: undefined } : lifted)
+    add('client', 'c', lastingFirst ? lifted : { ...lifted, expiresAt: undefined })
+    await list.refresh()
+    t.match(list.find(target), { terminal: false, instant: at(10) })
+    t.equal(list.ends([target], second + 10), true)
+    t.equal(list.ends([target], second + 11), false)
+  }
+})
+
+t.test('what is over is swept: the list stays small for ever', async (t) => {
+  const { list, add, clock, rows } = open()
+  for (let n = 0; n < 1000; n++) add('token', `t${n}`)
+  add('user', 'u', { terminal: true, expiresAt: undefined })
+  await list.refresh()
+  t.equal(list.size(), 1001)
+  rows.length = 0
+  clock.advance(3600)
+  await list.refresh()
+  t.equal(list.size(), 1001)
+  clock.advance(61)
+  await list.refresh()
+  t.equal(list.size(), 1, 'what has no end stays')
+})
+
+t.test('RFC 9068 §2.2: what a token can be ended by is what it says', async (t) => {
+  const claims = { jti: 'j', iat: 1, client_id: 'c', sub: 'c', aud: 'https://api.example.com' }
+  t.same(endableBy(claims), [
+    { kind: 'token', target: 'j' },
+    { kind: 'client', target: 'c' },
+    { kind: 'role', target: 'c https://api.example.com' },
+  ])
+  t.same(endableBy({ ...claims, sub: 'u', grant_id: 'g', sid: 's' }).slice(2), [
+    { kind: 'role', target: 'u https://api.example.com' },
+    { kind: 'grant', target: 'g' },
+    { kind: 'user', target: 'u' },
+    { kind: 'session', target: 's' },
+  ])
+  t.same(
+    endableBy({ ...claims, sub: 'u' }).some(({ kind }) => kind === 'user'),
+    false,
+    'a service whose client_id is somebody’s id is not that user',
+  )
+  const entry = { kind: 'user', target: 'u', terminal: false, instant: at(0.999) } as const
+  t.equal(ends(entry, second), true)
+  t.equal(ends(entry, second + 1), false)
+})
