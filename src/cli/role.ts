@@ -128,8 +128,8 @@ const grant = defineCommand({
       json: { role: name, resource, ...holder, granted: true, changed: done },
       text: () =>
         done
-          ? `Gave the role ${name} of ${resource} to the ${holder.kind} ${holder.holder}.\n`
-          : `The ${holder.kind} ${holder.holder} held the role ${name} already.\n`,
+          ? `Gave the role ${name} of ${resource} to the ${holder.kind} ${nameOf(options)}.\n`
+          : `The ${holder.kind} ${nameOf(options)} held the role ${name} already.\n`,
     }
   },
 })
@@ -151,8 +151,8 @@ const withdraw = defineCommand({
       json: { role: name, resource, ...holder, granted: false, changed: done },
       text: () =>
         done
-          ? `Took the role ${name} of ${resource} from the ${holder.kind} ${holder.holder}. Their tokens there ended.\n`
-          : `The ${holder.kind} ${holder.holder} did not hold the role ${name}.\n`,
+          ? `Took the role ${name} of ${resource} from the ${holder.kind} ${nameOf(options)}. Their tokens there ended.\n`
+          : `The ${holder.kind} ${nameOf(options)} did not hold the role ${name}.\n`,
     }
   },
 })
@@ -190,4 +190,9 @@ function holderTable(holders: readonly RoleHolder[], width: number): string {
 async function holderOf(ctx: Context, options: OptionValues<typeof holderOptions>): Promise<RoleHolder> {
   if (options.user !== undefined) return { kind: 'user', holder: (await findUser(ctx, options.user)).id }
   return { kind: 'client', holder: (await findClient(ctx, options.client ?? '')).clientId }
+}
+
+/** As it was given: whoever typed an e-mail address knows no id. */
+function nameOf({ user, client }: OptionValues<typeof holderOptions>): string {
+  return displayText(user ?? client ?? '', 320)
 }

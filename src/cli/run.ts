@@ -12,6 +12,7 @@ import { MigrationError } from '../store/migrations.js'
 import { auditCommands } from './audit.js'
 import { clientCommands } from './client.js'
 import { type Answer, type Command, type CommandIo, closest, parseArguments, UsageError } from './command.js'
+import { databaseAwayText } from './database-away.js'
 import { helpOf, overview, processCommands, version } from './help.js'
 import { InputError } from './input.js'
 import { NotMigratedError, openCommandContext } from './installation.js'
@@ -187,7 +188,7 @@ function explain(error: unknown): string {
     return error.message
   }
   if (isDatabaseAway(error)) {
-    return 'The database cannot be reached. Check DATABASE_URL and that PostgreSQL runs, then try again.'
+    return databaseAwayText(error)
   }
   const described = describeError(error)
   const message =

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createApp, type DemoMode } from '../app.js'
 import type { Context } from '../context.js'
 import { setUpDemo } from '../demo/index.js'
-import { listen } from '../http/index.js'
+import { listen, tryPort } from '../http/index.js'
 import { maintainPartitions, startWorker } from '../jobs/index.js'
 import { openContext } from '../open-context.js'
 import { systemClock } from '../platform/clock.js'
@@ -11,8 +11,9 @@ import { type Config, ConfigError, loadConfig } from '../platform/config/index.j
 import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
 import { createLogger, type Logger } from '../platform/log.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
-import { settings } from '../store/index.js'
+import { isDatabaseAway, settings } from '../store/index.js'
 import { migrateDatabase } from '../store/migrations.js'
+import { databaseAwayText } from './database-away.js'
 import { printWelcome } from './welcome.js'
 
 /** What one process does. `npm start` does all. */
@@ -41,6 +42,8 @@ export async function start(role: Role): Promise<void> {
 
   const stopping: (() => Promise<void>)[] = []
   onStop(log, stopping)
+  // First of all: a first start that failed here later would have shown nobody the passwords that it made.
+  if (role.serve) await tryPort(config).catch((error) => throwListenError(error, config))
   const databaseUrl = await openDatabase(config, log, stopping)
   const ctx = await openContext({ config, log, databaseUrl, follow: true })
   stopping.unshift(() => ctx.close())
@@ -86,7 +89,9 @@ async function openDatabase(config: Config, log: Logger, stopping: (() => Promis
     stopping.unshift(() => embedded.stop())
     url = embedded.url
   }
-  const applied = await migrateDatabase(url, systemClock.now())
+  const applied = await migrateDatabase(url, systemClock.now()).catch((error) => {
+    throw isDatabaseAway(error) ? new Error(databaseAwayText(error), { cause: error }) : error
+  })
   if (applied.length > 0) log.info({ migrations: applied }, 'migrations applied')
   return url
 }
@@ -115,10 +120,22 @@ async function serveHere(ctx: Context, demo: DemoMode | undefined): Promise<() =
   try {
     return await listen(app, ctx.config)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    const { port } = ctx.config.server
-    throw new Error(`Port ${port} is in use. Stop what listens there, or choose another by PORT.`, { cause: error })
+    return throwListenError(error, ctx.config)
   }
+}
+
+function throwListenError(error: unknown, { server: { host, port } }: Config): never {
+  const { code } = error as NodeJS.ErrnoException
+  const message =
+    code === 'EADDRINUSE'
+      ? `Port ${port} is in use. Stop what listens there, or choose another by PORT.`
+      : code === 'EACCES'
+        ? `Port ${port} needs rights that this account lacks. Choose one above 1023 by PORT.`
+        : code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND'
+          ? `HOST is ${JSON.stringify(host)}, which is no address of this machine. Correct it, or leave it out.`
+          : undefined
+  if (message === undefined) throw error
+  throw new Error(message, { cause: error })
 }
 
 async function serveAsChild(config: Config, log: Logger): Promise<void> {

@@ -3,7 +3,7 @@ import type { Context } from '../context.js'
 import { createUser, findUser, type NewUser, setPassword } from '../identity/index.js'
 import { ConflictError } from '../platform/administration-errors.js'
 import { grantTypes } from '../protocol/token/index.js'
-import { settings } from '../store/index.js'
+import { settings, type User } from '../store/index.js'
 
 /** The client whose pages lie under /demo. */
 export const demoClientId = 'demo-app'
@@ -29,10 +29,14 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
   const registration = { by, grantTypes: grantTypes.map(({ name }) => name) }
   const admin = { email: 'admin@localhost.example', password: generatePassword(ctx) }
   const user = { email: 'demo@localhost.example', password: generatePassword(ctx) }
-  const createAccount = (account: NewUser & { readonly password: string }): Promise<unknown> =>
+  const createAccount = (account: NewUser & { readonly password: string }): Promise<User | undefined> =>
     unlessThere(
       () => createUser(ctx, account, by),
-      async () => setPassword(ctx, (await findUser(ctx, account.email)).id, account.password, by),
+      async () => {
+        const { id } = await findUser(ctx, account.email)
+        await setPassword(ctx, id, account.password, by)
+        return undefined
+      },
     )
   await createAccount({ ...admin, name: 'Administrator', admin: true })
   await createAccount({ ...user, name: 'Demo User' })
@@ -58,7 +62,7 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
     scope: 'orders:read orders:write',
     default_scope: 'orders:read',
   }
-  const { clientSecret = '' } = await unlessThere(
+  const made = await unlessThere(
     () => registerClient(ctx, service, registration),
     () => rotateSecret(ctx, service.client_id, { overlap: 0, by }),
   )
@@ -78,17 +82,18 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
     ),
   )
   await settings.create(ctx.db, 'demo', { created_at: ctx.clock.now().toISOString() })
-  return { admin, user, service: { clientId: service.client_id, clientSecret } }
+  return { admin, user, service: { clientId: service.client_id, clientSecret: made?.clientSecret ?? '' } }
 }
 
-async function unlessThere<Result>(create: () => Promise<Result>): Promise<Result | undefined>
-async function unlessThere<Result>(create: () => Promise<Result>, takeOver: () => Promise<Result>): Promise<Result>
-async function unlessThere<Result>(create: () => Promise<Result>, takeOver?: () => Promise<Result>) {
+async function unlessThere<Result>(
+  create: () => Promise<Result>,
+  takeOver: () => Promise<Result | undefined> = async () => undefined,
+): Promise<Result | undefined> {
   try {
     return await create()
   } catch (error) {
-    if (!(error instanceof ConflictError)) throw error
-    return takeOver?.()
+    if (error instanceof ConflictError) return takeOver()
+    throw error
   }
 }
 

@@ -6,7 +6,7 @@ export { type BrowserCookie, clearCookie, readCookie, writeCookie } from './cook
 export { type CorsOptions, cors, corsScope } from './cors.js'
 export { checkCsrfToken, csrfToken } from './csrf.js'
 export * from './failure-limits.js'
-export { listen } from './listen.js'
+export { listen, tryPort } from './listen.js'
 export type { Register } from './methods.js'
 export { type SendPageOptions, seeOther, sendPage } from './pages.js'
 export { protocolScope } from './protocol-scope.js'

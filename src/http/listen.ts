@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createSocketServer, type Server as SocketServer } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../platform/config/index.js'
 import { tlsOptions } from '../platform/tls.js'
@@ -37,6 +37,26 @@ export async function listen(app: FastifyInstance, config: Config): Promise<() =
   }
 }
 
+/**
+ * Tries whether HOST and PORT can be listened at, and lets go of them: before anything is done that the next start would
+ * not do again.
+ *
+ * @throws what `listen` would, such as EADDRINUSE
+ */
+export async function tryPort({ server: { host, port } }: Config): Promise<void> {
+  for (const address of host === 'localhost' ? ['127.0.0.1', '::1'] : [host]) {
+    const server = createSocketServer()
+    try {
+      await listenAt(server, address, port)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (address === '::1' && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) continue
+      throw error
+    }
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
 /** Fastify's own second listener for `localhost` would have neither our limits nor our answers to what cannot be read. */
 function createSecondServer(app: FastifyInstance, { server: { tls, maxConnections } }: Config): Server {
   const { routing } = app
@@ -48,7 +68,7 @@ function createSecondServer(app: FastifyInstance, { server: { tls, maxConnection
   return server
 }
 
-function listenAt(server: Server, host: string, port: number): Promise<void> {
+function listenAt(server: SocketServer, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host, port }, () => {

@@ -1,4 +1,4 @@
-import { insertColumns } from './audit-events.js'
+import { type AuditEvent, insertColumns } from './audit-events.js'
 import { weekBucket } from './buckets.js'
 import type { BatchedStatement, Database } from './database.js'
 import { type Grant, standing, standingJoins } from './grants.js'
@@ -148,12 +148,31 @@ export function redeem(database: Database, redemption: Redemption): Promise<bool
   return database.run(redeemAll, redemption)
 }
 
-/** Marks the code used without giving anything for it. Harmless where it is used already. */
-export async function spend(database: Database, code: AuthorizationCode, now: Date): Promise<void> {
+/** Marks the code used without giving anything for it, and says so. Where it is used already, neither. */
+export async function spend(database: Database, code: AuthorizationCode, event: AuditEvent): Promise<void> {
   await database.query(
     'authorization_codes.spend',
-    'UPDATE authorization_code SET used_at = $3 WHERE bucket = $1 AND code_hash = $2 AND used_at IS NULL',
-    [code.bucket, code.hash, now],
+    `WITH spent AS (
+       UPDATE authorization_code SET used_at = $3 WHERE bucket = $1 AND code_hash = $2 AND used_at IS NULL RETURNING 1
+     )
+     ${insertColumns}
+     SELECT $4::int, $5::uuid, $3, $6::text, $7::text, $8::text, $9::text, $10::uuid, $11::text, $12::text, $13::text, NULL, 1
+       FROM spent`,
+    [
+      code.bucket,
+      code.hash,
+      event.time,
+      weekBucket(event.time),
+      event.id,
+      event.type,
+      event.actor,
+      event.clientId ?? null,
+      event.subject ?? null,
+      event.grantId ?? null,
+      event.ip ?? null,
+      event.requestId ?? null,
+      event.reason ?? null,
+    ],
   )
 }
 

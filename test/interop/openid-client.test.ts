@@ -5,6 +5,16 @@ import { createRunningServer } from '../support/running-server.js'
 
 const redirectUri = 'https://app.example/cb'
 
+/** The error code that the library read from the answer. */
+async function refusal(request: Promise<unknown>): Promise<string | undefined> {
+  const thrown: unknown = await request.then(
+    () => undefined,
+    (error) => error,
+  )
+  const isAnswer = thrown instanceof client.ResponseBodyError || thrown instanceof client.AuthorizationResponseError
+  return isAnswer ? thrown.error : undefined
+}
+
 t.test('openid-client: login by authorization code with PKCE, refresh, introspection and revocation', async (t) => {
   const server = await createRunningServer(t)
   await server.createResource('https://api.example.com', 'orders:read orders:write')
@@ -47,9 +57,10 @@ t.test('openid-client: login by authorization code with PKCE, refresh, introspec
   t.match(await client.tokenIntrospection(config, refreshed.access_token), { active: true, scope: 'orders:read' })
   await client.tokenRevocation(config, refreshed.access_token)
   t.match(await client.tokenIntrospection(config, refreshed.access_token), { active: false })
-  await t.rejects(client.refreshTokenGrant(config, tokens.refresh_token!, { scope: 'orders:write' }), {
-    error: 'invalid_grant',
-  })
+  t.equal(
+    await refusal(client.refreshTokenGrant(config, tokens.refresh_token!, { scope: 'orders:write' })),
+    'invalid_grant',
+  )
 })
 
 t.test('openid-client: client credentials', async (t) => {
@@ -92,7 +103,8 @@ t.test('openid-client: a login that the user refuses', async (t) => {
     { button: 'login-submit' },
   )
   const { left } = await browser.submit(consent, {}, { button: 'consent-deny' })
-  await t.rejects(client.authorizationCodeGrant(config, left!, { pkceCodeVerifier, expectedState }), {
-    error: 'access_denied',
-  })
+  t.equal(
+    await refusal(client.authorizationCodeGrant(config, left!, { pkceCodeVerifier, expectedState })),
+    'access_denied',
+  )
 })

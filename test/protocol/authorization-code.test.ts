@@ -91,6 +91,10 @@ t.test('RFC 7636 §4.6: the verifier must match, and one failed check spends the
     t.match((await redeem(server, client, issued, { code_verifier })).json(), { error: 'invalid_grant' })
     const second = await redeem(server, client, issued)
     t.match(second.json(), { error: 'invalid_grant' }, 'the right one comes too late')
+    const about = { clientId: client.clientId, subject: scene.user.id, grantId: issued.grantId }
+    const refused = (await server.audit('code.refused')).filter(({ grantId }) => grantId === issued.grantId)
+    t.match(refused, [{ ...about, reason: /^code_verifier_/, ip: '127.0.0.1' }], 'the audit says why, once')
+    t.equal(refused.length, 1)
   }
 })
 

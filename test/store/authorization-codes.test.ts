@@ -208,13 +208,14 @@ t.test('a code that is issued after the client or user was revoked is good', asy
 t.test('spend uses the code up for nothing, and changes no code that is used', async (t) => {
   const store = await openTestStore(t)
   const code = await addCode(store, await addParty(store))
-  await authorizationCodes.spend(store.db, code, store.now())
+  await authorizationCodes.spend(store.db, code, store.event('code.refused'))
   t.equal(await authorizationCodes.redeem(store.db, redemption(store, code)), false)
   const usedAt = store.now()
   store.clock.advance(5)
-  await authorizationCodes.spend(store.db, code, store.now())
+  await authorizationCodes.spend(store.db, code, store.event('code.refused'))
   t.same((await authorizationCodes.find(store.db, code.bucket, code.hash, store.now()))?.usedAt, usedAt)
   t.equal((await store.sql('SELECT FROM refresh_token')).length, 0)
+  t.equal((await store.sql(`SELECT FROM audit_event WHERE type = 'code.refused'`)).length, 1)
 })
 
 t.test('what the database refuses of one item reaches its caller alone, and the others are redeemed', async (t) => {

@@ -172,7 +172,7 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['clients.recordUse', () => clients.recordUse(db, [{ clientId: 'c77', at: now() }])],
   ['authorizationCodes.find', () => authorizationCodes.find(db, code.bucket, code.hash, now())],
   ['authorizationCodes.redeem', () => authorizationCodes.redeem(db, redemption(store, code))],
-  ['authorizationCodes.spend', () => authorizationCodes.spend(db, code, now())],
+  ['authorizationCodes.spend', () => authorizationCodes.spend(db, code, store.event('code.refused'))],
   ['authorizationCodes.wasSpentBy', () => authorizationCodes.wasSpentBy(db, code, random.uuid())],
   ['refreshTokens.find', () => refreshTokens.find(db, token.bucket, token.hash, now())],
   [

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { record } from '../../../audit/index.js'
+import { newEvent, record } from '../../../audit/index.js'
 import type { Context } from '../../../context.js'
 import {
   InvalidGrantError,
@@ -37,16 +37,15 @@ export const authorizationCode = defineGrantType({
 
     // To another client it is an unknown code, which ends nothing: else a stolen code would log people out (attack 47).
     if (code.clientId !== client.clientId) {
-      const about = { clientId: client.clientId, subject: code.grant.userId, grantId: code.grant.id }
-      const actor = `client:${client.clientId}`
-      await record(ctx, { type: 'code.refused', actor, ...about, reason: 'code_of_another_client', ...origin })
+      const event = refusal(code, 'code_of_another_client', request)
+      if (ctx.audit.writesByItself(origin.ip ?? '', event)) await record(ctx, event)
       throw invalidCode('code_of_another_client')
     }
 
     // Nothing can be tried twice against a code: one failed check spends it.
     const mismatch = whatDoesNotMatch(code, parameters)
     if (mismatch) {
-      await authorizationCodes.spend(ctx.db, code, ctx.clock.now())
+      await authorizationCodes.spend(ctx.db, code, newEvent(ctx, refusal(code, mismatch, request)))
       throw invalidCode(mismatch)
     }
     if (code.usedAt) return endReplayed(ctx, code, request)
@@ -66,6 +65,13 @@ export const authorizationCode = defineGrantType({
 /** The reason stands in the log; the client learns nothing that helps to tell two failures apart. */
 function invalidCode(reason: string): InvalidGrantError {
   return new InvalidGrantError('The code is invalid.', { reason })
+}
+
+/** For the audit: somebody has a code that is not theirs, or a client is broken. */
+function refusal({ grant }: AuthorizationCode, reason: string, { client, origin }: GrantRequest<unknown>) {
+  const { clientId } = client
+  const about = { clientId, subject: grant.userId, grantId: grant.id }
+  return { type: 'code.refused', actor: `client:${clientId}`, ...about, reason, ...origin }
 }
 
 function whatDoesNotMatch(code: AuthorizationCode, { redirect_uri, code_verifier }: Proofs): string | undefined {
