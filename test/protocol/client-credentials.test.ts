@@ -132,7 +132,7 @@ t.test(
     const server = await createTestServer(t)
     await server.createResource('https://a.example', 'a:read a:write')
     await server.createResource('https://b.example', 'b:read')
-    const ask = async (metadata: object, form: Record<string, string> = {}) => {
+    const ask = async (metadata: Record<string, unknown>, form: Record<string, string> = {}) => {
       const service = await server.createService('', metadata)
       const reply = await server.post(
         '/token',
