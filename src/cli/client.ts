@@ -15,6 +15,7 @@ import {
   updateClient,
 } from '../clients/index.js'
 import type { Context } from '../context.js'
+import { wellKnownScopes } from '../oauth/index.js'
 import { grantTypes } from '../protocol/token/index.js'
 import { fieldName, metadataOptions, readMetadata } from './client-metadata.js'
 import { type Answer, atMostOne, defineCommand, UsageError, wholeNumber } from './command.js'
@@ -54,7 +55,7 @@ const create = defineCommand({
     if (secretStdin) metadata.client_secret = await readSecretLine(io, 'the client secret')
     const ctx = await context()
     const registered = await registerClient(ctx, metadata, { ...registration, allowWeakSecret })
-    return registeredAnswer('Registered the client.', registered)
+    return registeredAnswer(ctx, 'Registered the client.', registered)
   },
 })
 
@@ -83,7 +84,7 @@ const update = defineCommand({
     for (const field of unset) patch[fieldName(field)] = null
     if (Object.keys(patch).length === 0) throw new UsageError('Nothing to change is given.')
     const ctx = await context()
-    return registeredAnswer('Updated the client.', await updateClient(ctx, clientId, patch, registration))
+    return registeredAnswer(ctx, 'Updated the client.', await updateClient(ctx, clientId, patch, registration))
   },
 })
 
@@ -227,10 +228,18 @@ export const clientCommands = [create, list, show, update, disable, enable, remo
 
 const keepSecret = 'Keep the secret now: it is not shown again.\n'
 
-function registeredAnswer(headline: string, { client, clientSecret }: RegisteredClient): Answer {
+function registeredAnswer(ctx: Context, headline: string, { client, clientSecret }: RegisteredClient): Answer {
   const registered = toRegistration(client, clientSecret)
+  const unowned = client.scope.filter((name) => !wellKnownScopes.has(name) && ctx.resources.ownersOf(name).length === 0)
   return {
     json: registered,
+    // Kept, since the resource may come later; but it may be a slip, which would show as invalid_scope alone.
+    warnings:
+      unowned.length === 0
+        ? []
+        : [
+            `No resource has the scope ${unowned.join(', ')} yet: asking for it is answered invalid_scope until one has.`,
+          ],
     text: () => `${headline}\n${pairs(fields(registered))}${clientSecret === undefined ? '' : keepSecret}`,
   }
 }

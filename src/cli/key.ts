@@ -1,4 +1,3 @@
-import { record } from '../audit/index.js'
 import type { Context } from '../context.js'
 import type { SigningKey } from '../tokens/index.js'
 import { defineCommand } from './command.js'
@@ -31,12 +30,8 @@ const rotate = defineCommand({
   async run({ options, context }) {
     const ctx = await context()
     const before = new Map(ctx.keys.list().map((key) => [key.kid, key.activeAt.getTime()]))
-    const made = await ctx.keys.rotate(options.now ? 'now' : 'next')
+    const made = await ctx.keys.rotate(options.now ? 'now' : 'next', operator)
     const changed = ctx.keys.list().filter(({ kid, activeAt }) => before.get(kid) !== activeAt.getTime())
-    if (changed.length > 0) {
-      const detail = { keys: changed.map(({ kid }) => kid), now: options.now === true }
-      await record(ctx, { ...operator, type: 'key.rotated', detail })
-    }
     return {
       json: { created: made, keys: described(ctx) },
       text: (width) => {

@@ -12,6 +12,7 @@ import {
   withdrawRole,
 } from '../resources/index.js'
 import { type RoleHolder, roles } from '../store/index.js'
+import { displayText } from '../ui/index.js'
 import { atMostOne, defineCommand, exactlyOne, type OptionSpecs, type OptionValues } from './command.js'
 import { operator } from './operator.js'
 import { pairs, table, timeText } from './output.js'

@@ -177,6 +177,9 @@ function explain(error: unknown): string {
     const listing = listings[error.noun]
     return `${error.message}${listing ? ` \`ostiary ${listing}\` shows what there is.` : ''}`
   }
+  if (error instanceof OAuthError && error.reason === 'client_secret_weak') {
+    return `${error.message} --weak-secret accepts it as it is.`
+  }
   if (error instanceof AdministrationError || error instanceof OAuthError) return error.message
   if (error instanceof ConfigError || error instanceof InputError || error instanceof NotMigratedError)
     return error.message

@@ -11,6 +11,7 @@ import { type Config, ConfigError, loadConfig } from '../platform/config/index.j
 import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
 import { createLogger, type Logger } from '../platform/log.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
+import { isLoopbackHost } from '../platform/network.js'
 import { isDatabaseAway, settings } from '../store/index.js'
 import { migrateDatabase } from '../store/migrations.js'
 import { databaseAwayText } from './database-away.js'
@@ -42,12 +43,12 @@ export async function start(role: Role): Promise<void> {
 
   const stopping: (() => Promise<void>)[] = []
   onStop(log, stopping)
-  // First of all: a first start that failed here later would have shown nobody the passwords that it made.
-  if (role.serve) await tryPort(config).catch((error) => throwListenError(error, config))
   const databaseUrl = await openDatabase(config, log, stopping)
   const ctx = await openContext({ config, log, databaseUrl, follow: true })
   stopping.unshift(() => ctx.close())
   await maintainPartitions(ctx)
+  // Before the demo is set up: a start that failed later would have shown nobody the passwords that it made.
+  if (role.serve) await tryPort(config).catch((error) => throwListenError(error, config))
   const demo = role.serve ? await prepareDemo(ctx, role) : undefined
 
   if (role.work) {
@@ -99,13 +100,13 @@ async function openDatabase(config: Config, log: Logger, stopping: (() => Promis
 /** The demo is for a person who tries the server on his own machine: never with an https issuer or a database of one's own. */
 async function prepareDemo(ctx: Context, role: Role) {
   const { server, database } = ctx.config
-  const isLoopback = server.issuer.startsWith('http://')
+  const isLoopback = server.issuer.startsWith('http://') && isLoopbackHost(server.host)
   const wanted = isLoopback && database.url === undefined && (role.demo || process.stdout.isTTY === true)
   if (!wanted) {
-    if (role.demo) ctx.log.warn('no demo: it needs the embedded database and a loopback issuer')
+    if (role.demo) ctx.log.warn('no demo: it needs the embedded database and a plain http issuer')
     if (!isLoopback && (await settings.find(ctx.db, 'demo')) !== undefined) {
       ctx.log.warn(
-        'this database holds the accounts of the demo: disable demo@localhost.example, demo-app and demo-service',
+        'this database holds the accounts of the demo: disable demo@localhost.example, demo-app and demo-service, and give admin@localhost.example another password',
       )
     }
     return undefined
@@ -125,17 +126,14 @@ async function serveHere(ctx: Context, demo: DemoMode | undefined): Promise<() =
 }
 
 function throwListenError(error: unknown, { server: { host, port } }: Config): never {
-  const { code } = error as NodeJS.ErrnoException
-  const message =
-    code === 'EADDRINUSE'
-      ? `Port ${port} is in use. Stop what listens there, or choose another by PORT.`
-      : code === 'EACCES'
-        ? `Port ${port} needs rights that this account lacks. Choose one above 1023 by PORT.`
-        : code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND'
-          ? `HOST is ${JSON.stringify(host)}, which is no address of this machine. Correct it, or leave it out.`
-          : undefined
-  if (message === undefined) throw error
-  throw new Error(message, { cause: error })
+  const advice: Readonly<Record<string, string>> = {
+    EADDRINUSE: `Port ${port} is in use. Stop what listens there, or choose another by PORT.`,
+    EACCES: `Port ${port} needs rights that this account lacks. Choose one above 1023 by PORT.`,
+    EADDRNOTAVAIL: `HOST is ${JSON.stringify(host)}, which is no address of this machine.`,
+    ENOTFOUND: `HOST is ${JSON.stringify(host)}, which is not the name of any machine.`,
+  }
+  const message = advice[(error as NodeJS.ErrnoException).code ?? '']
+  throw message === undefined ? error : new Error(message, { cause: error })
 }
 
 async function serveAsChild(config: Config, log: Logger): Promise<void> {
@@ -156,7 +154,7 @@ async function serveAsChild(config: Config, log: Logger): Promise<void> {
 async function fork(config: Config, log: Logger, assignment: Assignment): Promise<() => Promise<void>> {
   let stopping = false
   const startOne = (): Promise<void> =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
       const startedAt = monotonicMilliseconds()
       const worker = cluster.fork()
       worker.on('message', (message) => {
@@ -164,11 +162,15 @@ async function fork(config: Config, log: Logger, assignment: Assignment): Promis
         else worker.send(assignment)
       })
       worker.once('exit', (code, signal) => {
-        resolve()
+        // At the first start the server does not say that it is ready; later nobody waits for this.
+        reject(new Error(`A serving process ended before it was ready (${signal ?? `exit status ${code}`}).`))
         if (stopping) return
         log.error({ child: worker.process.pid, exitCode: code, signal }, 'a serving process died: another one starts')
         // One that dies at once is not started in a loop.
-        setTimeout(() => void startOne(), monotonicMilliseconds() - startedAt < 5_000 ? 1_000 : 0)
+        setTimeout(
+          () => void startOne().catch(() => undefined),
+          monotonicMilliseconds() - startedAt < 5_000 ? 1_000 : 0,
+        )
       })
     })
   await Promise.all(Array.from({ length: config.server.processes }, startOne))

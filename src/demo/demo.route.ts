@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import type { Context } from '../context.js'
 import { clearCookie, encodedQuery, PageError, readCookie, seeOther, sendPage, writeCookie } from '../http/index.js'
@@ -15,11 +15,14 @@ import { demoClientId } from './set-up.js'
 export function demoRoutes(app: FastifyInstance, ctx: Context): void {
   const { issuer } = ctx.config.server
   const redirectUri = `${issuer}/demo/callback`
+  const startAgain = (message: string, reason: string): PageError =>
+    new PageError(message, { reason, actions: [{ href: `${issuer}/demo`, label: 'Start the demo login' }] })
 
-  app.get('/demo', async (_request, reply) => {
+  app.get('/demo', async (request, reply) => {
     const state = ctx.random.bytes(16).toString('base64url')
     const verifier = ctx.random.bytes(32).toString('base64url')
-    writeCookie(reply, 'demo', `${state}.${verifier}`)
+    const pending = [{ state, verifier }, ...readPending(request)].slice(0, mostPending)
+    writePending(reply, pending)
     const query = new URLSearchParams({
       response_type: 'code',
       client_id: demoClientId,
@@ -35,12 +38,19 @@ export function demoRoutes(app: FastifyInstance, ctx: Context): void {
 
   app.get('/demo/callback', async (request, reply) => {
     const { code, state, iss, error } = readParameters(encodedQuery(request))
-    const [knownState, verifier] = readCookie(request, 'demo')?.split('.') ?? []
-    clearCookie(reply, 'demo')
+    const pending = readPending(request)
+    const begun = pending.find((login) => typeof state === 'string' && sameText(state, login.state))
     // RFC 9700 §4.7: the answer is to our own request. RFC 9207 §2.4: and from the server that was asked.
-    if (!knownState || !verifier || typeof state !== 'string' || !sameText(state, knownState) || iss !== issuer) {
-      throw startAgain('This is not the answer to a login that this browser began.', 'demo_state_mismatch')
+    if (!begun || iss !== issuer) {
+      throw startAgain(
+        'This is not the answer to a login that this browser began, or it was shown before: a code is good once.',
+        'demo_state_mismatch',
+      )
     }
+    writePending(
+      reply,
+      pending.filter((login) => login !== begun),
+    )
     if (typeof error === 'string' || typeof code !== 'string') {
       throw startAgain(`The server answered: ${typeof error === 'string' ? error : 'nothing'}.`, 'demo_refused')
     }
@@ -53,7 +63,7 @@ export function demoRoutes(app: FastifyInstance, ctx: Context): void {
         client_id: demoClientId,
         redirect_uri: redirectUri,
         code,
-        code_verifier: verifier,
+        code_verifier: begun.verifier,
       }).toString(),
     })
     if (answer.statusCode !== 200)
@@ -61,6 +71,27 @@ export function demoRoutes(app: FastifyInstance, ctx: Context): void {
     const tokens = answer.json<TokenResponse>()
     return sendPage(reply, 200, DemoPage(describe(issuer, tokens)))
   })
+}
+
+interface PendingLogin {
+  readonly state: string
+  readonly verifier: string
+}
+
+/** Logins that one browser may have begun in several tabs. A cookie has no room for many. */
+const mostPending = 3
+
+function readPending(request: FastifyRequest): readonly PendingLogin[] {
+  const logins = readCookie(request, 'demo')?.split('~') ?? []
+  return logins.flatMap((login) => {
+    const [state, verifier] = login.split('.')
+    return state && verifier ? [{ state, verifier }] : []
+  })
+}
+
+function writePending(reply: FastifyReply, pending: readonly PendingLogin[]): void {
+  if (pending.length === 0) return void clearCookie(reply, 'demo')
+  writeCookie(reply, 'demo', pending.map(({ state, verifier }) => `${state}.${verifier}`).join('~'))
 }
 
 function describe(issuer: string, tokens: TokenResponse) {
@@ -95,8 +126,4 @@ function describe(issuer: string, tokens: TokenResponse) {
 
 function sameText(a: string, b: string): boolean {
   return timingSafeEqual(Buffer.from(a), Buffer.from(b))
-}
-
-function startAgain(message: string, reason: string): PageError {
-  return new PageError(message, { reason, actions: [{ href: '/demo', label: 'Start the demo login' }] })
 }

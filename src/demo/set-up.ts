@@ -1,4 +1,10 @@
-import { createResource, registerClient, rotateSecret } from '../clients/index.js'
+import {
+  createResource,
+  type RegistrationOptions,
+  registerClient,
+  rotateSecret,
+  updateClient,
+} from '../clients/index.js'
 import type { Context } from '../context.js'
 import { createUser, findUser, type NewUser, setPassword } from '../identity/index.js'
 import { ConflictError } from '../platform/administration-errors.js'
@@ -24,9 +30,13 @@ export interface DemoAccounts {
  * @returns undefined when that was done before
  */
 export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined> {
-  if ((await settings.find(ctx.db, 'demo')) !== undefined) return undefined
   const by = { actor: 'system' }
   const registration = { by, grantTypes: grantTypes.map(({ name }) => name) }
+  const redirectUri = `${ctx.config.server.issuer}/demo/callback`
+  if ((await settings.find(ctx.db, 'demo')) !== undefined) {
+    await redirectTo(ctx, redirectUri, registration)
+    return undefined
+  }
   const admin = { email: 'admin@localhost.example', password: generatePassword(ctx) }
   const user = { email: 'demo@localhost.example', password: generatePassword(ctx) }
   const createAccount = (account: NewUser & { readonly password: string }): Promise<User | undefined> =>
@@ -72,7 +82,7 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
       {
         client_id: demoClientId,
         client_name: 'Demo application',
-        redirect_uris: [`${ctx.config.server.issuer}/demo/callback`],
+        redirect_uris: [redirectUri],
         grant_types: ['authorization_code', 'refresh_token'],
         token_endpoint_auth_method: 'none',
         scope: 'openid orders:read orders:write offline_access',
@@ -83,6 +93,13 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
   )
   await settings.create(ctx.db, 'demo', { created_at: ctx.clock.now().toISOString() })
   return { admin, user, service: { clientId: service.client_id, clientSecret: made?.clientSecret ?? '' } }
+}
+
+/** The demo client comes back to this server, also when that has got another PORT since. */
+async function redirectTo(ctx: Context, redirectUri: string, registration: RegistrationOptions): Promise<void> {
+  const client = await ctx.clients.find(demoClientId)
+  if (!client || client.redirectUris.includes(redirectUri)) return
+  await updateClient(ctx, demoClientId, { redirect_uris: [redirectUri] }, registration)
 }
 
 async function unlessThere<Result>(

@@ -29,7 +29,9 @@ export type LoginReason = 'signed_out' | 'reauthenticate' | 'select_account'
 /** What the steps know of a request that waits for its user. */
 export interface Waiting {
   readonly demands: Pick<Demands, 'prompt' | 'maxAge' | 'scope'>
-  readonly client: Pick<Client, 'applicationType' | 'firstParty'>
+  readonly client: Pick<Client, 'firstParty'>
+  /** It is answered on the user's device. */
+  readonly onDevice: boolean
   /** When its user signed in, in this interaction. */
   readonly authenticatedAt?: Date | undefined
 }
@@ -40,11 +42,12 @@ export interface Waiting {
  * @param session undefined: nobody is signed in, and `consents` is not looked at
  */
 export function nextStep(
-  { demands, client, authenticatedAt }: Waiting,
+  waiting: Waiting,
   session: Pick<Session, 'authTime'> | undefined,
   consents: Consents,
   now: Date,
 ): Step {
+  const { demands, client, authenticatedAt } = waiting
   const silent = demands.prompt.includes('none')
   const reason = whyLogin(demands, authenticatedAt, session, now)
   if (reason) {
@@ -59,7 +62,7 @@ export function nextStep(
       error: new InvalidScopeError('None of the scopes can be granted by this user.', { reason: 'scope_not_allowed' }),
     }
   }
-  if (needsConsent(client, demands, consents)) {
+  if (needsConsent(waiting, consents)) {
     if (!silent) return { kind: 'consent' }
     return {
       kind: 'error',
@@ -86,9 +89,9 @@ function whyLogin(
   return isTooOld ? 'reauthenticate' : undefined
 }
 
-function needsConsent(client: Waiting['client'], { prompt }: Waiting['demands'], consents: Consents): boolean {
+function needsConsent({ client, onDevice, demands }: Waiting, consents: Consents): boolean {
   // RFC 8252 §8.6: an app on a device cannot prove which app it is, so the user is asked every time.
-  if (client.applicationType === 'native' || prompt.includes('consent')) return true
+  if (onDevice || demands.prompt.includes('consent')) return true
   if (client.firstParty) return false
 
   const { offered, decisions } = consents

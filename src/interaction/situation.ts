@@ -5,6 +5,7 @@ import { consents, type HeldRole, roles, type Session } from '../store/index.js'
 import { ownersFor } from '../tokens/index.js'
 import type { Demands } from './interaction.js'
 import { type Consents, nextStep, type OfferedScope, type Step } from './next-step.js'
+import { isOnDevice } from './on-device.js'
 
 /** Where a request stands: what can be granted, what was decided before, and what is left to do. */
 export interface Situation {
@@ -26,16 +27,17 @@ const nothing: Consents = { offered: [], decisions: [] }
 export async function findSituation(ctx: Context, standing: Standing): Promise<Situation> {
   const { demands, client, session } = standing
   const now = ctx.clock.now()
-  if (!session) return { consents: nothing, step: nextStep(standing, undefined, nothing, now) }
+  const onDevice = isOnDevice(client, demands.destination)
+  const waiting = { ...standing, onDevice }
+  if (!session) return { consents: nothing, step: nextStep(waiting, undefined, nothing, now) }
 
   const usesRoles = demands.resources.some((identifier) => ctx.resources.find(identifier)?.usesRoles)
   const [held, decisions] = await Promise.all([
     usesRoles ? roles.heldBy(ctx.db, { kind: 'user', holder: session.userId }) : [],
-    // What a native client was allowed before counts for nothing: any app may use its client_id. RFC 8252 §8.6.
-    client.applicationType === 'native' ? [] : consents.list(ctx.db, session.userId, client.clientId),
+    onDevice ? [] : consents.list(ctx.db, session.userId, client.clientId),
   ])
   const found = { offered: offeredScope(ctx, client, demands, held), decisions }
-  return { consents: found, step: nextStep(standing, session, found, now) }
+  return { consents: found, step: nextStep(waiting, session, found, now) }
 }
 
 /** Of the scopes asked for, those that still exist and that the user's roles allow at one of the resources. */

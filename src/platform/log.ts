@@ -134,11 +134,12 @@ function safeMessage(error: Error): string {
   return safeText(message)
 }
 
-/** Without JWTs and without the passwords and queries of URLs. */
+/** Without tokens and codes of ours, JWTs, and the passwords and queries of URLs. */
 function safeText(text: string): string {
   return text
     .slice(0, 2000)
     .replace(/eyJ[\w-]{8,}(?:\.[\w-]*)*/g, STRUCK)
+    .replace(/o[a-z]{2}_[0-9a-z]{1,6}_[\w-]{43}/g, STRUCK)
     .replace(/:\/\/[^\s/@]{1,500}@/g, '://')
     .replace(/(:\/\/[^\s?]{1,500})\?[^\s'"]*/g, '$1')
 }

@@ -101,10 +101,10 @@ export async function sharedScopeWarnings(
   )
   return shared.map(({ name, others }) => {
     const count = registered.get(name) ?? 0
-    const who = count === 1 ? '1 client is' : `${count} clients are`
+    const who = count === 1 ? ' 1 client is' : ` ${count} clients are`
     return (
       `The scope ${name} belongs to ${others.join(' and ')} too, so clients that ask for it must name the resource ` +
-      `by the parameter resource. ${who} registered for it already.`
+      `by the parameter resource.${count === 0 ? '' : `${who} registered for it already.`}`
     )
   })
 }

@@ -6,7 +6,14 @@ import { type NewRevocation, revocations } from '../store/index.js'
 export const longestAccessToken = 3_600
 
 export type RevocationTarget =
-  | { readonly kind: 'token'; readonly jti: string; readonly clientId: string; readonly audience: string }
+  | {
+      readonly kind: 'token'
+      readonly jti: string
+      readonly clientId: string
+      readonly audience: string
+      /** Where a user allowed it. */
+      readonly grant?: { readonly id: string; readonly userId: string } | undefined
+    }
   | {
       readonly kind: 'grant'
       readonly id: string
@@ -72,7 +79,11 @@ export function describeRevocation(ctx: Context, target: RevocationTarget, cause
         target: target.jti,
         terminal: true,
         audiences: [target.audience],
-        event: event('token.revoked', { clientId: target.clientId }),
+        event: event('token.revoked', {
+          clientId: target.clientId,
+          subject: target.grant?.userId,
+          grantId: target.grant?.id,
+        }),
       }
     case 'grant':
       return {

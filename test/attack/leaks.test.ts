@@ -317,7 +317,7 @@ const pkcs8 = Buffer.from('301306072a8648ce3d020106082a8648ce3d030107', 'hex')
 t.test('attack 118: the log has no key material', async (t) => {
   const { server, client } = await openScene(t)
   await postAs(server, client, '/token', {})
-  await server.ctx.keys.rotate('now')
+  await server.ctx.keys.rotate('now', { actor: 'operator' })
   const master = Buffer.alloc(32, 7)
   const keys = await sql(server, 'SELECT kid, private_key FROM signing_key')
   const wrapped = await sql(server, 'SELECT id, wrapped FROM secret_key')

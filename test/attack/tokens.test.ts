@@ -248,7 +248,7 @@ t.test('attack 79: a key that was rotated out is refused after the last token of
   const own = await openScene(t)
   const { access_token } = await tokensFor(own)
   const old = await signingKey(own.server, headerOf(access_token).kid)
-  await own.server.ctx.keys.rotate('now')
+  await own.server.ctx.keys.rotate('now', { actor: 'operator' })
   // As whoever stole the old key would make it.
   const forged = es256(old, headerOf(access_token), { ...claimsOf(access_token), exp: 4_102_444_800 })
   t.match(await introspect(own.server, own.api, forged), { active: true }, 'while tokens of it may live')

@@ -92,10 +92,18 @@ t.test('the same by options, which come over the document', async (t) => {
   t.match(spa, { token_endpoint_auth_method: 'none', client_id: /^[0-9a-f-]{36}$/ })
 })
 
+t.test('a scope that no resource has is kept, and told: it may be a slip', async (t) => {
+  const args = ['client', 'create', '--grant-type', 'client_credentials', '--json', '--scope']
+  const slip = await run([...args, 'openid no:such'])
+  t.match(slip, { status: 0, stderr: /warning: No resource has the scope no:such yet/ })
+  t.match(slip.json(), { scope: 'openid no:such' })
+  t.match(await run([...args, 'openid offline_access']), { status: 0, stderr: '' })
+})
+
 t.test('a weak secret needs --weak-secret, and no message repeats it', async (t) => {
   const args = ['client', 'create', '--id', 'weak', '--grant-type', 'client_credentials', '--secret-stdin']
   const refused = await run(args, { stdin: 'tea-at-four-o-clock\n' })
-  t.match(refused, { status: 1, stdout: '', stderr: /shorter than 32 characters/ })
+  t.match(refused, { status: 1, stdout: '', stderr: /shorter than 32 characters.*--weak-secret/ })
   t.notMatch(refused.stderr, 'tea-at-four')
   const registered = await json([...args, '--weak-secret'], 'tea-at-four-o-clock\n')
   t.equal(registered.client_secret, 'tea-at-four-o-clock', 'without the line break')

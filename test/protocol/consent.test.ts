@@ -1,6 +1,9 @@
+import { decodeJwt } from 'jose'
 import t from 'tap'
-import { authorizationUrl, authorize, logIn, type Person, signedIn } from '../support/authorization.js'
+import { createRole, grantRole } from '../../src/resources/index.js'
+import { authorizationUrl, authorize, logIn, type Person, redirectUri, signedIn } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
+import { verifier } from '../support/grants.js'
 import { createTestServer, sql, type TestClient } from '../support/server.js'
 
 const api = 'https://api.example'
@@ -53,6 +56,21 @@ t.test('the page says who asks, for what, in whose name and where it leads', asy
   t.match(policy, /form-action 'self' https:\/\/app\.example;/, 'browsers hold the redirect after a form to it')
   t.match(policy, /frame-ancestors 'none'/)
   t.match(page.reply.headers, { 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
+})
+
+t.test('an API of which every scope was unticked is not what the token is for', async (t) => {
+  const client = await server.createClient({ scope: 'openid read write' })
+  const { browser, page } = await atConsent(client, await person(), { scope: 'openid read write' })
+  const { answer } = await browser.submit(page, { scope: [] }, { button: 'consent-allow' })
+  const form = {
+    grant_type: 'authorization_code',
+    code: answer['code']!,
+    redirect_uri: redirectUri,
+    code_verifier: verifier,
+  }
+  const tokens = (await server.post('/token', form, { authorization: client.basic })).json()
+  t.equal(tokens.scope, 'openid')
+  t.equal(decodeJwt(tokens.access_token).aud, server.ctx.config.server.issuer)
 })
 
 t.test('what is unticked is not granted, and not asked for again', async (t) => {
@@ -213,4 +231,23 @@ t.test('of 200 answers to one question, at two processes, exactly one is taken',
   t.equal(replies.filter(({ statusCode }) => statusCode === 400).length, 199)
   const events = [...(await eventsOf(client, 'consent.given')), ...(await eventsOf(client, 'consent.denied'))]
   t.equal(events.length, 1)
+})
+
+t.test('a page from before a role was granted does not allow what it did not show', async (t) => {
+  const [files, archive] = ['https://files.example', 'https://archive.example']
+  for (const identifier of [files, archive]) await server.createResource(identifier, 'share')
+  const by = { actor: 'operator' }
+  await createRole(server.ctx, { resource: archive, name: 'keeper', scope: ['share'] }, by)
+  const client = await server.createClient({ scope: 'share' })
+  const user = await person()
+  const browser = await signedIn(server, user)
+  const page = await browser.open(authorizationUrl(client, { scope: 'share', resource: [files, archive] }))
+  t.equal(page.step, 'consent')
+  t.notMatch(page.text, archive)
+
+  await grantRole(server.ctx, archive, 'keeper', { kind: 'user', holder: user.id }, by)
+  const refused = await browser.submit(page, {}, { button: 'consent-allow' })
+  t.equal(refused.status, 403)
+  t.same(await grantsOf(client), [])
+  t.match((await browser.open(page.url.href)).text, archive, 'the page now shows it')
 })

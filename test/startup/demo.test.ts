@@ -41,3 +41,34 @@ t.test('a first start that was killed while it set up the demo is taken over by 
     t.equal(await setUpDemo(ctx), undefined, 'and that is shown once')
   }
 })
+
+t.test('the demo comes back to this server, also when that has got another address since', async (t) => {
+  const first = await createTestServer(t, { demo: true, env: { PORT: '3000' } })
+  t.ok(await setUpDemo(first.ctx))
+  const second = await createTestServer(t, { demo: true, env: { PORT: '3001' }, beside: first })
+  t.equal(await setUpDemo(second.ctx), undefined)
+  const { location = '' } = (await second.get('/demo')).headers
+  const reply = await second.get(new URL(String(location)).pathname + new URL(String(location)).search)
+  t.equal(reply.statusCode, 303, 'the redirect URI is registered')
+  t.match(reply.headers.location, '/interaction/')
+})
+
+t.test('the demo can be begun in two tabs and ended in both, each answer once', async (t) => {
+  const { ctx, get } = await createTestServer(t, { demo: true })
+  await setUpDemo(ctx)
+  const cookieOf = (reply: { headers: Readonly<Record<string, unknown>> }): string =>
+    /^[^;]*/.exec(String(reply.headers['set-cookie']))?.[0] ?? ''
+  const stateOf = (reply: { headers: Readonly<Record<string, unknown>> }): string =>
+    new URL(String(reply.headers.location)).searchParams.get('state') ?? ''
+  const tabs = [await get('/demo')]
+  tabs.push(await get('/demo', { cookie: cookieOf(tabs[0]!) }))
+
+  let cookie = cookieOf(tabs[1]!)
+  for (const tab of tabs) {
+    const query = new URLSearchParams({ error: 'access_denied', state: stateOf(tab), iss: ctx.config.server.issuer })
+    const reply = await get(`/demo/callback?${query}`, { cookie })
+    t.match(reply.body, 'The server answered: access_denied.')
+    cookie = cookieOf(reply)
+    t.match((await get(`/demo/callback?${query}`, { cookie })).body, 'shown before')
+  }
+})

@@ -150,6 +150,25 @@ t.test('a port that is in use is named', async (t) => {
   const second = startProcess(t, { cwd: await makeFolder(t), args: ['start'], env: { PORT: String(port) } })
   t.match(await second.ended, { code: 1 })
   t.match(second.stderr(), `Port ${port} is in use`)
+
+  const folder = await makeFolder(t)
+  const failed = startProcess(t, {
+    cwd: folder,
+    args: ['start', '--demo'],
+    env: { PORT: String(port), PROCESSES: '2' },
+  })
+  t.match(await failed.ended, { code: 1 }, 'it does not start again and again')
+  t.match(failed.stderr(), `Port ${port} is in use`)
+  const { server } = await startDemo(t, folder, await freePort())
+  await waitFor(() => shown(server) !== undefined, 10, 'what was never shown is shown now')
+})
+
+t.test('a database that cannot be reached is told with the reason and what to check', async (t) => {
+  const env = { DATABASE_URL: 'postgresql://ostiary:geheim@127.0.0.1:1/none', PORT: String(await freePort()) }
+  const server = startProcess(t, { cwd: await makeFolder(t), env })
+  t.match(await server.ended, { code: 1 })
+  t.match(server.stderr(), /cannot be reached \(connect ECONNREFUSED 127\.0\.0\.1:1\)\. Check DATABASE_URL/)
+  t.notMatch(server.stderr(), 'geheim')
 })
 
 t.test('in a folder of mode 0700 that root owns', { skip: isRoot ? false : 'needs root' }, async (t) => {

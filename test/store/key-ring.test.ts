@@ -9,6 +9,7 @@ import { openTestStore, type TestStore } from '../support/store.js'
 const { config } = loadConfig({ env: {} })
 const { rotationInterval, publishBefore } = config.keys
 const longestToken = 3600
+const by = { actor: 'operator' }
 /** For clocks that differ. */
 const skew = 60
 const key = masterKey(Buffer.alloc(32, 7))
@@ -127,20 +128,25 @@ t.test('a successor is published before it signs, and the old key until its last
   const token = await sign(keys)
 
   store.clock.advance(rotationInterval - publishBefore - 1)
-  t.same(await keys.rotate('due'), [], 'not a second too early')
+  t.same(await keys.rotate('due', by), [], 'not a second too early')
   store.clock.advance(1)
-  const [second] = await keys.rotate('due')
+  const [second] = await keys.rotate('due', by)
   t.same(kids(keys.jwks()), [first, second], 'both are published')
   t.equal(kidOf(await sign(keys)), first, 'but the first one signs')
-  t.same(await keys.rotate('due'), [], 'and no third is made')
-  t.same(await keys.rotate('next'), [])
+  t.same(await keys.rotate('due', by), [], 'and no third is made')
+  t.same(await keys.rotate('next', by), [])
+  t.equal(
+    (await store.sql(`SELECT FROM audit_event WHERE type = 'key.rotated'`)).length,
+    1,
+    'and what did nothing is none',
+  )
 
   store.clock.advance(publishBefore - 1)
   const last = await sign(keys)
   t.equal(kidOf(last), first)
   store.clock.advance(1)
   t.equal(kidOf(await sign(keys)), second, 'then the second, to the second')
-  t.same(await keys.rotate('due'), [])
+  t.same(await keys.rotate('due', by), [])
 
   store.clock.advance(longestToken + skew - 1)
   await keys.refresh()
@@ -159,7 +165,7 @@ t.test('a rotation that is due is done once by two workers', async (t) => {
   await workers[0]!.ensure(['ES256', 'EdDSA'])
   store.clock.advance(rotationInterval)
 
-  const made = (await Promise.all([...workers, ...workers].map((keys) => keys.rotate('due')))).flat()
+  const made = (await Promise.all([...workers, ...workers].map((keys) => keys.rotate('due', by)))).flat()
 
   t.equal(made.length, 2, 'one for each algorithm')
   t.equal((await store.sql('SELECT FROM signing_key')).length, 4)
@@ -174,7 +180,7 @@ t.test('rotate now: a new key signs at once, and the old one stays for what it s
   const [first] = kids(keys.jwks())
 
   store.clock.advance(10)
-  const [second] = await keys.rotate('now')
+  const [second] = await keys.rotate('now', by)
   t.equal(kidOf(await sign(keys)), second)
   // A process that has not heard goes on for a moment: what it signs is good.
   const behind = await sign(other)
@@ -192,12 +198,17 @@ t.test('rotate now takes the key that waits, and ends the old one now instead of
   const keys = ring(store)
   await keys.ensure(['ES256'])
   const [first] = kids(keys.jwks())
-  const [second] = await keys.rotate('next')
+  const [second] = await keys.rotate('next', by)
   t.equal(kidOf(await sign(keys)), first)
 
   store.clock.advance(60)
-  t.same(await keys.rotate('now'), [], 'no third is made')
+  t.same(await keys.rotate('now', by), [], 'no third is made')
   t.equal(kidOf(await sign(keys)), second)
+  t.match(
+    await store.sql(`SELECT actor, detail FROM audit_event WHERE type = 'key.rotated' ORDER BY time`),
+    [false, true].map((now) => ({ actor: 'operator', detail: { keys: [second], now } })),
+    'each is an event',
+  )
   store.clock.advance(longestToken + skew)
   t.same(kids(keys.jwks()), [second])
 })
@@ -209,7 +220,7 @@ t.test('reads of several processes and of one at once never bring an older state
   for (let round = 0; round < 5; round++) {
     store.clock.advance(1)
     const reads = Promise.all([keys.refresh(), keys.refresh()])
-    const [made] = await keys.rotate('now')
+    const [made] = await keys.rotate('now', by)
     await Promise.all([reads, keys.refresh()])
     t.equal(kidOf(await sign(keys)), made)
   }

@@ -27,7 +27,7 @@ export async function authenticateClient(
   parameters: Parameters,
   origin: Origin,
 ): Promise<Client> {
-  const { method, credentials } = readCredentials(authorization, parameters)
+  const { method, credentials } = readAudited(ctx, authorization, parameters, origin)
   const subject = { kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' } as const
   ctx.failures.check(subject)
   const since = monotonicMilliseconds()
@@ -86,6 +86,18 @@ export async function authenticateClient(
     if (found.disabledAt || ctx.revocations.find({ kind: 'client', target: found.clientId })?.terminal) {
       fail('client_disabled')
     }
+  }
+}
+
+/** What names no client cannot be a guess at its secret: it is in the audit, and counted against nobody. */
+function readAudited(ctx: Context, authorization: string | undefined, parameters: Parameters, { ip }: Origin) {
+  try {
+    return readCredentials(authorization, parameters)
+  } catch (error) {
+    if (error instanceof InvalidClientError) {
+      ctx.audit.count({ type: 'client.authentication_failed', actor: 'system', reason: error.reason, ip })
+    }
+    throw error
   }
 }
 

@@ -6,6 +6,7 @@ import { AccessDeniedError, readParameters } from '../../oauth/index.js'
 import type { Session } from '../../store/index.js'
 import { type Ending, stepAddress } from '../interaction.js'
 import { decisionsOn, isRefused, type OfferedScope } from '../next-step.js'
+import { isOnDevice } from '../on-device.js'
 import { destinationHost, formToken, openVisit, proceed, requireFormToken, type Visit } from '../visit.js'
 import { ConsentPage, type ConsentScope } from './consent.page.js'
 
@@ -54,17 +55,16 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
       interaction: row,
       consent: {
         decisions: decisionsOn(offered, new Set(names)),
-        // RFC 8252 §8.6: an app on a device cannot prove which app it is.
-        remembered: client.applicationType !== 'native',
+        remembered: !isOnDevice(client, demands.destination),
       },
       origin,
     })
   })
 }
 
-/** The form is about this login and these scopes: a page that shows another account, or less, decides nothing. */
+/** The form is about this login, these scopes and where they hold: a page that shows another account, or less, decides nothing. */
 function formOf({ consents }: Visit, { id }: Session): string {
-  return `consent ${id} ${consents.offered.map(({ name }) => name).join(' ')}`
+  return `consent ${id} ${JSON.stringify(consents.offered)}`
 }
 
 function sendConsent(ctx: Context, reply: FastifyReply, visit: Visit, session: Session): FastifyReply {
@@ -79,7 +79,7 @@ function sendConsent(ctx: Context, reply: FastifyReply, visit: Visit, session: S
       tosUri={client.tosUri}
       account={session.user}
       csrfToken={formToken(ctx, visit, formOf(visit, session))}
-      native={client.applicationType === 'native'}
+      native={isOnDevice(client, demands.destination)}
       scopes={consents.offered.map((scope) => ({
         ...wordsOf(ctx, scope),
         optional: !scope.required,

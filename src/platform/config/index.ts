@@ -67,6 +67,7 @@ export function loadConfig({ env, envFile = '' }: LoadConfigOptions): LoadedConf
 
   const names = describeVariables().flatMap(({ name, fileVariable }) => (fileVariable ? [name, fileVariable] : [name]))
   refuseUnknownNames([...file.keys()], names, source)
+  refuseStrayLines(envFile, source)
   warnOfSimilarNames(Object.keys(env), names, source)
 
   const config: Config = {
@@ -103,6 +104,19 @@ export function withListeningPort(config: Config, port: number): Config {
   const issuer = server.port === 0 && server.issuer === defaultIssuer(0, server.tls !== undefined)
   if (!issuer) return config
   return freeze({ ...config, server: { ...server, issuer: defaultIssuer(port, server.tls !== undefined) } })
+}
+
+const assignment = /^[\t ]*(?:export[\t ]+)?[\w.-]+[\t ]*=[\t ]*(?:"[^"]*"|'[^']*'|`[^`]*`)?[^\n]*$/gm
+
+/** A line that sets nothing is a slip: the parser leaves it out without a word, and a default takes its place. */
+function refuseStrayLines(envFile: string, { refuse }: Source): void {
+  for (const line of envFile.replace(assignment, '').split('\n')) {
+    const text = line.trim()
+    if (text === '' || text.startsWith('#')) continue
+    // What stands there may be a secret: only what looks like a name is repeated.
+    const name = /^[A-Z][A-Z0-9_]*\b/.exec(text)?.[0] ?? '.env'
+    refuse(name, 'stands in a line of .env that has no =', 'Write NAME=value, or begin the line with #.')
+  }
 }
 
 /** `.env` is ours alone, so a name that we do not know is a mistake. */

@@ -31,7 +31,7 @@ export const limitsVariables = Type.Object({
   failureWindow: Type.Integer({
     default: 600,
     minimum: 60,
-    maximum: 86_400,
+    maximum: 21_600,
     description: 'Seconds in which failures are counted. After it a network that was refused may try again.',
   }),
   passwordQueue: Type.Integer({

@@ -9,6 +9,9 @@ import { openChannel, readAuthorizationRequest } from './authorization-request.j
 import { authorizationEnding } from './respond.js'
 import { sendError } from './response-channel.js'
 
+/** Bytes; Node refuses a longer header. */
+const longestRequest = 16 * 1024
+
 /** Bytes of an address that every server and browser takes. */
 const longestQuery = 6_000
 
@@ -32,6 +35,11 @@ async function authorize(
   reply: FastifyReply,
   encoded: string,
 ): Promise<FastifyReply> {
+  // As much as an address holds: whatever is stored until its user answers is no larger for a form.
+  if (encoded.length > longestRequest) {
+    const { message, advice } = errorTexts.invalidRequest
+    throw new PageError(message, { reason: 'request_too_long', advice })
+  }
   // Without the database nobody is redirected anywhere, not even with an error.
   ctx.assertFresh()
   const channel = await openChannel(ctx, encoded)

@@ -21,7 +21,7 @@ import {
   type Session,
   weekBucket,
 } from '../../store/index.js'
-import { drawOpaque } from '../../tokens/index.js'
+import { drawOpaque, ownersFor } from '../../tokens/index.js'
 import { errorTexts } from '../../ui/index.js'
 import type { AuthorizationDetail } from './authorization-request.js'
 import { type Channel, sendCode, sendError } from './response-channel.js'
@@ -75,7 +75,7 @@ async function createGrant(ctx: Context, granted: Granted): Promise<string> {
     userId: session.userId,
     session: { bucket: session.bucket, id: session.id },
     scope,
-    resources: demands.resources,
+    resources: grantedResources(ctx, granted),
     offline,
     authTime: session.authTime,
     createdAt: now,
@@ -91,6 +91,13 @@ async function createGrant(ctx: Context, granted: Granted): Promise<string> {
   if (outcome === 'answered') throw alreadyOver(ctx, demands, 'interaction_completed')
   const { message, advice } = errorTexts.interactionExpired
   throw new PageError(message, { reason: 'session_ended_meanwhile', advice, actions: startAgain(ctx, demands) })
+}
+
+/** Without those of which the user left out every scope: no token is for them. */
+function grantedResources(ctx: Context, { client, demands, scope }: Granted): readonly string[] {
+  const ownersOf = ownersFor(ctx, client)
+  const owns = (resource: string, names: readonly string[]) => names.some((name) => ownersOf(name).includes(resource))
+  return demands.resources.filter((resource) => owns(resource, scope) || !owns(resource, demands.scope))
 }
 
 function answerOf(ctx: Context, { interaction, consent, session }: Granted): AnsweredInteraction | undefined {

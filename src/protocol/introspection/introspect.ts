@@ -44,6 +44,8 @@ function mayKnow(client: Client, claims: AccessTokenClaims): boolean {
 
 async function isGood(ctx: Context, claims: AccessTokenClaims): Promise<boolean> {
   const resource = ctx.resources.find(claims.aud)
+  // An API that was deleted has no tokens.
+  if (!resource && claims.aud !== ctx.config.server.issuer) return false
   const [revoked, held] = await Promise.all([
     revocations.findFor(ctx.db, endableBy(claims), ctx.clock.now()),
     resource?.usesRoles

@@ -41,6 +41,8 @@ export async function revokeTokenValue(
   own(claims.client_id)
   // What is remembered was committed. Else one token could be revoked for ever, each time with an event.
   if (ctx.revocations.ends(endableBy(claims), claims.iat)) return 'unknown'
-  await revoke(ctx, { kind: 'token', jti: claims.jti, clientId: claims.client_id, audience: claims.aud }, cause)
+  const { jti, client_id: clientId, aud: audience, grant_id: id, sub } = claims
+  const grant = id === undefined ? undefined : { id, userId: sub }
+  await revoke(ctx, { kind: 'token', jti, clientId, audience, grant }, cause)
   return 'revoked'
 }

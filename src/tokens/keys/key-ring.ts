@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { calculateJwkThumbprint, compactVerify, type JWK } from 'jose'
+import { actOf, type By, newEvent } from '../../audit/index.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Config } from '../../platform/config/index.js'
 import { decrypt, encrypt } from '../../platform/crypto/encryption.js'
@@ -8,7 +9,7 @@ import type { MasterKey } from '../../platform/crypto/master-key.js'
 import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
 import { wrongMasterKey } from '../../secrets/index.js'
-import { type Database, type SigningKeyRow, signingKeys } from '../../store/index.js'
+import { auditEvents, type Database, type SigningKeyRow, signingKeys } from '../../store/index.js'
 import {
   generatePrivateKey,
   isSigningAlg,
@@ -39,9 +40,10 @@ export interface KeyRing {
    * last token that it signed has expired.
    *
    * @param when `next`: also where none is due yet; `now`: all successors sign at once
+   * @param by for the audit
    * @returns the `kid`s that were made
    */
-  readonly rotate: (when: 'due' | 'next' | 'now') => Promise<readonly string[]>
+  readonly rotate: (when: 'due' | 'next' | 'now', by: By) => Promise<readonly string[]>
   readonly refresh: () => Promise<void>
 }
 
@@ -165,9 +167,10 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       await refresh()
     },
 
-    async rotate(when) {
+    async rotate(when, by) {
       const now = clock.now()
       const created: string[] = []
+      const successors: string[] = []
       await db.transaction(async (tx) => {
         await signingKeys.lock(tx)
         // One that retires when its successor begins is among them: where that begins earlier, it retires earlier too.
@@ -182,15 +185,20 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
           const activeAt = when === 'now' ? now : addSeconds(now, publishBefore)
           if (waiting) {
             await signingKeys.activate(tx, waiting.kid, activeAt)
+            successors.push(waiting.kid)
           } else {
             const row = await make(options, alg, activeAt)
             await signingKeys.create(tx, row)
             created.push(row.kid)
+            successors.push(row.kid)
           }
           for (const { kid } of living.filter((row) => row !== waiting)) {
             await signingKeys.retire(tx, kid, activeAt, addSeconds(activeAt, options.longestToken + skew))
           }
         }
+        if (successors.length === 0) return
+        const detail = { keys: successors, now: when === 'now' }
+        await auditEvents.create(tx, newEvent(options, { ...actOf(by), type: 'key.rotated', detail }))
       })
       await refresh()
       return created

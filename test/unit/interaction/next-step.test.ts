@@ -30,7 +30,8 @@ function waiting(given: Given = {}): Waiting {
   const { prompt = [], maxAge, scope = ['read'], native = false, firstParty = false, authenticatedAt } = given
   return {
     demands: { prompt, maxAge, scope },
-    client: { applicationType: native ? 'native' : 'web', firstParty },
+    client: { firstParty },
+    onDevice: native,
     authenticatedAt,
   }
 }

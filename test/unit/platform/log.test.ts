@@ -118,6 +118,7 @@ t.test('an error of the database is logged without the values of its statement',
 
   log.error({ err: new Error('cannot connect to postgresql://ostiary:hunter2@db/ostiary') })
   log.error({ err: new Error('refused', { cause: new Error('eyJhbGciOiJFUzI1NiJ9.hunter2.hunter2') }) })
+  log.error(new Error(`no row for ort_2a_${'hunter2'.padEnd(43, '_')}`))
   log.error(new Error('got https://api.example/cb?code=hunter2'), 'told')
   t.notMatch(lines.join(''), 'hunter2')
 })

@@ -114,7 +114,11 @@ async function redeem(
     return await authorizationCodes.redeem(ctx.db, { code, attemptId, tokens: tokens.rows, eventId, ...origin, now })
   } catch (error) {
     if (!isDatabaseAway(error)) throw error
-    const spent = await retryFor(2_000, () => authorizationCodes.wasSpentBy(ctx.db, code, attemptId))
+    // Not yet is not no: the statement may still run, until its own timeout ends it.
+    const spent = await retryFor(
+      5_000,
+      async () => (await authorizationCodes.wasSpentBy(ctx.db, code, attemptId)) || undefined,
+    )
     if (spent) return true
     throw new TemporarilyUnavailableError('The server cannot answer now.', {
       reason: 'database_away',

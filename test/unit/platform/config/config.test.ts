@@ -260,6 +260,14 @@ t.test('attack 101: only named proxies are believed, never everybody', async (t)
   }
 })
 
+t.test('a line of .env that sets nothing is a slip', async (t) => {
+  t.match(problems({}, 'MASTER_KEY_FILE /run/secrets/key\n'), [{ variable: 'MASTER_KEY_FILE', problem: /no =/ }])
+  t.match(problems({}, 'PORT=3001\nfoo\n'), [{ variable: '.env' }])
+  t.notMatch(JSON.stringify(problems({}, 'hunter2\n')), /hunter2/, 'it may be a secret')
+  const odd = '# a comment\n\nexport PORT=3001 # another\n  HOST = localhost\nLOG_LEVEL="info"\n'
+  t.equal(config({}, odd).server.port, 3001)
+})
+
 t.test('lifetimes that contradict each other are refused', async (t) => {
   t.match(problems({ REFRESH_TOKEN_LIFETIME: '3600' }), [{ variable: 'REFRESH_TOKEN_IDLE_LIFETIME' }])
   t.match(problems({ SESSION_LIFETIME: '3600' }), [{ variable: 'SESSION_IDLE_LIFETIME' }])
