@@ -96,9 +96,15 @@ export async function clean({ folder, account }: Home): Promise<void> {
 
 /** Root follows no name in a folder that another account may change: that account empties it. */
 export async function removeFolder(path: string, account: Account | undefined): Promise<void> {
-  if (!account) return rm(path, { recursive: true, force: true })
+  // A start that was killed early has not given it to the account yet: it is root's own, and nobody else was in it.
+  if (!account || (await isOwn(path))) return rm(path, { recursive: true, force: true })
   await run('/bin/sh', ['-c', 'cd -P -- "$1" && rm -rf -- ./* ./.[!.]*', 'sh', path], { account })
   await rmdir(path).catch(() => undefined)
+}
+
+async function isOwn(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined)
+  return found?.uid === process.geteuid?.()
 }
 
 /** Writes the file unless it exists: whoever comes first decides, and nobody reads half of it. */
