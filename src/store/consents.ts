@@ -1,4 +1,4 @@
-import type { Database, Db } from './database.js'
+import type { Database } from './database.js'
 
 /** What a user decided about one scope of one client. */
 export interface Decision {
@@ -17,26 +17,4 @@ export async function list(database: Database, userId: string, clientId: string)
     [userId, clientId],
   )
   return rows.map((row) => ({ resource: row['resource'], scope: row['scope'], granted: row['granted'] }))
-}
-
-export async function save(
-  db: Db,
-  userId: string,
-  clientId: string,
-  decisions: readonly Decision[],
-  now: Date,
-): Promise<void> {
-  await db.prisma.$executeRaw`
-    INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at)
-    SELECT ${userId}::uuid, ${clientId}, d.resource, d.scope, d.granted, ${now}
-      FROM unnest(${decisions.map((d) => d.resource)}::text[], ${decisions.map((d) => d.scope)}::text[],
-                  ${decisions.map((d) => d.granted)}::bool[]) AS d (resource, scope, granted)
-     ORDER BY d.resource, d.scope
-        ON CONFLICT (user_id, client_id, resource, scope) DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at`
-}
-
-/** Forgets what the user decided about the client, or about all. */
-export async function remove(db: Db, userId: string, clientId?: string): Promise<number> {
-  const { count } = await db.prisma.consent.deleteMany({ where: { userId, clientId } })
-  return count
 }

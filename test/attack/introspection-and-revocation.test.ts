@@ -6,6 +6,7 @@ import { revoke } from '../../src/revocation/index.js'
 import { consents, sessions } from '../../src/store/index.js'
 import { authorizationUrl, signedIn } from '../support/authorization.js'
 import { createTestServer, sql } from '../support/server.js'
+import { saveDecisions } from '../support/store.js'
 import {
   apiIdentifier,
   application,
@@ -201,7 +202,7 @@ t.test('attack 86: revoking a refresh token ends the access tokens, revoking a u
   const waiting = await codeFor(inScene)
   const { db, clock } = server.ctx
   const decision = { resource: apiIdentifier, scope: 'read', granted: true }
-  await consents.save(db, someone.id, client.clientId, [decision], clock.now())
+  await saveDecisions(db, someone.id, client.clientId, [decision], clock.now())
   const standing = () =>
     sql(
       server,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { consents, type Decision } from '../../src/store/index.js'
-import { addClient, addUser, openTestStore } from '../support/store.js'
+import { addClient, addUser, openTestStore, saveDecisions } from '../support/store.js'
 
 const read: Decision = { resource: 'https://api.example.com', scope: 'read', granted: true }
 const write: Decision = { ...read, scope: 'write', granted: false }
@@ -12,13 +12,13 @@ t.test('decisions are remembered per user, client, resource and scope; the last 
   const store = await openTestStore(t)
   const [ada, eve] = [await addUser(store), await addUser(store)]
   const { clientId } = await addClient(store)
-  await consents.save(store.db, ada.id, clientId, [write, read, profile], store.now())
+  await saveDecisions(store.db, ada.id, clientId, [write, read, profile], store.now())
 
   t.same(sorted(await consents.list(store.db, ada.id, clientId)), [profile, read, write])
   t.same(await consents.list(store.db, eve.id, clientId), [])
   t.same(await consents.list(store.db, ada.id, 'another'), [])
 
-  await consents.save(
+  await saveDecisions(
     store.db,
     ada.id,
     clientId,
@@ -39,41 +39,16 @@ t.test('decisions are remembered per user, client, resource and scope; the last 
       'https://b.example read true',
     ],
   )
-  await consents.save(store.db, ada.id, clientId, [], store.now())
+  await saveDecisions(store.db, ada.id, clientId, [], store.now())
 })
 
 t.test('what was decided before the user was revoked is asked again', async (t) => {
   const store = await openTestStore(t)
   const ada = await addUser(store)
-  await consents.save(store.db, ada.id, 'c', [read], store.now())
+  await saveDecisions(store.db, ada.id, 'c', [read], store.now())
   await store.sql('UPDATE user_account SET not_before = $2 WHERE id = $1', [ada.id, store.now()])
   t.same(await consents.list(store.db, ada.id, 'c'), [])
   store.clock.advance(0.001)
-  await consents.save(store.db, ada.id, 'c', [write], store.now())
+  await saveDecisions(store.db, ada.id, 'c', [write], store.now())
   t.same(await consents.list(store.db, ada.id, 'c'), [write])
-})
-
-t.test('remove forgets what was decided about one client, or about all', async (t) => {
-  const store = await openTestStore(t)
-  const ada = await addUser(store)
-  for (const client of ['a', 'b', 'c']) await consents.save(store.db, ada.id, client, [read, write], store.now())
-  t.equal(await consents.remove(store.db, ada.id, 'a'), 2)
-  t.equal(await consents.remove(store.db, ada.id, 'a'), 0)
-  t.equal((await consents.list(store.db, ada.id, 'b')).length, 2)
-  t.equal(await consents.remove(store.db, ada.id), 4)
-})
-
-t.test('decisions saved at once in opposite orders do not deadlock', async (t) => {
-  const store = await openTestStore(t)
-  const ada = await addUser(store)
-  const pools = [store.db, store.another()]
-  const many = Array.from({ length: 50 }, (_, n): Decision => ({ ...read, scope: `s${n}` }))
-  await t.resolves(
-    Promise.all(
-      Array.from({ length: 20 }, (_, index) =>
-        consents.save(pools[index % 2]!, ada.id, 'c', index % 2 ? many : many.toReversed(), store.now()),
-      ),
-    ),
-  )
-  t.equal((await consents.list(store.db, ada.id, 'c')).length, 50)
 })

@@ -5,6 +5,7 @@ import {
   authorizationCodes,
   clients,
   type Database,
+  type Decision,
   dayBucket,
   type Grant,
   grants,
@@ -248,3 +249,20 @@ export const endings: Readonly<Record<string, (store: TestStore, party: Party, g
 
 /** Of these nothing is left to be found. */
 export const leavesNothing: ReadonlySet<string> = new Set(['the client is deleted', 'the user is deleted'])
+
+/** Decisions as a grant of this moment would leave them. */
+export async function saveDecisions(
+  db: Database,
+  userId: string,
+  clientId: string,
+  decisions: readonly Decision[],
+  now: Date,
+): Promise<void> {
+  for (const { resource, scope, granted } of decisions) {
+    await db.pool.query(
+      `INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at) VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (user_id, client_id, resource, scope) DO UPDATE SET granted = $5, decided_at = $6`,
+      [userId, clientId, resource, scope, granted, now],
+    )
+  }
+}
