@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http'
 import t, { type Test } from 'tap'
 import { issueCode } from '../support/grants.js'
-import { makeFolder, startProcess, waitUntilReady } from '../support/process.js'
+import { makeFolder, type RunningProcess, startProcess, waitFor, waitUntilReady } from '../support/process.js'
 import { freePort } from '../support/running-server.js'
 import { createTestServer, encodeForm, sql } from '../support/server.js'
 
@@ -25,6 +25,8 @@ async function startTwo(t: Test) {
     },
   })
   await waitUntilReady(address, server)
+  // One process answers as soon as it can. This line is written when both do.
+  await waitFor(() => server.stdout().includes('"msg":"ready"'), 60, 'the second process was not ready in time')
   return { here, resource, client, user, port, server }
 }
 
@@ -59,10 +61,13 @@ function post(
   })
 }
 
-/** Which processes answered, by their log lines. */
-function processesThatServed(stdout: string): ReadonlySet<number> {
-  const lines = stdout.split('\n').filter((line) => line.includes('"route":"/token"'))
-  return new Set(lines.map((line) => JSON.parse(line).pid))
+/** By their log lines, which may arrive after the answers. */
+async function bothServed(server: RunningProcess): Promise<void> {
+  const processesThatServed = (): number => {
+    const lines = server.stdout().split('\n').slice(0, -1)
+    return new Set(lines.filter((line) => line.includes('"route":"/token"')).map((line) => JSON.parse(line).pid)).size
+  }
+  await waitFor(() => processesThatServed() === 2, 10, 'only one process answered')
 }
 
 t.test('RFC 6749 §4.1.2: of 200 redemptions of one code at two processes one succeeds', async (t) => {
@@ -77,7 +82,7 @@ t.test('RFC 6749 §4.1.2: of 200 redemptions of one code at two processes one su
       ({ status, body }) => status === 200 || (status === 400 && JSON.parse(body).error === 'invalid_grant'),
     ),
   )
-  t.equal(processesThatServed(server.stdout()).size, 2)
+  await bothServed(server)
   t.equal((await sql(here, 'SELECT 1 FROM refresh_token')).length, 1)
   // The others were right in every part: the code was in two hands, and what it gave is ended.
   const token = JSON.parse(won[0]!.body).access_token
@@ -93,7 +98,7 @@ t.test('200 refreshes of one token at two processes get one answer', async (t) =
 
   t.ok(replies.every(({ status }) => status === 200))
   t.equal(new Set(replies.map(({ body }) => body)).size, 1)
-  t.equal(processesThatServed(server.stdout()).size, 2)
+  await bothServed(server)
   t.equal((await sql(here, 'SELECT 1 FROM refresh_token')).length, 2, 'one successor')
   const token = JSON.parse(replies[0]!.body).access_token
   t.match(JSON.parse((await post(port, '/introspect', { token }, resource.basic)).body), { active: true })
