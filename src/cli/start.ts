@@ -6,6 +6,7 @@ import { setUpDemo } from '../demo/index.js'
 import { listen, tryPort } from '../http/index.js'
 import { maintainPartitions, startWorker } from '../jobs/index.js'
 import { openContext } from '../open-context.js'
+import { followCertificate } from '../platform/certificate.js'
 import { systemClock } from '../platform/clock.js'
 import { type Config, ConfigError, loadConfig } from '../platform/config/index.js'
 import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
@@ -57,8 +58,10 @@ export async function start(role: Role): Promise<void> {
   }
   if (!role.serve) return log.info('background jobs run')
   const assignment = { databaseUrl, demo: demo?.mode }
-  if (config.server.processes > 1) stopping.unshift(await fork(config, log, assignment))
-  else stopping.unshift(await serveHere(ctx, assignment.demo))
+  if (config.server.processes > 1) {
+    stopping.unshift(await fork(config, log, assignment))
+    stopping.unshift(warnOfExpiry(ctx))
+  } else stopping.unshift(await serveHere(ctx, assignment.demo))
   log.info({ issuer: config.server.issuer, processes: config.server.processes }, 'ready')
   if (demo) printWelcome(config, demo)
 }
@@ -119,10 +122,17 @@ async function prepareDemo(ctx: Context, role: Role) {
 async function serveHere(ctx: Context, demo: DemoMode | undefined): Promise<() => Promise<void>> {
   const app = await createApp(ctx, { demo })
   try {
-    return await listen(app, ctx.config)
+    return await listen(app, ctx, { warnsOfExpiry: !cluster.isWorker })
   } catch (error) {
     return throwListenError(error, ctx.config)
   }
+}
+
+/** The serving processes exchange their certificates by themselves; that one is about to expire is said once, here. */
+function warnOfExpiry(ctx: Context): () => Promise<void> {
+  const { tls } = ctx.config.server
+  const follower = tls && followCertificate({ ...ctx, files: tls, servers: [], warns: true })
+  return async () => follower?.stop()
 }
 
 function throwListenError(error: unknown, { server: { host, port } }: Config): never {

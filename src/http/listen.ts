@@ -1,23 +1,48 @@
 import { createServer, type Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import { type AddressInfo, createServer as createSocketServer, type Server as SocketServer } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import type { Context } from '../context.js'
+import { followCertificate } from '../platform/certificate.js'
 import type { Config } from '../platform/config/index.js'
 import { tlsOptions } from '../platform/tls.js'
 import { limits, refuseUnreadable } from './server.js'
 
+export interface ListenOptions {
+  /** Whether this process is the one that warns before the TLS certificate expires. */
+  readonly warnsOfExpiry?: boolean
+}
+
 /**
  * Listens at HOST and PORT. `localhost` means both loopback addresses, whatever the machine's hosts file says: a client
- * that tries the other family first must find the server, too.
+ * that tries the other family first must find the server, too. A TLS certificate is exchanged when its files change.
  *
  * @returns how to stop: no new connection, what runs is finished
  * @throws EADDRINUSE also where only one of the two is taken: half a server would be a riddle
  */
-export async function listen(app: FastifyInstance, config: Config): Promise<() => Promise<void>> {
+export async function listen(
+  app: FastifyInstance,
+  ctx: Pick<Context, 'config' | 'clock' | 'log'>,
+  { warnsOfExpiry = true }: ListenOptions = {},
+): Promise<() => Promise<void>> {
+  const second = await listenAtAll(app, ctx.config)
+  const { tls } = ctx.config.server
+  const servers = [app.server, second].filter((server) => server instanceof TlsServer)
+  const follower = tls && followCertificate({ ...ctx, files: tls, servers, warns: warnsOfExpiry })
+  return async () => {
+    follower?.stop()
+    const closed = second && new Promise((resolve) => second.close(resolve))
+    second?.closeIdleConnections()
+    await Promise.all([closed, app.close()])
+  }
+}
+
+/** @returns the second server, where there is one */
+async function listenAtAll(app: FastifyInstance, config: Config): Promise<Server | undefined> {
   const { host, port } = config.server
   if (host !== 'localhost') {
     await app.listen({ host, port })
-    return () => app.close()
+    return undefined
   }
   await app.listen({ host: '127.0.0.1', port })
   const second = createSecondServer(app, config)
@@ -26,15 +51,11 @@ export async function listen(app: FastifyInstance, config: Config): Promise<() =
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     // A machine without IPv6.
-    if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return () => app.close()
+    if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return undefined
     await app.close()
     throw error
   }
-  return async () => {
-    const closed = new Promise((resolve) => second.close(resolve))
-    second.closeIdleConnections()
-    await Promise.all([closed, app.close()])
-  }
+  return second
 }
 
 /**
@@ -61,7 +82,7 @@ export async function tryPort({ server: { host, port } }: Config): Promise<void>
 function createSecondServer(app: FastifyInstance, { server: { tls, maxConnections } }: Config): Server {
   const { routing } = app
   const server: Server = tls
-    ? createTlsServer({ ...limits, ...tlsOptions(tls.certFile, tls.keyFile) }, routing)
+    ? createTlsServer({ ...limits, ...tlsOptions(tls) }, routing)
     : createServer(limits, routing)
   server.maxConnections = maxConnections
   server.on('clientError', refuseUnreadable)

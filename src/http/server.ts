@@ -77,7 +77,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     },
     clientErrorHandler: refuseUnreadable,
     http: limits,
-    https: tls ? { ...limits, ...tlsOptions(tls.certFile, tls.keyFile) } : null,
+    https: tls ? { ...limits, ...tlsOptions(tls) } : null,
   }
   // One type for both: an HTTPS server is used like an HTTP one.
   const either: FastifyHttpOptions<Server> = options

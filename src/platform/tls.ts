@@ -14,14 +14,30 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ]
 
+export interface TlsFiles {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+/** The certificate chain and its private key, in PEM. */
+export interface KeyPair {
+  readonly cert: Buffer
+  readonly key: Buffer
+}
+
 /**
  * What an HTTPS server of ours is created with: TLS 1.3, and 1.2 with ECDHE and AEAD only. OAuth 2.1 §1.5, RFC 9325.
- * The files are read once, here; the configuration has checked that they belong together.
+ * The configuration has checked that the files belong together; `followCertificate` sees when they change.
  */
-export function tlsOptions(certFile: string, keyFile: string): ServerOptions {
+export function tlsOptions({ certFile, keyFile }: TlsFiles): ServerOptions {
+  return tlsOptionsOf({ cert: readFileSync(certFile), key: readFileSync(keyFile) })
+}
+
+/** The same with what was read already. */
+export function tlsOptionsOf({ cert, key }: KeyPair): ServerOptions {
   return {
-    cert: readFileSync(certFile),
-    key: readFileSync(keyFile),
+    cert,
+    key,
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     ciphers: CIPHERS.join(':'),

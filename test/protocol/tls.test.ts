@@ -7,8 +7,9 @@ const folder = new URL('../support/tls/', import.meta.url).pathname
 
 /** Serves HTTPS with our options, and says what a client of such abilities agreed on. */
 async function handshakes(t: { teardown(close: () => unknown): void }) {
-  const server = createServer(tlsOptions(`${folder}cert.pem`, `${folder}key.pem`), (_request, response) =>
-    response.end(),
+  const server = createServer(
+    tlsOptions({ certFile: `${folder}cert.pem`, keyFile: `${folder}key.pem` }),
+    (_request, response) => response.end(),
   )
   server.on('tlsClientError', () => undefined)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -68,6 +69,6 @@ t.test('RFC 9325 §4.2: of TLS 1.2 only ECDHE with authenticated encryption', as
 })
 
 t.test('RFC 7301: HTTP/1.1 is what is spoken inside', async (t) => {
-  const server = tlsOptions(`${folder}cert.pem`, `${folder}key.pem`)
+  const server = tlsOptions({ certFile: `${folder}cert.pem`, keyFile: `${folder}key.pem` })
   t.same(server.ALPNProtocols, ['http/1.1'])
 })

@@ -12,7 +12,7 @@ export async function createRunningServer(t: Test, options: TestServerOptions = 
     now: new Date(),
     env: { PORT: String(port), ...options.env },
   })
-  const stop = await listen(server.app, server.ctx.config)
+  const stop = await listen(server.app, server.ctx)
   t.teardown(stop)
   return server
 }
