@@ -1,0 +1,13 @@
+// The long form is what docs/reliability.md is written from; the short one runs with every change.
+
+import { randomBytes } from 'node:crypto'
+
+export const isLong = process.env['OSTIARY_FAULT_FORM'] === 'long'
+
+/** What a test does more of in the long form. */
+export function form<Value>(short: Value, long: Value): Value {
+  return isLong ? long : short
+}
+
+/** Another one each time, unless it is given: print it, so that what failed can be tried again. */
+export const seed = process.env['OSTIARY_FAULT_SEED'] ?? randomBytes(4).toString('hex')

@@ -1,0 +1,73 @@
+import { type RegisteredClient, registerClient } from '../../../src/clients/index.js'
+import { createResource } from '../../../src/clients/resource-servers.js'
+import { createUser } from '../../../src/identity/index.js'
+import { basicOf, registration } from '../../support/server.js'
+import { inBackOffice } from './back-office.js'
+import type { Installation } from './installation.js'
+
+/** A client, by what it sends. */
+export interface Account {
+  readonly clientId: string
+  /** For the Authorization header. */
+  readonly basic: string
+}
+
+/** Whom the load is made of: registered once, before it begins. */
+export interface People {
+  /** Its tokens are for it; it may introspect all of them. */
+  readonly api: Account
+  /** Logs people in, without asking for consent. */
+  readonly application: Account
+  /** Has client_credentials. */
+  readonly service: Account
+  /** Nobody uses the secret of one of these: each is there to be guessed at. */
+  readonly victims: readonly Account[]
+  /** One more, for when all is over. */
+  readonly spare: Account
+  readonly user: { readonly email: string; readonly password: string }
+}
+
+export const apiIdentifier = 'https://api.example.com'
+export const redirectUri = 'https://app.example/cb'
+
+/** Longer than any fault of these tests, so that a retry is never late by the client's own fault. Seconds. */
+export const retryWindow = 3600
+
+/**
+ * Registers everybody, as the command line would.
+ *
+ * @param victims how many accounts the load may guess at
+ */
+export async function registerPeople(installation: Installation, victims = 3): Promise<People> {
+  return inBackOffice(installation, async ({ ctx }) => {
+    const { resource, clientSecret } = await createResource(ctx, apiIdentifier, { scopes: [{ name: 'read' }] }, by)
+    await ctx.refresh()
+    const register = async (metadata: Readonly<Record<string, unknown>>): Promise<Account> =>
+      accountOf(await registerClient(ctx, { client_name: 'Load', ...metadata }, registration))
+    const machine = { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read' }
+    const user = { email: 'ada@example.com', password: 'correct horse battery' }
+    await createUser(ctx, { ...user, name: 'Ada' }, by)
+    const all: Account[] = []
+    for (let count = 0; count < victims; count++) all.push(await register(machine))
+    return {
+      api: { clientId: resource.clientId, basic: basicOf(resource.clientId, clientSecret) },
+      application: await register({
+        redirect_uris: [redirectUri],
+        grant_types: ['authorization_code', 'refresh_token'],
+        scope: 'read',
+        first_party: true,
+        refresh_token_retry_window: retryWindow,
+      }),
+      service: await register(machine),
+      victims: all,
+      spare: await register(machine),
+      user,
+    }
+  })
+}
+
+const by = { actor: 'operator' }
+
+function accountOf({ client, clientSecret = '' }: RegisteredClient): Account {
+  return { clientId: client.clientId, basic: basicOf(client.clientId, clientSecret) }
+}
