@@ -34,17 +34,13 @@ export function cors({ isAllowedOrigin, methods, headers }: CorsOptions) {
   const allowMethods = methods.join(', ')
   const allowHeaders = headers.join(', ')
 
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
-    // Whatever the answer is, a cache must not give it to another origin.
-    reply.header('Vary', 'Origin')
-    const { origin } = request.headers
-    if (origin === undefined) return undefined
-
+  /** @returns whether the answer was sent */
+  async function answerOrigin(origin: string, request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const allowed = isOrigin(origin) && (await isAllowedOrigin(origin))
     if (allowed) {
       reply.header('Access-Control-Allow-Origin', origin).header('Access-Control-Expose-Headers', EXPOSED)
     }
-    if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return undefined
+    if (request.method !== 'OPTIONS' || request.headers['access-control-request-method'] === undefined) return false
 
     if (allowed) {
       reply.headers({
@@ -53,7 +49,22 @@ export function cors({ isAllowedOrigin, methods, headers }: CorsOptions) {
         'Access-Control-Max-Age': PREFLIGHT_AGE,
       })
     }
-    return reply.code(204).send()
+    reply.code(204).send()
+    return true
+  }
+
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    // Whatever the answer is, a cache must not give it to another origin.
+    reply.header('Vary', 'Origin')
+    const { origin } = request.headers
+    // Most callers are no browsers: they wait for nothing here.
+    if (origin === undefined) {
+      done()
+      return
+    }
+    answerOrigin(origin, request, reply).then((sent) => {
+      if (!sent) done()
+    }, done)
   }
 }
 
