@@ -9,7 +9,7 @@ import {
 } from '../store/index.js'
 import { ends } from './ended-by.js'
 
-/** What is revoked, as this process has heard. Introspection does not rely on it: it asks the database. */
+/** What is revoked, as this process has heard. Introspection reads what is new before it relies on it. */
 export interface RevocationList {
   readonly find: (target: EndableBy) => Revocation | undefined
   /** Whether any entry ends a token with these targets that was issued at `iat`. */
@@ -19,7 +19,7 @@ export interface RevocationList {
    * not-before lies in this very second, that is the next one: wait for it.
    */
   readonly earliestIat: (targets: readonly EndableBy[], now: Date) => number | undefined
-  /** Reads what was listed since. */
+  /** Reads what was listed since. What was committed before the call is known after it. */
   readonly refresh: () => Promise<void>
   readonly size: () => number
 }
@@ -27,26 +27,34 @@ export interface RevocationList {
 /** Entries of one read: a cold start with a million of them must not outlast a statement. */
 const pageSize = 20_000
 
+/** Milliseconds that an entry is kept after its end, so that a clock that is corrected a little changes nothing. */
+const slack = 5 * 60_000
+
 export function createRevocationList(db: Database, clock: Clock): RevocationList {
   const entries = new Map<string, PositionedRevocation>()
   let position = 0n
   let sweptAt = 0
+  let readAt = 0
 
   const key = ({ kind, target }: EndableBy): string => `${kind} ${target}`
 
   async function read(): Promise<void> {
-    const now = clock.now()
+    const now = clock.now().getTime()
+    // The clock was set back: what had expired, and was left out or forgotten, can end a token again (attack 133).
+    if (now < readAt - slack) position = 0n
+    const since = new Date(now - slack)
     let page: readonly PositionedRevocation[]
     do {
-      page = await revocations.listBehind(db, position, now, pageSize)
+      page = await revocations.listBehind(db, position, since, pageSize)
       for (const entry of page) {
         keepStricter(entry)
         position = entry.position
       }
     } while (page.length === pageSize)
-    if (now.getTime() - sweptAt > 60_000) {
-      sweptAt = now.getTime()
-      for (const [id, { expiresAt }] of entries) if (expiresAt && expiresAt <= now) entries.delete(id)
+    readAt = now
+    if (Math.abs(now - sweptAt) > 60_000) {
+      sweptAt = now
+      for (const [id, { expiresAt }] of entries) if (expiresAt && expiresAt <= since) entries.delete(id)
     }
   }
 

@@ -152,36 +152,6 @@ export interface EndableBy {
   readonly target: string
 }
 
-/** Which entries concern the token. One statement for all tokens of this turn: what introspection relies on. */
-export function findFor(database: Database, targets: readonly EndableBy[], now: Date): Promise<readonly Revocation[]> {
-  return database.run(findForAll, { targets, now })
-}
-
-const findForAll: BatchedStatement<{ targets: readonly EndableBy[]; now: Date }, readonly Revocation[]> = {
-  name: 'revocations.find_for',
-  text: `
-    SELECT i.n, r.kind, r.target, r.terminal, r.instant
-      FROM unnest($1::int[], $2::text[], $3::text[]) AS i (n, kind, target)
-      JOIN revocation r ON r.bucket >= $4 AND r.kind = i.kind AND r.target = i.target
-     WHERE r.expires_at IS NULL OR r.expires_at > $5::timestamptz`,
-  parameters: (items) => {
-    // The earliest clock of the batch: an entry too many is harmless, one too few is not.
-    const now = new Date(Math.min(...items.map((item) => item.now.getTime())))
-    return [
-      items.flatMap(({ targets }, n) => targets.map(() => n)),
-      items.flatMap(({ targets }) => targets.map(({ kind }) => kind)),
-      items.flatMap(({ targets }) => targets.map(({ target }) => target)),
-      dayBucket(now),
-      now.toISOString(),
-    ]
-  },
-  results: (items, rows) => {
-    const found: Revocation[][] = items.map(() => [])
-    for (const row of rows) found[row['n']]!.push(toRevocation(row))
-    return found
-  },
-}
-
 export interface PositionedRevocation extends Revocation {
   readonly position: bigint
   readonly expiresAt?: Date | undefined

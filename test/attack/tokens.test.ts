@@ -1,4 +1,5 @@
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { createRequire, syncBuiltinESMExports } from 'node:module'
 import t, { type Test } from 'tap'
 import { decrypt } from '../../src/platform/crypto/encryption.js'
 import { sha256 } from '../../src/platform/crypto/hash.js'
@@ -297,24 +298,53 @@ t.test('attack 80: a truncated opaque token', async (t) => {
   }
 })
 
-/** Counts what WebCrypto, by which JWTs are verified, is asked to do. */
+/** Counts what WebCrypto and node:crypto, by which JWTs are verified, are asked to do. */
 async function cryptoCalls(work: () => Promise<unknown>): Promise<readonly string[]> {
-  const prototype = Object.getPrototypeOf(globalThis.crypto.subtle)
   const calls: string[] = []
-  const names = ['verify', 'decrypt', 'deriveBits', 'deriveKey', 'unwrapKey', 'importKey'] as const
-  const originals = names.map((name) => [name, prototype[name]] as const)
-  for (const [name, original] of originals) {
-    prototype[name] = function (...args: unknown[]) {
-      calls.push(name)
-      return original.apply(this, args)
-    }
-  }
+  const restore = [
+    count(Object.getPrototypeOf(globalThis.crypto.subtle), [
+      'verify',
+      'decrypt',
+      'deriveBits',
+      'deriveKey',
+      'unwrapKey',
+      'importKey',
+    ]),
+    count(createRequire(import.meta.url)('node:crypto'), [
+      'verify',
+      'createVerify',
+      'createDecipheriv',
+      'privateDecrypt',
+      'pbkdf2',
+      'pbkdf2Sync',
+      'diffieHellman',
+      'createPublicKey',
+      'createPrivateKey',
+      'createSecretKey',
+    ]),
+  ]
+  // What was imported by name follows.
+  syncBuiltinESMExports()
   try {
     await work()
   } finally {
-    for (const [name, original] of originals) prototype[name] = original
+    for (const undo of restore) undo()
+    syncBuiltinESMExports()
   }
   return calls
+
+  function count(owner: Record<string, (...args: unknown[]) => unknown>, names: readonly string[]): () => void {
+    const originals = names.map((name) => [name, owner[name]!] as const)
+    for (const [name, original] of originals) {
+      owner[name] = function (this: unknown, ...args: unknown[]) {
+        calls.push(name)
+        return original.apply(this, args)
+      }
+    }
+    return () => {
+      for (const [name, original] of originals) owner[name] = original
+    }
+  }
 }
 
 t.test('attack 81: tokens that cost more to read than to make', async (t) => {

@@ -307,9 +307,9 @@ t.test('nothing is issued in the rest of the second of a revocation, and what is
 
   await revoke(server.ctx, { kind: 'client', clientId: service.clientId }, cause)
   server.clock.advance(0.5)
-  t.notOk(await isActive(before))
   const unheard = await ask(beside)
   t.equal(claimsOf(unheard)['iat'], second)
+  t.notOk(await isActive(before))
   t.notOk(await isActive(unheard), 'a process that has not heard gives what is refused, never what is wrongly good')
 
   const after = await ask(server)

@@ -190,8 +190,6 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['accessTokens.create', () => accessTokens.create(db, accessToken)],
   ['accessTokens.find', () => accessTokens.find(db, accessToken.bucket, accessToken.hash)],
   ['auditEvents.add', () => auditEvents.add(db, store.event())],
-  // From today on, and those that have no end: what expired before is not visited.
-  ['revocations.findFor', () => revocations.findFor(db, [{ kind: 'token', target: 't77' }], now()), 5],
   // By position, so in every partition that is kept: as many as there are, each by its index.
   ['revocations.listBehind', () => revocations.listBehind(db, 2990n, now(), 100), 6],
   ['revocations.add of a grant', () => revocations.add(db, revoking('grant', token.grant.id))],

@@ -220,7 +220,7 @@ t.test('lift ends a terminal entry; what was issued until then stays ended', asy
   t.equal(list.ends([target], issuedAt + 60), true, 'up to the second in which it was lifted')
   t.equal(list.ends([target], issuedAt + 61), false)
   t.equal(list.earliestIat([target], store.now()), issuedAt + 61)
-  t.match(await revocations.findFor(store.db, [target], store.now()), [{ terminal: false }, { terminal: false }])
+  t.match(await revocations.listBehind(store.db, 0n, store.now(), 100), [{ terminal: false }, { terminal: false }])
 
   await store.db.transaction((tx) => revocations.lift(tx, 'user', 'c', store.now()))
   t.equal(
@@ -228,46 +228,6 @@ t.test('lift ends a terminal entry; what was issued until then stays ended', asy
     2,
     'another kind of the same name is another',
   )
-})
-
-t.test('findFor gives each caller the entries of its own targets, in one statement', async (t) => {
-  const store = await openTestStore(t)
-  await revocations.add(store.db, revocation(store, 'token', 'a'))
-  await revocations.add(store.db, revocation(store, 'role', 'ada https://api.example.com'))
-  await revocations.add(store.db, revocation(store, 'grant', 'soon', { expiresAt: store.later(60) }))
-  let statements = 0
-  const { pool } = store.db
-  const query = pool.query
-  pool.query = ((...args: Parameters<typeof query>) => {
-    statements++
-    return query.apply(pool, args)
-  }) as typeof query
-  const ask = (...targets: [RevocationKind, string][]) =>
-    revocations.findFor(
-      store.db,
-      targets.map(([kind, target]) => ({ kind, target })),
-      store.now(),
-    )
-
-  const found = await Promise.all([
-    ask(['token', 'b'], ['token', 'a']),
-    ask(['grant', 'a']),
-    ask(['role', 'ada https://api.example.com'], ['grant', 'soon']),
-    ask(),
-    ask(['token', 'a']),
-  ])
-
-  t.equal(statements, 1)
-  t.same(
-    found.map((entries) => entries.map(({ kind }) => kind).sort()),
-    [['token'], [], ['grant', 'role'], [], ['token']],
-  )
-  t.match(
-    found[2]?.find(({ kind }) => kind === 'role'),
-    { terminal: false, instant: store.now() },
-  )
-  store.clock.advance(60)
-  t.same(await ask(['grant', 'soon']), [], 'what is over is not found')
 })
 
 t.test('a grant that is ended 200 times at once from two processes is one event, and one entry', async (t) => {

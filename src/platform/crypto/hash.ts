@@ -1,8 +1,8 @@
-import { createHash, createHmac, timingSafeEqual as equal, hkdfSync } from 'node:crypto'
+import { createHmac, timingSafeEqual as equal, hash, hkdfSync } from 'node:crypto'
 
 /** SHA-256: for what was drawn with full entropy (codes, tokens); nothing a person chose. */
 export function sha256(data: string | Uint8Array): Buffer {
-  return createHash('sha256').update(data).digest()
+  return hash('sha256', data, 'buffer')
 }
 
 /** HMAC-SHA-256 under a key that is not in the database. */
