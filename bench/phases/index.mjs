@@ -1,0 +1,19 @@
+// What a run measures, in this order. The name is the option that asks for a phase alone.
+
+import { measureBesideLogins } from './beside-logins.mjs'
+import { measureGrowth } from './growth.mjs'
+import { measureHotPaths } from './hot-paths.mjs'
+import { measureNodeVersions } from './node-versions.mjs'
+import { profileHotPaths } from './profile.mjs'
+import { measureStartAndMemory } from './start-and-memory.mjs'
+import { measureTwoProcesses } from './two-processes.mjs'
+
+export const phases = [
+  { name: 'hot', title: 'The hot paths', measure: measureHotPaths },
+  { name: 'logins', title: 'Tokens while users sign in', measure: measureBesideLogins },
+  { name: 'start', title: 'Start and memory', measure: measureStartAndMemory },
+  { name: 'growth', title: 'Growth', measure: measureGrowth },
+  { name: 'processes', title: 'Two processes', measure: measureTwoProcesses },
+  { name: 'node', title: 'Node.js 24', measure: measureNodeVersions },
+  { name: 'profile', title: 'Where the time goes', measure: profileHotPaths },
+]

@@ -1,0 +1,132 @@
+// Every goal with what was measured: met, missed, or why neither can be said.
+
+import { count, megabytes, milliseconds, table } from './text.mjs'
+
+/** What is above its ceiling by more than noise proves that the ceiling is none, and nothing else. */
+const ceilingTooLow = 1.05
+
+export function describeGoals(results) {
+  const goals = [
+    ...hotGoals(results.hot),
+    ...loginGoals(results.logins),
+    ...startGoals(results.start),
+    ...growthGoals(results.growth),
+  ]
+  if (goals.length === 0) return ['None of them was measured in this run.']
+  const missed = goals.filter(({ verdict }) => verdict !== 'met').length
+  const sum = `${goals.length - missed} of ${goals.length} are met.`
+  const rows = goals.map(({ what, goal, measured, verdict }) => [
+    what,
+    goal,
+    measured,
+    verdict === 'met' ? 'met' : `**${verdict}**`,
+  ])
+  return [sum, '', ...table([['what', 'goal', 'measured', ''], ...rows])]
+}
+
+const judge = (met) => (met ? 'met' : 'missed')
+
+/** The line of a hot path's table and of the goals: the same verdict. */
+export function judgeRatio({ goal }, ratio) {
+  if (goal === undefined) return undefined
+  return ratio > ceilingTooLow ? 'not judged: the ceiling is too low' : judge(ratio >= goal)
+}
+
+function hotGoals(hot) {
+  return (hot?.scenarios ?? []).flatMap(({ name, peerGoal, candidates }) => {
+    const [ceiling] = candidates
+    const judged = candidates
+      .filter(({ goal }) => goal !== undefined)
+      .map((candidate) => {
+        const ratio = candidate.rate / ceiling.rate
+        const what = candidate.name === 'Ostiary' ? name : `${name}: ${candidate.name.replace('Ostiary, ', '')}`
+        return {
+          what,
+          goal: `≥ ${candidate.goal} of the ceiling`,
+          measured: `${ratio.toFixed(2)} (${count(candidate.rate)} of ${count(ceiling.rate)}/s)`,
+          verdict: judgeRatio(candidate, ratio),
+        }
+      })
+    const { times, peer } = peerRatio({ candidates })
+    if (!peer || peerGoal === undefined) return judged
+    const measured = `${times.toFixed(1)} times (its ${count(peer.rate)}/s)`
+    return [
+      ...judged,
+      { what: name, goal: `≥ ${peerGoal} times oidc-provider`, measured, verdict: judge(times >= peerGoal) },
+    ]
+  })
+}
+
+export function peerRatio({ candidates }) {
+  const peer = candidates.find(({ server }) => server === 'oidc-provider')
+  const ours = candidates.find(({ server }) => server === 'ostiary')
+  return { peer, times: peer && ours.rate / peer.rate }
+}
+
+function loginGoals(logins) {
+  return (logins?.measured ?? []).map(({ processes, idle, beside, ratio }) => ({
+    what: `p99 of /token at ${count(logins.tokenRate)}/s while ${logins.loginRate} logins/s arrive, PROCESSES=${processes}`,
+    goal: '≤ 2 times its idle value',
+    measured: `${ratio.toFixed(1)} times (${milliseconds(beside)} of ${milliseconds(idle)})`,
+    verdict: judge(ratio <= 2),
+  }))
+}
+
+function startGoals(start) {
+  if (!start) return []
+  const { starts, memory } = start
+  const ready = Object.entries(starts).map(([which, { median }]) => ({
+    what: `ready on an existing database, ${which} PostgreSQL`,
+    goal: '< 1 s',
+    measured: `${count(median)} ms`,
+    verdict: judge(median < 1_000),
+  }))
+  const idle = Math.max(...Object.values(starts).map(({ idleRss }) => idleRss))
+  return [
+    ...ready,
+    {
+      what: 'the Node process, idle',
+      goal: '≤ 180 MB resident',
+      measured: megabytes(idle),
+      verdict: judge(idle <= 180e6),
+    },
+    {
+      what: `the Node process over ${Math.round(memory.seconds / 60)} minutes of load`,
+      goal: '≤ 300 MB resident',
+      measured: `${megabytes(memory.last)}, at most ${megabytes(memory.most)}`,
+      verdict: judge(memory.most <= 300e6),
+    },
+    {
+      what: 'the same after the first minute',
+      goal: 'flat (at most 2 MB a minute)',
+      measured: `${(memory.slope / 1e6).toFixed(1)} MB a minute`,
+      verdict: judge(memory.slope <= 2e6),
+    },
+  ]
+}
+
+function growthGoals(growth) {
+  if (!growth) return []
+  const { measured, dropped } = growth
+  const paths = measured.map(({ name, goal, candidates: [empty, grown] }) => ({
+    what: `${name} with ${count(growth.count.tokens)} refresh tokens`,
+    goal: `≥ ${goal} of the empty database`,
+    measured: (grown.rate / empty.rate).toFixed(2),
+    verdict: judge(grown.rate / empty.rate >= goal),
+  }))
+  return [
+    ...paths,
+    {
+      what: `expired partitions dropped under load (${(dropped.bytes / 1e9).toFixed(1)} GB)`,
+      goal: '< 1 s',
+      measured: milliseconds(dropped.took),
+      verdict: judge(dropped.took < 1_000),
+    },
+    {
+      what: 'the slowest request while they are',
+      goal: '≤ 100 ms',
+      measured: dropped.slowestDuring === 0 ? 'below 50 ms' : milliseconds(dropped.slowestDuring),
+      verdict: judge(dropped.slowestDuring <= 100),
+    },
+  ]
+}

@@ -1,0 +1,232 @@
+// An installation of this server with the data of the scenarios, and the requests that load it: by the server's own
+// modules, as `npm run build` has made them.
+
+import { createHash, randomBytes } from 'node:crypto'
+import { createResource, registerClient } from '../dist/clients/index.js'
+import { createUser } from '../dist/identity/index.js'
+import { openContext } from '../dist/open-context.js'
+import { loadConfig } from '../dist/platform/config/index.js'
+import { createLogger } from '../dist/platform/log.js'
+import { grantTypes } from '../dist/protocol/token/index.js'
+import { dayBucket, grants, partitions, sessions, weekBucket } from '../dist/store/index.js'
+import { migrateDatabase } from '../dist/store/migrations.js'
+import { drawOpaque } from '../dist/tokens/index.js'
+import { collect, createAgent, encode, formHeaders, formJob, send } from './http.mjs'
+
+export const redirectUri = 'https://app.example.com/cb'
+export const password = 'several plain words here'
+const verifier = randomBytes(32).toString('base64url')
+const challenge = createHash('sha256').update(verifier).digest('base64url')
+const by = { actor: 'operator' }
+const registration = { by, grantTypes: grantTypes.map(({ name }) => name) }
+const day = 86_400_000
+
+/** Who signs in: one account has one login under way at a time. */
+const accountCount = 64
+
+/**
+ * @param tag sets apart the installations that share a database: a ceiling, a server, and one on another Node.js
+ * @param follow true in the process that serves
+ */
+export async function openSite({ databaseUrl, masterKey, tag, follow = false }) {
+  const now = new Date()
+  await migrateDatabase(databaseUrl, now)
+  const { config } = loadConfig({ env: { DATABASE_URL: databaseUrl, MASTER_KEY: masterKey, LOG_LEVEL: 'warn' } })
+  const log = createLogger({ level: config.log.level, pretty: false })
+  const ctx = await openContext({ config, log, databaseUrl, follow })
+  await partitions.ensurePartitions(ctx.db.pool, await partitions.horizonOf(ctx.db, config), now)
+
+  const audience = `https://api.${tag}.example.com`
+  const opaqueAudience = `https://opaque.${tag}.example.com`
+  const api = await createResource(ctx, audience, { scopes: [{ name: `${tag}:read` }] }, by)
+  const opaque = { tokenFormat: 'opaque', scopes: [{ name: `${tag}:peek` }] }
+  const opaqueApi = await createResource(ctx, opaqueAudience, opaque, by)
+  await ctx.refresh()
+  const scope = `${tag}:read`
+  const service = await register(ctx, {
+    grant_types: ['client_credentials'],
+    scope: `${scope} ${tag}:peek`,
+    default_scope: scope,
+  })
+  const web = await register(ctx, {
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [redirectUri],
+    scope,
+    default_scope: scope,
+    first_party: true,
+  })
+  const user = await createUser(ctx, { email: `ada@${tag}.example.com`, name: 'Ada' }, by)
+  const close = () => ctx.close()
+  return { ctx, audience, opaqueAudience, api, opaqueApi, scope, tag, service, web, user, close }
+}
+
+async function register(ctx, metadata) {
+  const wanted = { ...metadata, token_endpoint_auth_method: 'client_secret_post' }
+  const { client, clientSecret } = await registerClient(ctx, wanted, registration)
+  return { client_id: client.clientId, client_secret: clientSecret }
+}
+
+/** The requests that need nothing but a server. */
+export function plainJobs(site) {
+  const { service, web, scope, audience } = site
+  const tokens = { jwks: '/jwks', audience }
+  const form = { grant_type: 'client_credentials', ...service, scope, resource: audience }
+  return {
+    clientCredentials: formJob('/token', form, { job: { expect: { kind: 'token', ...tokens } } }),
+    jwks: { method: 'GET', path: '/jwks', expect: { kind: 'static', has: ['keys'] } },
+    metadata: {
+      method: 'GET',
+      path: '/.well-known/oauth-authorization-server',
+      expect: { kind: 'static', has: ['issuer', 'token_endpoint'] },
+    },
+    refresh: {
+      ...formJob('/token', {}, { job: { expect: { kind: 'refresh', ...tokens } } }),
+      form: encode({ grant_type: 'refresh_token', ...web }),
+      stock: 'chains',
+    },
+    redeem: {
+      ...formJob('/token', {}, { job: { expect: { kind: 'refresh', ...tokens } } }),
+      form: encode(redemption(site)),
+      stock: 'codes',
+    },
+  }
+}
+
+const redemption = ({ web }) => ({
+  grant_type: 'authorization_code',
+  ...web,
+  redirect_uri: redirectUri,
+  code_verifier: verifier,
+})
+
+/** More than a server remembers signatures of, so that each is verified anew when its turn comes again. */
+const freshTokens = 20_000
+const opaqueTokens = 1_000
+
+/** The introspection of one token again and again, of many, and of opaque ones. The server serves already. */
+export async function introspectionJobs(site, origin) {
+  const { service, scope, audience, opaqueAudience, tag, api, opaqueApi } = site
+  const form = { grant_type: 'client_credentials', ...service }
+  const fresh = await collectTokens(freshTokens, origin, { ...form, scope, resource: audience })
+  const opaque = await collectTokens(opaqueTokens, origin, { ...form, scope: `${tag}:peek`, resource: opaqueAudience })
+  const job = ({ resource, clientSecret }, tokens) => ({
+    ...formJob(
+      '/introspect',
+      { token: tokens[0] },
+      { headers: { authorization: `Basic ${Buffer.from(`${resource.clientId}:${clientSecret}`).toString('base64')}` } },
+    ),
+    ...(tokens[1] && { bodies: tokens.map((token) => encode({ token })) }),
+    expect: { kind: 'active' },
+  })
+  return {
+    introspectSame: job(api, fresh.slice(0, 1)),
+    introspectFresh: job(api, fresh),
+    introspectOpaque: job(opaqueApi, opaque),
+  }
+}
+
+async function collectTokens(count, origin, form) {
+  const agent = createAgent()
+  try {
+    return await collect(count, async () => (await post(agent, origin, form)).access_token)
+  } finally {
+    agent.destroy()
+  }
+}
+
+async function post(agent, origin, form) {
+  const request = { method: 'POST', path: '/token', headers: formHeaders, body: encode(form) }
+  const { status, text } = await send(agent, origin, request)
+  if (status !== 200) throw new Error(`${status}: ${text}`)
+  return JSON.parse(text)
+}
+
+/** The login of accounts that have a password, to the redirect of an application that asks for no consent. */
+export async function loginJobs(site) {
+  const { ctx, web, scope, audience, tag } = site
+  const accounts = Array.from({ length: accountCount }, (_, index) => ({
+    username: `user${index}@${tag}.example.com`,
+    password,
+  }))
+  await Promise.all(accounts.map(({ username }) => createUser(ctx, { email: username, password }, by)))
+  const query = encode({
+    response_type: 'code',
+    client_id: web.client_id,
+    redirect_uri: redirectUri,
+    scope,
+    resource: audience,
+    state: 'a-state-of-the-client',
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
+  })
+  const { code: _, ...redeem } = redemption(site)
+  const expect = { kind: 'login', redirectUri, redeem, jwks: '/jwks', audience }
+  return { login: { method: 'POST', expect, stock: 'logins', login: { path: `/authorize?${query}`, accounts } } }
+}
+
+/** Codes as /authorize gives them after login and consent, as bodies of requests. They live an hour: a round is short. */
+export async function stockCodes(site, count) {
+  const form = encode(redemption(site))
+  const session = await createSession(site)
+  const codes = []
+  while (codes.length < count) {
+    const batch = Array.from({ length: Math.min(512, count - codes.length) }, () => issueCode(site, session))
+    codes.push(...(await Promise.all(batch)))
+  }
+  return codes.map((code) => ({ body: `${form}&code=${code}` }))
+}
+
+/** Refresh tokens of as many grants, by redeeming a code for each. */
+export async function stockChains(site, count, origin, path = '/token') {
+  const agent = createAgent()
+  try {
+    const bodies = await stockCodes(site, count)
+    return await collect(count, async () => {
+      const request = { method: 'POST', path, headers: formHeaders, ...bodies.pop() }
+      const { status, text } = await send(agent, origin, request)
+      if (status !== 200) throw new Error(`${status}: ${text}`)
+      return JSON.parse(text).refresh_token
+    })
+  } finally {
+    agent.destroy()
+  }
+}
+
+async function createSession({ ctx, user }) {
+  const now = ctx.clock.now()
+  const expiresAt = new Date(now.getTime() + 7 * day)
+  const { bucket, hash } = drawOpaque(ctx, 'oss', weekBucket(expiresAt))
+  const session = { bucket, id: ctx.random.uuid() }
+  const times = { authTime: now, createdAt: now, expiresAt, idleExpiresAt: expiresAt }
+  await sessions.create(ctx.db, { ...session, tokenHash: hash, userId: user.id, ...times })
+  return session
+}
+
+/** When a grant of now ends: its bucket is that of its tokens. */
+export const grantEnd = (now) => new Date(now.getTime() + 30 * day)
+
+async function issueCode({ ctx, web, user, scope, audience }, session) {
+  const now = ctx.clock.now()
+  const expiresAt = grantEnd(now)
+  const codeEnd = new Date(now.getTime() + 3_600_000)
+  const code = drawOpaque(ctx, 'oac', dayBucket(codeEnd))
+  const outcome = await grants.create(ctx.db, {
+    grant: {
+      bucket: weekBucket(expiresAt),
+      id: ctx.random.uuid(),
+      clientId: web.client_id,
+      userId: user.id,
+      session,
+      scope: [scope],
+      resources: [audience],
+      offline: false,
+      authTime: now,
+      createdAt: now,
+      expiresAt,
+    },
+    code: { bucket: code.bucket, hash: code.hash, redirectUri, codeChallenge: challenge, expiresAt: codeEnd },
+    event: { id: ctx.random.uuid(), time: now, type: 'code.issued', actor: `user:${user.id}` },
+  })
+  if (outcome !== 'created') throw new Error(`the grant was not created: ${outcome}`)
+  return code.value
+}
