@@ -21,7 +21,15 @@ export interface BatchOptions<Item, Result> {
    * connection the commit may have happened, and our own second try would look like a replay.
    */
   readonly provesRollback?: (error: unknown) => boolean
+  /**
+   * Whether a run that failed had waited for what somebody else holds, such as a locked row. To search for it by halves
+   * would wait once more at each step: such a batch is run again item by item, so that it stalls whom it concerns alone.
+   */
+  readonly hasWaited?: (error: unknown) => boolean
 }
+
+/** Items of a batch that waited are run again this many at a time. */
+const lanes = 4
 
 /** The answer did not come in time; whether the work was done is unknown. */
 export class DeadlineError extends Error {
@@ -72,6 +80,10 @@ export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): 
         waiting.resolve(results[index] as Result)
       })
     } catch (error) {
+      if (items.length > 1 && options.hasWaited?.(error)) {
+        await runEach([...items])
+        return
+      }
       if (items.length > 1 && options.provesRollback?.(error)) {
         const half = items.length >> 1
         await runAll(items.slice(0, half))
@@ -80,6 +92,13 @@ export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): 
       }
       for (const waiting of items) refuse(waiting, error)
     }
+  }
+
+  async function runEach(items: Waiting<Item, Result>[]): Promise<void> {
+    const lane = async (): Promise<void> => {
+      for (let next = items.shift(); next; next = items.shift()) await runAll([next])
+    }
+    await Promise.all(Array.from({ length: lanes }, lane))
   }
 
   function refuse(waiting: Waiting<Item, Result>, error: unknown): void {

@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { originOf } from '../http/index.js'
 import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
+import { within } from '../platform/deadline.js'
 
 export interface ClientRequest {
   /** Authenticated. */
@@ -12,6 +13,12 @@ export interface ClientRequest {
 }
 
 /**
+ * Milliseconds after which a client hears 503 rather than nothing. A statement has the same bound, but a request sends
+ * several, and each may have waited.
+ */
+const deadline = 5_000
+
+/**
  * A POST endpoint for clients: reads the form, authenticates the client, so that no feature can forget to, and sends what
  * the handler gives as JSON. RFC 6749 §3.2.
  */
@@ -19,14 +26,17 @@ export function clientEndpoint(
   app: FastifyInstance,
   ctx: Context,
   path: string,
-  handle: (request: ClientRequest, reply: FastifyReply) => Promise<object | undefined>,
+  handle: (request: ClientRequest) => Promise<object | undefined>,
 ): void {
-  app.post(path, async (request, reply) => {
+  const serve = async (request: FastifyRequest): Promise<object | undefined> => {
     refuseSecretsInQuery(request)
     const parameters = readForm(request)
     const origin = originOf(request)
     const client = await authenticateClient(ctx, request.headers.authorization, parameters, origin)
-    const answer = await handle({ client, parameters, origin }, reply)
+    return handle({ client, parameters, origin })
+  }
+  app.post(path, async (request, reply) => {
+    const answer = await within(deadline, serve(request))
     // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
     if (answer === undefined) return reply.code(200).header('content-length', '0').send()
     return answer

@@ -32,6 +32,11 @@ export interface ChangeListenerOptions {
   /** Runs after every (re)connect, so that whatever was missed is read. */
   readonly onConnect: () => void
   readonly onError: (error: Error) => void
+  /**
+   * Milliseconds: how often the connection is asked whether it still carries anything, and how long it may take to say
+   * so. A network that swallows packets tells neither end, and nothing else is ever sent on it. Default 3,000.
+   */
+  readonly heartbeat?: number
 }
 
 /** Milliseconds between attempts to connect again. */
@@ -40,6 +45,7 @@ const retryDelay = 250
 /** Listens on one connection of its own, and connects again for as long as it is open. */
 export async function listenForChanges(options: ChangeListenerOptions): Promise<ChangeListener> {
   let client: pg.Client | undefined
+  const { heartbeat = 3_000 } = options
   let closed = false
   let connected = false
   let timer: NodeJS.Timeout | undefined
@@ -50,13 +56,21 @@ export async function listenForChanges(options: ChangeListenerOptions): Promise<
       application_name: 'ostiary listener',
       connectionTimeoutMillis: 3_000,
       keepAlive: true,
+      // Also for LISTEN itself: what waits for its answer for ever would never connect again.
+      query_timeout: heartbeat,
     })
     client = next
     let ended = false
+    const beat = (): void => {
+      next.query('SELECT 1').then(() => {
+        if (!ended && !closed) timer = setTimeout(beat, heartbeat).unref()
+      }, lost)
+    }
     const lost = (error?: Error): void => {
       if (ended) return
       ended = true
       connected = false
+      clearTimeout(timer)
       if (error && !closed) options.onError(error)
       next.end().catch(() => undefined)
       if (!closed) timer = setTimeout(() => void connect().catch(() => undefined), retryDelay)
@@ -71,6 +85,7 @@ export async function listenForChanges(options: ChangeListenerOptions): Promise<
       await next.connect()
       await next.query(`LISTEN ${channel}`)
       connected = true
+      timer = setTimeout(beat, heartbeat).unref()
       options.onConnect()
     } catch (error) {
       lost(error as Error)

@@ -93,6 +93,7 @@ export function openDatabase(options: DatabaseOptions): Database {
           inFlight: 2,
           deadline,
           provesRollback,
+          hasWaited: (error) => sqlState(error) === '55P03',
           run: async (items) => {
             const values = statement.parameters(items)
             const { rows } = await pool.query<Row>({ name: statement.name, text: statement.text, values })
@@ -156,11 +157,16 @@ function provesRollback(error: unknown): boolean {
 
 /**
  * 08 connection, 28 and 3D000 not let in, 57P0x shutdown, 53 resources (full disk, too many connections), 58 system,
- * 25006 read only, 57014 and 55P03 too slow, 40001 somebody else was first.
+ * 25006 read only, 25P03 and 25P04 a transaction that took too long, 57014 and 55P03 too slow, 40001 and 40P01 somebody
+ * else was first.
  */
 function isAwayState(state: string): boolean {
-  return /^(08|28|57P0|53|58)/.test(state) || ['3D000', '25006', '57014', '55P03', '40001'].includes(state)
+  return /^(08|28|57P0|53|58)/.test(state) || awayStates.has(state)
 }
+
+const awayStates: ReadonlySet<string> = new Set([
+  ...['3D000', '25006', '25P03', '25P04', '57014', '55P03', '40001', '40P01'],
+])
 
 /** Of Prisma: cannot reach, timed out, closed the connection, no free connection, transaction could not start. */
 const awayCodes = /^(P1001|P1002|P1008|P1017|P2024|P2028)$/
@@ -173,7 +179,7 @@ const awayKinds = /^(DatabaseNotReachable|ConnectionClosed|SocketTimeout|TooMany
 
 /** Of pg, whose own errors have no code. */
 const awayMessages =
-  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|pool after calling end|\bconnect E[A-Z]+/i
+  /Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying to connect|client has encountered a connection error|not queryable|pool after calling end|\bconnect E[A-Z]+/i
 
 /** Whether the database, not the request, is why a statement failed: 503, and the client may try again. */
 export function isDatabaseAway(error: unknown): boolean {

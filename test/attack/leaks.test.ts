@@ -351,11 +351,11 @@ t.test('attack 136: health endpoints say whether, and nothing else', async (t) =
     for (const name of ['server', 'x-powered-by', 'x-version', 'via']) t.notOk(name in reply.headers, name)
   }
   await isBare(t, '/healthz', 200, { status: 'ok' })
-  await isBare(t, '/readyz', 200, { status: 'ready' })
   proxy?.down()
   await isBare(t, '/healthz', 200, { status: 'ok' })
   await isBare(t, '/readyz', 503, { status: 'unavailable' })
   proxy?.up()
+  await isBare(t, '/readyz', 200, { status: 'ready' })
 
   for (const path of [
     ...[

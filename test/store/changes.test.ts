@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { type Change, listenForChanges, notify } from '../../src/store/index.js'
+import { createDatabaseProxy } from '../support/database-proxy.js'
 import { openTestStore, type TestStore } from '../support/store.js'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -8,12 +9,13 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await turn()
 }
 
-async function listen(t: Test, { url }: { readonly url: string }) {
+async function listen(t: Test, { url, heartbeat }: { readonly url: string; readonly heartbeat?: number }) {
   const heard: Change[] = []
   const errors: Error[] = []
   let connects = 0
   const listener = await listenForChanges({
     url,
+    ...(heartbeat === undefined ? {} : { heartbeat }),
     onChange: (change) => heard.push(change),
     onConnect: () => connects++,
     onError: (error) => errors.push(error),
@@ -84,6 +86,22 @@ t.test('a connection that is lost is made again, and whoever listens is told to 
     await notify(store.db, { kind: 'client', id: `after ${round}` })
     await until(() => heard.some((change) => 'id' in change && change.id === `after ${round}`))
   }
+})
+
+t.test('a connection that carries nothing any more is given up, though nobody said that it broke', async (t) => {
+  const store = await openTestStore(t)
+  const proxy = await createDatabaseProxy(t, store.url)
+  const { listener, heard, errors, connects } = await listen(t, { url: proxy.url, heartbeat: 50 })
+
+  proxy.swallow(true)
+  await until(() => !listener.connected())
+  t.ok(errors.length > 0)
+  proxy.swallow(false)
+  await until(() => listener.connected())
+  t.ok(connects() > 1)
+  await notify(store.db, { kind: 'keys' })
+  await until(() => heard.length > 0)
+  t.same(heard, [{ kind: 'keys' }])
 })
 
 t.test('one that was closed stays closed', async (t) => {

@@ -177,7 +177,19 @@ t.test(
   'what says that it was too slow, too full or not the primary is away, also where Prisma wrapped it',
   async (t) => {
     const { db } = await openTestStore(t)
-    for (const state of ['08006', '25006', '40001', '53100', '53300', '55P03', '57014', '57P03', '58030']) {
+    for (const state of [
+      '08006',
+      '25006',
+      '25P03',
+      '40001',
+      '40P01',
+      '53100',
+      '53300',
+      '55P03',
+      '57014',
+      '57P03',
+      '58030',
+    ]) {
       const text = `DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${state}'; END $$`
       for (const error of [await thrown(db.prisma.$executeRawUnsafe(text)), await thrown(db.pool.query(text))]) {
         t.equal(sqlState(error), state)
@@ -195,6 +207,7 @@ t.test('a full pool, and one that was closed, are away', async (t) => {
   for (const [way, work] of Object.entries(ways(db))) t.equal(isDatabaseAway(await thrown(work())), true, way)
   for (const message of [
     'timeout exceeded when trying to connect',
+    'timeout expired',
     'Query read timeout',
     'Connection terminated unexpectedly',
   ]) {
@@ -239,4 +252,37 @@ t.test('a network that swallows packets ends in an answer, and its connection is
   t.equal(isDatabaseAway(await thrown(one())), true)
   swallow = false
   t.same(await one(), [{ one: 1 }], 'the next statement has another connection')
+})
+
+t.test('a row that somebody holds stalls those that want it, and nobody who came with them', async (t) => {
+  const store = await openTestStore(t)
+  const { db, sql } = store
+  await sql('CREATE TABLE held (id int PRIMARY KEY, taken int NOT NULL DEFAULT 0)')
+  await sql('INSERT INTO held (id) SELECT generate_series(1, 20)')
+  const holder = new pg.Client({ connectionString: store.url })
+  await holder.connect()
+  t.teardown(() => holder.end())
+  await holder.query('BEGIN')
+  await holder.query('SELECT FROM held WHERE id = 7 FOR UPDATE')
+  const take = {
+    name: 'test.take',
+    text: `WITH locked AS (SELECT id FROM held WHERE id = ANY($1::int[]) ORDER BY id FOR UPDATE)
+           UPDATE held SET taken = taken + 1 FROM locked WHERE held.id = locked.id`,
+    parameters: (ids: readonly number[]) => [[...ids]],
+    results: (ids: readonly number[]) => ids,
+  }
+
+  const results = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => db.run(take, index + 1)))
+
+  for (const [index, result] of results.entries()) {
+    t.equal(result.status, index + 1 === 7 ? 'rejected' : 'fulfilled', `${index + 1}`)
+    if (result.status === 'rejected') t.equal(sqlState(result.reason), '55P03')
+  }
+  await holder.query('ROLLBACK')
+  const rows = await sql('SELECT id, taken FROM held ORDER BY id')
+  t.same(
+    rows.map(({ taken }) => taken),
+    rows.map(({ id }) => (id === 7 ? 0 : 1)),
+    'each once',
+  )
 })

@@ -6,39 +6,75 @@ interface Test {
   teardown(work: () => unknown): unknown
 }
 
+/** Where the connection that sends a statement is cut. */
+export type CutPoint =
+  /** Before it arrives. */
+  | 'before'
+  /** When half of its bytes have arrived. */
+  | 'middle'
+  /** After the database has run and committed it, and before the answer is passed on. */
+  | 'after'
+
 /** Stands between a server and its database, and fails as networks and machines do. */
 export interface DatabaseProxy {
   /** The database's address by way of the proxy. */
   readonly url: string
-  /**
-   * Cuts the connection that next sends the statement: before it arrives, or after the database has run and committed it
-   * and before the answer is passed on. Resolves when that happened.
-   */
-  readonly cutAt: (statement: string, when: 'before' | 'after') => Promise<void>
+  /** Cuts the connection that next sends the statement. Resolves when that happened. */
+  readonly cutAt: (statement: string, when: CutPoint) => Promise<void>
   /** All connections break, and no new one is made. */
   readonly down: () => void
   readonly up: () => void
+  /** All connections break; new ones are made at once. */
+  readonly reset: () => void
+  /** Whatever is sent, in either direction, is lost without a word, and so are connections that are made. */
+  readonly swallow: (on: boolean) => void
+  /** Everything that is sent to the database on a connection that is ready arrives so many milliseconds later. */
+  readonly delayStatements: (milliseconds: number) => void
+  /** Everything arrives so many milliseconds later, in either direction. */
+  readonly delayPackets: (milliseconds: number) => void
+  /** New connections lead to another server, and those that stand break: what an operator's address does in a failover. */
+  readonly leadTo: (databaseUrl: string) => void
+  /** How many connections stand. */
+  readonly connections: () => number
 }
 
 /** ReadyForQuery, which PostgreSQL sends once everything of a message is done: the commit too. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49])
 
+interface Target {
+  readonly folder: string | undefined
+  readonly host: string
+  readonly port: number
+}
+
+function targetOf(databaseUrl: string): Target {
+  const url = new URL(databaseUrl)
+  const folder = url.searchParams.get('host')
+  return {
+    folder: folder?.startsWith('/') ? folder : undefined,
+    host: url.hostname,
+    port: Number(url.port || 5432),
+  }
+}
+
 export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise<DatabaseProxy> {
-  const target = new URL(databaseUrl)
-  const folder = target.searchParams.get('host')
-  const port = Number(target.port || 5432)
+  let target = targetOf(databaseUrl)
   const pairs = new Set<readonly [Socket, Socket]>()
   let isDown = false
-  let cut: { readonly statement: string; readonly when: 'before' | 'after'; readonly done: () => void } | undefined
+  let isSwallowing = false
+  const delay = { statements: 0, packets: 0 }
+  let cut: { readonly statement: string; readonly when: CutPoint; readonly done: () => void } | undefined
 
   const proxy = createServer((near) => {
     if (isDown) {
       near.destroy()
       return
     }
-    const far = folder?.startsWith('/') ? connect(`${folder}/.s.PGSQL.${port}`) : connect(port, target.hostname)
+    const { folder, host, port } = target
+    const far = folder === undefined ? connect(port, host) : connect(`${folder}/.s.PGSQL.${port}`)
     const pair = [near, far] as const
     pairs.add(pair)
+    let isReady = false
     let swallowing: Buffer | undefined
     let done = (): void => undefined
     const close = (): void => {
@@ -46,25 +82,38 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
       near.destroy()
       far.destroy()
     }
-    for (const socket of pair) socket.on('error', close).on('close', close)
+    for (const socket of pair) socket.setNoDelay(true).on('error', close).on('close', close)
+
+    /** In order: what was sent before a delay ended is not overtaken. */
+    const passOn = { near: inOrder(), far: inOrder() }
+    const send = (way: 'near' | 'far', chunk: Buffer, milliseconds: number): void => {
+      if (isSwallowing) return
+      const to = way === 'near' ? near : far
+      passOn[way](milliseconds, () => {
+        if (!to.destroyed && !isSwallowing) to.write(chunk)
+      })
+    }
 
     near.on('data', (chunk) => {
       if (cut && chunk.includes(cut.statement)) {
         const { when } = cut
         done = cut.done
         cut = undefined
-        if (when === 'before') {
-          close()
+        if (when === 'middle') far.write(chunk.subarray(0, chunk.length >> 1))
+        if (when !== 'after') {
+          if (when === 'middle') far.end()
+          setImmediate(close)
           done()
           return
         }
         swallowing = Buffer.alloc(0)
       }
-      far.write(chunk)
+      send('far', chunk, delay.packets + (isReady ? delay.statements : 0))
     })
     far.on('data', (chunk) => {
+      if (!isReady && chunk.includes(readyForQuery)) isReady = true
       if (swallowing === undefined) {
-        near.write(chunk)
+        send('near', chunk, delay.packets)
         return
       }
       swallowing = Buffer.concat([swallowing, chunk])
@@ -102,5 +151,40 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     up() {
       isDown = false
     },
+    reset: breakAll,
+    swallow(on) {
+      isSwallowing = on
+    },
+    delayStatements(milliseconds) {
+      delay.statements = milliseconds
+    },
+    delayPackets(milliseconds) {
+      delay.packets = milliseconds
+    },
+    leadTo(databaseUrl) {
+      target = targetOf(databaseUrl)
+      breakAll()
+    },
+    connections: () => pairs.size,
+  }
+}
+
+/** Runs each after its delay, and never before the one before it. */
+function inOrder(): (milliseconds: number, work: () => void) => void {
+  let waiting = 0
+  let last = Promise.resolve()
+  return (milliseconds, work) => {
+    if (milliseconds === 0 && waiting === 0) {
+      work()
+      return
+    }
+    waiting++
+    const due = new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
+    last = last
+      .then(() => due)
+      .then(() => {
+        waiting--
+        work()
+      })
   }
 }

@@ -169,6 +169,38 @@ t.test('nor is a half that loses its connection, while the other half was done',
   ])
 })
 
+t.test(
+  'where a batch waited for what somebody else holds, each item is run by itself, and none twice at once',
+  async (t) => {
+    const seen: (readonly number[])[] = []
+    const held = new Error('canceling statement due to lock timeout')
+    let atOnce = 0
+    let most = 0
+    const batch = createBatch<number, number>({
+      ...defaults,
+      provesRollback: () => true,
+      hasWaited: (error) => error === held,
+      run: async (items) => {
+        seen.push(items)
+        most = Math.max(most, ++atOnce)
+        await turn()
+        atOnce--
+        if (items.includes(3)) throw held
+        return items
+      },
+    })
+
+    const results = await Promise.allSettled([1, 2, 3, 4, 5, 6, 7].map(batch))
+
+    t.same(
+      results.map((result) => (result.status === 'fulfilled' ? result.value : result.reason)),
+      [1, 2, held, 4, 5, 6, 7],
+    )
+    t.same(seen, [[1, 2, 3, 4, 5, 6, 7], [1], [2], [3], [4], [5], [6], [7]], 'not by halves')
+    t.equal(most, 4, 'some at a time')
+  },
+)
+
 t.test('a run that throws at once, or gives nothing, fails its callers and no other', async (t) => {
   let turns = 0
   const batch = createBatch<number, number>({
