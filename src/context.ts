@@ -37,6 +37,13 @@ export interface Context {
    * @throws {TemporarilyUnavailableError}
    */
   readonly assertFresh: () => void
+  /**
+   * The same, and at once: also refuses while the connection that hears of changes is gone. For whoever may send requests
+   * elsewhere.
+   *
+   * @throws {TemporarilyUnavailableError}
+   */
+  readonly assertConnected: () => void
   /** Reads everything in memory again: at start, after a lost connection, and in tests. */
   readonly refresh: () => Promise<void>
   /** Writes what was collected in memory and lets go of the database. */

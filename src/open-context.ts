@@ -82,11 +82,10 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       failures,
       audit,
       assertFresh() {
-        if (!following || following.isFresh()) return
-        throw new TemporarilyUnavailableError('The server cannot answer now.', {
-          reason: 'database_away',
-          retryAfter: 5,
-        })
+        if (following && !following.isFresh()) throw away()
+      },
+      assertConnected() {
+        if (following && !(following.isConnected() && following.isFresh())) throw away()
       },
       refresh,
       async close() {
@@ -101,6 +100,10 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
   }
 }
 
+function away(): TemporarilyUnavailableError {
+  return new TemporarilyUnavailableError('The server cannot answer now.', { reason: 'database_away', retryAfter: 5 })
+}
+
 function openMasterKey(config: Config, random: Random): MasterKey {
   const { masterKey: configured } = config.secrets
   return configured ? masterKey(configured) : openMasterKeyFile(config.database.dataDir, random)
@@ -112,8 +115,14 @@ interface Followed
   readonly flush: () => Promise<void>
 }
 
+interface Following {
+  readonly isFresh: () => boolean
+  readonly isConnected: () => boolean
+  readonly close: () => Promise<void>
+}
+
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
-async function followChanges(options: Followed): Promise<{ isFresh: () => boolean; close: () => Promise<void> }> {
+async function followChanges(options: Followed): Promise<Following> {
   const { url, log, refresh, clients, keys, resources, revocations, failures, flush } = options
   let heardAt = monotonicMilliseconds()
   let turns = 0
@@ -150,7 +159,10 @@ async function followChanges(options: Followed): Promise<{ isFresh: () => boolea
   timer.unref()
 
   return {
-    isFresh: () => listener.connected() && monotonicMilliseconds() - heardAt < maxSilence,
+    // Whether the listening connection stands is not asked: what is read at most every 500 ms does not need it, and a
+    // database that restarts, or a connection that is cut, need not cost a token.
+    isFresh: () => monotonicMilliseconds() - heardAt < maxSilence,
+    isConnected: () => listener.connected(),
     async close() {
       clearInterval(timer)
       await listener.close()

@@ -185,9 +185,15 @@ t.test('attack 134: a service gets no JWT from a server that has not heard of it
       headers: { 'content-type': 'application/x-www-form-urlencoded', authorization: service.basic },
       payload: encodeForm({ grant_type: 'client_credentials', scope: 'read' }),
     })
+  const ready = () => app.inject('/readyz')
   t.equal((await ask()).statusCode, 200)
+  t.equal((await ready()).statusCode, 200)
 
   proxy.down()
+  t.equal((await ask()).statusCode, 200, 'for as long as what is in memory is young')
+  const { statusCode, body } = await eventually(ready, (each) => each.statusCode !== 200)
+  t.equal(statusCode, 503, 'a load balancer is told at once')
+  t.equal(body, '{"status":"unavailable"}')
   const reply = await eventually(ask, ({ statusCode }) => statusCode !== 200)
   isUnavailable(t, reply, 'it cannot know what was revoked')
   proxy.up()
@@ -196,6 +202,7 @@ t.test('attack 134: a service gets no JWT from a server that has not heard of it
     200,
     'and it comes back by itself',
   )
+  t.equal((await eventually(ready, (each) => each.statusCode === 200)).statusCode, 200)
 })
 
 /** Asks until the answer is the one that is waited for, ten seconds at most. */

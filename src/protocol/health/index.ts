@@ -13,7 +13,7 @@ export function healthRoutes(app: FastifyInstance, ctx: Context): void {
     reply.header('cache-control', 'no-store')
     try {
       // First, and always: a connection that broke is known before anybody asks the database.
-      ctx.assertFresh()
+      ctx.assertConnected()
       const health = await readiness()
       if (isHealthy(health)) return reply.send({ status: 'ready' })
       request.log.error({ ...health }, 'partitions need the worker')
