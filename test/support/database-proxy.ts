@@ -26,7 +26,10 @@ export interface DatabaseProxy {
   readonly up: () => void
   /** All connections break; new ones are made at once. */
   readonly reset: () => void
-  /** Whatever is sent, in either direction, is lost without a word, and so are connections that are made. */
+  /**
+   * While it swallows, connections that stand or are made carry nothing more, in either direction, ever, and nobody is
+   * told: what a network does that has lost a machine, or its memory of who talked to whom.
+   */
   readonly swallow: (on: boolean) => void
   /** Everything that is sent to the database on a connection that is ready arrives so many milliseconds later. */
   readonly delayStatements: (milliseconds: number) => void
@@ -62,6 +65,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
   const pairs = new Set<readonly [Socket, Socket]>()
   let isDown = false
   let isSwallowing = false
+  const lost = new WeakSet<Socket>()
   const delay = { statements: 0, packets: 0 }
   let cut: { readonly statement: string; readonly when: CutPoint; readonly done: () => void } | undefined
 
@@ -74,6 +78,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     const far = folder === undefined ? connect(port, host) : connect(`${folder}/.s.PGSQL.${port}`)
     const pair = [near, far] as const
     pairs.add(pair)
+    if (isSwallowing) lost.add(near)
     let isReady = false
     let swallowing: Buffer | undefined
     let done = (): void => undefined
@@ -87,10 +92,10 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     /** In order: what was sent before a delay ended is not overtaken. */
     const passOn = { near: inOrder(), far: inOrder() }
     const send = (way: 'near' | 'far', chunk: Buffer, milliseconds: number): void => {
-      if (isSwallowing) return
+      if (lost.has(near)) return
       const to = way === 'near' ? near : far
       passOn[way](milliseconds, () => {
-        if (!to.destroyed && !isSwallowing) to.write(chunk)
+        if (!to.destroyed && !lost.has(near)) to.write(chunk)
       })
     }
 
@@ -154,6 +159,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     reset: breakAll,
     swallow(on) {
       isSwallowing = on
+      if (on) for (const [near] of pairs) lost.add(near)
     },
     delayStatements(milliseconds) {
       delay.statements = milliseconds

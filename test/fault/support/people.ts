@@ -44,7 +44,6 @@ export async function registerPeople(installation: Installation, victims = 3): P
     await ctx.refresh()
     const register = async (metadata: Readonly<Record<string, unknown>>): Promise<Account> =>
       accountOf(await registerClient(ctx, { client_name: 'Load', ...metadata }, registration))
-    const machine = { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read' }
     const user = { email: 'ada@example.com', password: 'correct horse battery' }
     await createUser(ctx, { ...user, name: 'Ada' }, by)
     const all: Account[] = []
@@ -66,6 +65,21 @@ export async function registerPeople(installation: Installation, victims = 3): P
   })
 }
 
+/** Others to be guessed at, for another load on the same installation: what was guessed stays counted. */
+export async function registerVictims(
+  installation: Installation,
+  victims = 3,
+): Promise<Pick<People, 'victims' | 'spare'>> {
+  return inBackOffice(installation, async ({ ctx }) => {
+    const register = async (): Promise<Account> =>
+      accountOf(await registerClient(ctx, { client_name: 'Load', ...machine }, registration))
+    const all: Account[] = []
+    for (let count = 0; count < victims; count++) all.push(await register())
+    return { victims: all, spare: await register() }
+  })
+}
+
+const machine = { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read' }
 const by = { actor: 'operator' }
 
 function accountOf({ client, clientSecret = '' }: RegisteredClient): Account {
