@@ -1,11 +1,19 @@
-import { insertColumns } from './audit-events.js'
-import { weekBucket } from './buckets.js'
+import { byteas, ints, times } from './arrays.js'
 import type { BatchedStatement, Database } from './database.js'
-import { type Grant, standing, standingJoins } from './grants.js'
-import { type HeldRole, heldRoles, toGrant } from './rows.js'
-import { type NewTokens, tokenColumns, tokenParameters } from './tokens.js'
+import { standing, standingJoins } from './grants.js'
+import { type Held, heldColumns, milliseconds, toHeld, toTime } from './rows.js'
+import {
+  type Key,
+  keyParameters,
+  keys,
+  nth,
+  type Presentation,
+  presentationParameters,
+  winners,
+  writePresented,
+} from './tokens.js'
 
-export interface RefreshToken {
+export interface RefreshToken extends Held {
   readonly bucket: number
   readonly hash: Buffer
   readonly clientId: string
@@ -16,37 +24,41 @@ export interface RefreshToken {
   readonly retryUntil?: Date | undefined
   /** The grant, its client, user and session stand. */
   readonly standing: boolean
-  readonly grant: Grant
-  readonly user: { readonly email: string; readonly name?: string | undefined }
-  readonly roles: readonly HeldRole[]
 }
 
-const findAll: BatchedStatement<{ bucket: number; hash: Buffer; now: Date }, RefreshToken | undefined> = {
+/**
+ * The tokens of the keys with their grants. Each table is looked into by itself, for each key: nothing lets PostgreSQL begin
+ * with all that a bucket has, however small that was when it made its plan.
+ *
+ * @param also ends the look into `refresh_token t`
+ */
+const keyed = (also: string): string => `${keys}
+       CROSS JOIN LATERAL (SELECT * FROM refresh_token t
+                            WHERE t.bucket = i.bucket AND t.token_hash = i.hash AND t.bucket BETWEEN $4 AND $5 ${also}) t
+       CROSS JOIN LATERAL (SELECT * FROM authorization_grant g
+                            WHERE g.bucket = t.bucket AND g.id = t.grant_id AND g.bucket BETWEEN $4 AND $5 OFFSET 0) g${standingJoins}`
+
+const findAll: BatchedStatement<Key, RefreshToken | undefined> = {
   name: 'refresh_tokens.find',
   text: `
-    SELECT i.n, t.bucket, t.token_hash, t.client_id, t.created_at, t.expires_at, t.used_at, t.retry_until,
-           g.bucket AS grant_bucket, g.id AS grant_id, g.user_id, g.session_bucket, g.session_id, g.scope, g.resources,
-           g.offline, g.auth_time, g.created_at AS grant_created_at, g.expires_at AS grant_expires_at,
-           (${standing('i.now')}) AS standing, u.email, u.name, ${heldRoles('g.user_id::text')} AS roles
-      FROM unnest($1::int[], $2::bytea[], $3::timestamptz[]) WITH ORDINALITY AS i (bucket, hash, now, n)
-      JOIN refresh_token t ON t.bucket = i.bucket AND t.token_hash = i.hash
-      JOIN authorization_grant g ON g.bucket = t.bucket AND g.id = t.grant_id${standingJoins}`,
-  parameters: (keys) => [keys.map((key) => key.bucket), keys.map((key) => key.hash), keys.map((key) => key.now)],
-  results: (keys, rows) => {
-    const found: (RefreshToken | undefined)[] = keys.map(() => undefined)
+    SELECT i.n, t.client_id, ${milliseconds('t.created_at')} AS created_at, ${milliseconds('t.expires_at')} AS expires_at,
+           ${milliseconds('t.used_at')} AS used_at, ${milliseconds('t.retry_until')} AS retry_until,
+           (${standing('i.now')}) AS standing, ${heldColumns}${keyed('OFFSET 0')}`,
+  parameters: (all) => [...keyParameters(all)],
+  results: (all, rows) => {
+    const found: (RefreshToken | undefined)[] = all.map(() => undefined)
     for (const row of rows) {
-      found[Number(row['n']) - 1] = {
-        bucket: row['bucket'],
-        hash: row['token_hash'],
+      const { bucket, hash } = all[row['n'] - 1]!
+      found[row['n'] - 1] = {
+        bucket,
+        hash,
         clientId: row['client_id'],
-        createdAt: row['created_at'],
-        expiresAt: row['expires_at'],
-        usedAt: row['used_at'] ?? undefined,
-        retryUntil: row['retry_until'] ?? undefined,
+        createdAt: new Date(row['created_at']),
+        expiresAt: new Date(row['expires_at']),
+        usedAt: toTime(row['used_at']),
+        retryUntil: toTime(row['retry_until']),
         standing: row['standing'],
-        grant: toGrant(row),
-        user: { email: row['email'], name: row['name'] ?? undefined },
-        roles: row['roles'] ?? [],
+        ...toHeld(row),
       }
     }
     return found
@@ -58,9 +70,8 @@ export function find(database: Database, bucket: number, hash: Buffer, now: Date
   return database.run(findAll, { bucket, hash, now })
 }
 
-export interface Rotation {
+export interface Rotation extends Presentation {
   readonly token: RefreshToken
-  readonly tokens: NewTokens
   /** What a retry gets: kept until `expiresAt`. */
   readonly answer: {
     readonly bucket: number
@@ -68,79 +79,47 @@ export interface Rotation {
     readonly ciphertext: Buffer
     readonly expiresAt: Date
   }
-  readonly eventId: string
-  readonly ip?: string | undefined
-  readonly requestId?: string | undefined
-  readonly now: Date
 }
 
-/** Both statements write what was made and the event under a row `p` of the token that was presented. */
-const writeTokens = `
-    access AS (
-      INSERT INTO access_token (bucket, token_hash, claims, expires_at)
-      SELECT i.access_bucket, i.access_hash, i.access_claims, i.access_expires_at
-        FROM presented p JOIN input i USING (n) WHERE i.access_hash IS NOT NULL
-    ), audited AS (
-      ${insertColumns}
-      SELECT i.event_bucket, i.event_id, i.now, 'token.refreshed', 'client:' || p.client_id, p.client_id, p.user_id::text,
-             p.grant_id, i.ip, i.request_id, NULL, NULL, 1
-        FROM presented p JOIN input i USING (n)
-    )`
+const keyOf = ({ token, now }: { token: RefreshToken; now: Date }): Key => ({
+  bucket: token.bucket,
+  hash: token.hash,
+  now,
+})
 
+/** Those that may be used, locked in the order of their keys, so that two processes cannot deadlock. */
 const locked = `
-    first AS (
-      -- The same token twice in one batch has one winner.
-      SELECT DISTINCT ON (bucket, hash) * FROM input ORDER BY bucket, hash, n
-    ), locked AS (
-      SELECT t.bucket, t.token_hash, g.user_id
-        FROM first i
-        JOIN refresh_token t ON t.bucket = i.bucket AND t.token_hash = i.hash
-        JOIN authorization_grant g ON g.bucket = t.bucket AND g.id = t.grant_id${standingJoins}
-       WHERE t.used_at IS NULL AND t.expires_at > i.now AND ${standing('i.now')}
-       ORDER BY t.bucket, t.token_hash
-         FOR UPDATE OF t
+    locked AS MATERIALIZED (
+      SELECT t.bucket, t.token_hash, t.grant_id, t.client_id, g.user_id, i.now, i.n${keyed('AND t.used_at IS NULL AND t.expires_at > i.now FOR UPDATE')}
+       WHERE ${standing('i.now')}
     )`
 
 const rotateAll: BatchedStatement<Rotation, boolean> = {
   name: 'refresh_tokens.rotate',
   text: `
-    WITH input AS (
-      SELECT * FROM unnest($1::int[], $2::bytea[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::int[],
-                           $8::int[], $9::bytea[], $10::bytea[], $11::timestamptz[],
-                           $12::int[], $13::bytea[], $14::timestamptz[], $15::int[], $16::bytea[], $17::jsonb[], $18::timestamptz[])
-        WITH ORDINALITY
-        AS i (bucket, hash, now, event_id, ip, request_id, event_bucket, answer_bucket, request_hash, answer, retry_until,
-              ${tokenColumns}, n)
-    ), ${locked}, presented AS (
-      UPDATE refresh_token t SET used_at = i.now, successor_hash = i.refresh_hash, retry_until = i.retry_until
-        FROM first i JOIN locked l ON l.bucket = i.bucket AND l.token_hash = i.hash
-       WHERE t.bucket = i.bucket AND t.token_hash = i.hash
-      RETURNING i.n, t.grant_id, t.client_id, l.user_id
-    ), successor AS (
-      INSERT INTO refresh_token (bucket, token_hash, grant_id, client_id, created_at, expires_at)
-      SELECT i.refresh_bucket, i.refresh_hash, p.grant_id, p.client_id, i.now, i.refresh_expires_at
-        FROM presented p JOIN input i USING (n)
+    WITH ${locked}, presented AS (
+      -- A row is updated once, so the same token twice in one batch has one winner: the first.
+      UPDATE refresh_token t
+         SET used_at = p.now, successor_hash = ${nth(10, 'bytea')}, retry_until = ${nth(9, 'timestamptz')}
+        FROM locked p
+       WHERE t.bucket = p.bucket AND t.token_hash = p.token_hash
+      RETURNING p.n, p.now, p.grant_id, p.client_id, p.user_id, p.token_hash
     ), answered AS (
       INSERT INTO refresh_answer (bucket, token_hash, request_hash, answer, expires_at)
-      SELECT i.answer_bucket, i.hash, i.request_hash, i.answer, i.retry_until
-        FROM presented p JOIN input i USING (n) WHERE i.retry_until > i.now
-    ), ${writeTokens}
+      SELECT ${nth(6, 'int')}, p.token_hash, ${nth(7, 'bytea')}, ${nth(8, 'bytea')}, ${nth(9, 'timestamptz')}
+        FROM presented p WHERE ${nth(9, 'timestamptz')} > p.now
+    ), ${writePresented('token.refreshed', 11)}
     SELECT n FROM presented`,
   parameters: (items) => [
-    items.map(({ token }) => token.bucket),
-    items.map(({ token }) => token.hash),
-    items.map(({ now }) => now),
-    items.map(({ eventId }) => eventId),
-    items.map(({ ip }) => ip ?? null),
-    items.map(({ requestId }) => requestId ?? null),
-    items.map(({ now }) => weekBucket(now)),
-    items.map(({ answer }) => answer.bucket),
-    items.map(({ answer }) => answer.requestHash),
-    items.map(({ answer }) => answer.ciphertext),
-    items.map(({ answer }) => answer.expiresAt),
-    ...tokenParameters(items.map(({ tokens }) => tokens)),
+    ...keyParameters(items.map(keyOf)),
+    ints(items.map(({ answer }) => answer.bucket)),
+    byteas(items.map(({ answer }) => answer.requestHash)),
+    byteas(items.map(({ answer }) => answer.ciphertext)),
+    times(items.map(({ answer }) => answer.expiresAt)),
+    byteas(items.map(({ tokens }) => tokens.refreshToken?.hash)),
+    ...presentationParameters(items),
   ],
-  results: (items, rows) => winners(items, rows),
+  results: winners,
 }
 
 /**
@@ -153,47 +132,34 @@ export function rotate(database: Database, rotation: Rotation): Promise<boolean>
   return database.run(rotateAll, rotation)
 }
 
-export type Extension = Omit<Rotation, 'answer'> & { readonly expiresAt: Date }
+export interface Extension extends Presentation {
+  readonly token: RefreshToken
+  readonly expiresAt: Date
+}
 
 const extendAll: BatchedStatement<Extension, boolean> = {
   name: 'refresh_tokens.extend',
   text: `
-    WITH input AS (
-      SELECT * FROM unnest($1::int[], $2::bytea[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::int[], $8::timestamptz[],
-                           $9::int[], $10::bytea[], $11::timestamptz[], $12::int[], $13::bytea[], $14::jsonb[], $15::timestamptz[])
-        WITH ORDINALITY
-        AS i (bucket, hash, now, event_id, ip, request_id, event_bucket, expires_at, ${tokenColumns}, n)
-    ), ${locked}, extended AS (
-      UPDATE refresh_token t SET expires_at = GREATEST(t.expires_at, i.expires_at)
-        FROM first i JOIN locked l ON l.bucket = i.bucket AND l.token_hash = i.hash
-       WHERE t.bucket = i.bucket AND t.token_hash = i.hash
-      RETURNING t.bucket, t.token_hash, t.grant_id, t.client_id, l.user_id
+    WITH ${locked}, extended AS (
+      UPDATE refresh_token t SET expires_at = GREATEST(t.expires_at, ${nth(6, 'timestamptz')})
+        FROM locked p
+       WHERE t.bucket = p.bucket AND t.token_hash = p.token_hash
     ), presented AS (
-      SELECT i.n, e.grant_id, e.client_id, e.user_id FROM input i JOIN extended e ON e.bucket = i.bucket AND e.token_hash = i.hash
-    ), ${writeTokens}
+      -- Whoever holds the lock extends: all of those that presented the same token.
+      SELECT n, now, grant_id, client_id, user_id FROM locked
+    ), ${writePresented('token.refreshed', 7)}
     SELECT n FROM presented`,
   parameters: (items) => [
-    items.map(({ token }) => token.bucket),
-    items.map(({ token }) => token.hash),
-    items.map(({ now }) => now),
-    items.map(({ eventId }) => eventId),
-    items.map(({ ip }) => ip ?? null),
-    items.map(({ requestId }) => requestId ?? null),
-    items.map(({ now }) => weekBucket(now)),
-    items.map(({ expiresAt }) => expiresAt),
-    ...tokenParameters(items.map(({ tokens }) => tokens)),
+    ...keyParameters(items.map(keyOf)),
+    times(items.map(({ expiresAt }) => expiresAt)),
+    ...presentationParameters(items),
   ],
-  results: (items, rows) => winners(items, rows),
+  results: winners,
 }
 
 /** For a client without rotation: the token lives on, its idle time starts again. Any number of callers may get true. */
 export function extend(database: Database, extension: Extension): Promise<boolean> {
   return database.run(extendAll, extension)
-}
-
-function winners(items: readonly unknown[], rows: readonly { [name: string]: unknown }[]): readonly boolean[] {
-  const won = new Set(rows.map((row) => Number(row['n'])))
-  return items.map((_, index) => won.has(index + 1))
 }
 
 /**

@@ -9,23 +9,58 @@ export interface HeldRole {
 }
 
 /** A subquery that gives the roles of a holder as JSON. */
-export function heldRoles(holder: string): string {
+function heldRoles(holder: string): string {
   return `(SELECT json_agg(json_build_object('resource', r.resource, 'name', r.name, 'scope', r.scope))
              FROM role_holder h JOIN role r ON r.id = h.role_id WHERE h.kind = 'user' AND h.holder = ${holder})`
 }
 
-export function toGrant(row: Row): Grant {
+/** A time in milliseconds since 1970: read by JavaScript at a tenth of what the text of a timestamp costs. */
+export function milliseconds(column: string): string {
+  return `(extract(epoch FROM ${column}) * 1000)::float8`
+}
+
+/** The columns that `toGrant` reads, of a grant `g`. */
+const grantColumns = `g.bucket AS grant_bucket, g.id AS grant_id, g.client_id AS grant_client_id, g.user_id, g.session_bucket,
+           g.session_id, array_to_string(g.scope, ' ') AS scope, array_to_string(g.resources, ' ') AS resources, g.offline,
+           ${milliseconds('g.auth_time')} AS auth_time, ${milliseconds('g.created_at')} AS grant_created_at,
+           ${milliseconds('g.expires_at')} AS grant_expires_at`
+
+/** The columns that `toHeld` reads: of a grant `g` and its user `u`. */
+export const heldColumns = `${grantColumns}, u.email, u.name, ${heldRoles('g.user_id::text')} AS roles`
+
+/** What a code or refresh token stands for. */
+export interface Held {
+  readonly grant: Grant
+  readonly user: { readonly email: string; readonly name?: string | undefined }
+  readonly roles: readonly HeldRole[]
+}
+
+export function toHeld(row: Row): Held {
   return {
-    bucket: row['grant_bucket'],
-    id: row['grant_id'],
-    clientId: row['client_id'],
-    userId: row['user_id'],
-    session: row['session_id'] ? { bucket: row['session_bucket'], id: row['session_id'] } : undefined,
-    scope: row['scope'],
-    resources: row['resources'],
-    offline: row['offline'],
-    authTime: row['auth_time'],
-    createdAt: row['grant_created_at'],
-    expiresAt: row['grant_expires_at'],
+    grant: {
+      bucket: row['grant_bucket'],
+      id: row['grant_id'],
+      clientId: row['grant_client_id'],
+      userId: row['user_id'],
+      session: row['session_id'] ? { bucket: row['session_bucket'], id: row['session_id'] } : undefined,
+      scope: toList(row['scope']),
+      resources: toList(row['resources']),
+      offline: row['offline'],
+      authTime: new Date(row['auth_time']),
+      createdAt: new Date(row['grant_created_at']),
+      expiresAt: new Date(row['grant_expires_at']),
+    },
+    user: { email: row['email'], name: row['name'] ?? undefined },
+    roles: row['roles'] ?? [],
   }
+}
+
+/** @param time as `milliseconds` gives it */
+export function toTime(time: number | null): Date | undefined {
+  return time === null ? undefined : new Date(time)
+}
+
+/** Neither a scope nor the identifier of a resource has a space. */
+function toList(text: string | null): readonly string[] {
+  return text ? text.split(' ') : []
 }

@@ -1,3 +1,8 @@
+import { type ArrayParameter, byteas, ints, jsonbs, texts, times, uuids } from './arrays.js'
+import { insertColumns } from './audit-events.js'
+import { weekBucket } from './buckets.js'
+import type { Row } from './database.js'
+
 /** The rows that an answer of /token needs; written by the statement that spends what it was made for. */
 export interface NewTokens {
   readonly refreshToken?: NewRefreshToken | undefined
@@ -19,18 +24,97 @@ export interface NewAccessToken {
   readonly expiresAt: Date
 }
 
-export const tokenColumns =
-  'refresh_bucket, refresh_hash, refresh_expires_at, access_bucket, access_hash, access_claims, access_expires_at'
+/** The nth element of an array parameter, for the row `p` whose `n` it is. */
+export function nth(parameter: number, type: string): string {
+  return `($${parameter}::${type}[])[p.n]`
+}
 
-/** Seven arrays, in the order of `tokenColumns`. */
-export function tokenParameters(items: readonly NewTokens[]): unknown[] {
+/** What a code or refresh token was presented with: for the event. */
+export interface Presentation {
+  readonly tokens: NewTokens
+  readonly eventId: string
+  readonly ip?: string | undefined
+  readonly requestId?: string | undefined
+  readonly now: Date
+}
+
+/**
+ * CTEs that write the tokens and the event of each row of `presented` (`n`, `now`, `grant_id`, `client_id`, `user_id`). What
+ * belongs to it is taken out of the arrays by its `n`: to join them again would compare each with each, and carry all
+ * that there is to write through every step.
+ *
+ * @param first the number of the first of the parameters that `presentationParameters` gives
+ */
+export function writePresented(eventType: string, first: number): string {
+  return `
+    refreshed AS (
+      INSERT INTO refresh_token (bucket, token_hash, grant_id, client_id, created_at, expires_at)
+      SELECT ${nth(first, 'int')}, ${nth(first + 1, 'bytea')}, p.grant_id, p.client_id, p.now, ${nth(first + 2, 'timestamptz')}
+        FROM presented p WHERE ${nth(first, 'int')} IS NOT NULL
+    ), access AS (
+      INSERT INTO access_token (bucket, token_hash, claims, expires_at)
+      SELECT ${nth(first + 3, 'int')}, ${nth(first + 4, 'bytea')}, ${nth(first + 5, 'jsonb')}, ${nth(first + 6, 'timestamptz')}
+        FROM presented p WHERE ${nth(first + 3, 'int')} IS NOT NULL
+    ), audited AS (
+      ${insertColumns}
+      SELECT ${nth(first + 7, 'int')}, ${nth(first + 8, 'uuid')}, p.now, '${eventType}', 'client:' || p.client_id, p.client_id,
+             p.user_id::text, p.grant_id, ${nth(first + 9, 'text')}, ${nth(first + 10, 'text')}, NULL, NULL, 1
+        FROM presented p
+    )`
+}
+
+export function presentationParameters(items: readonly Presentation[]): readonly ArrayParameter[] {
   return [
-    items.map(({ refreshToken }) => refreshToken?.bucket ?? null),
-    items.map(({ refreshToken }) => refreshToken?.hash ?? null),
-    items.map(({ refreshToken }) => refreshToken?.expiresAt ?? null),
-    items.map(({ accessToken }) => accessToken?.bucket ?? null),
-    items.map(({ accessToken }) => accessToken?.hash ?? null),
-    items.map(({ accessToken }) => (accessToken ? JSON.stringify(accessToken.claims) : null)),
-    items.map(({ accessToken }) => accessToken?.expiresAt ?? null),
+    ints(items.map(({ tokens }) => tokens.refreshToken?.bucket)),
+    byteas(items.map(({ tokens }) => tokens.refreshToken?.hash)),
+    times(items.map(({ tokens }) => tokens.refreshToken?.expiresAt)),
+    ints(items.map(({ tokens }) => tokens.accessToken?.bucket)),
+    byteas(items.map(({ tokens }) => tokens.accessToken?.hash)),
+    jsonbs(items.map(({ tokens }) => tokens.accessToken?.claims)),
+    times(items.map(({ tokens }) => tokens.accessToken?.expiresAt)),
+    ints(items.map(({ now }) => weekBucket(now))),
+    uuids(items.map(({ eventId }) => eventId)),
+    texts(items.map(({ ip }) => ip)),
+    texts(items.map(({ requestId }) => requestId)),
+  ]
+}
+
+/** One result for each item: whether its row came back. */
+export function winners(items: readonly unknown[], rows: readonly Row[]): readonly boolean[] {
+  const won = items.map(() => false)
+  for (const row of rows) won[row['n'] - 1] = true
+  return won
+}
+
+/** A code or token by its key. */
+export interface Key {
+  readonly bucket: number
+  readonly hash: Buffer
+  readonly now: Date
+}
+
+/** The keys of a batch as `i`, from the parameters $1 to $3, in the one order in which everybody locks. */
+export const keys = `
+        FROM (SELECT bucket, hash, now, n::int
+                FROM unnest($1::int[], $2::bytea[], $3::timestamptz[]) WITH ORDINALITY AS k (bucket, hash, now, n)
+               ORDER BY bucket, hash, n) i`
+
+/**
+ * What `keys` reads, and as $4 and $5 the least and the greatest bucket: a prepared plan opens all partitions that there
+ * are, unless it is told before it starts which ones can be meant.
+ */
+export function keyParameters(all: readonly Key[]): readonly unknown[] {
+  let least = all[0]!.bucket
+  let greatest = least
+  for (const { bucket } of all) {
+    if (bucket < least) least = bucket
+    if (bucket > greatest) greatest = bucket
+  }
+  return [
+    ints(all.map(({ bucket }) => bucket)),
+    byteas(all.map(({ hash }) => hash)),
+    times(all.map(({ now }) => now)),
+    least,
+    greatest,
   ]
 }

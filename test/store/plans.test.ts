@@ -35,7 +35,10 @@ interface Sent {
 interface Node {
   readonly 'Node Type': string
   readonly 'Relation Name'?: string
+  readonly 'Actual Rows': number
   readonly 'Actual Loops': number
+  readonly 'Rows Removed by Join Filter'?: number
+  readonly 'Rows Removed by Filter'?: number
   readonly Plans?: readonly Node[]
 }
 
@@ -116,7 +119,9 @@ async function planOf({ text, values }: Sent): Promise<Node> {
     await client.query('BEGIN')
     await client.query(`PREPARE hot AS ${text}`)
     const literals = values.map((value) => {
-      const wire = prepareValue(value)
+      // Sent in binary; a literal is a text.
+      const array = typeof value === 'object' && value !== null && 'toPostgres' in value && 'values' in value
+      const wire = prepareValue(array ? value.values : value)
       if (wire === null || wire === undefined) return 'NULL'
       return client.escapeLiteral(Buffer.isBuffer(wire) ? `\\x${wire.toString('hex')}` : String(wire))
     })
@@ -232,6 +237,47 @@ for (const [name, work, most = 1] of hot) {
       // An update visits its partition twice: to lock its row in order, and to change it.
       for (const [table, count] of Object.entries(counts)) t.ok(count <= most, `${count} of ${table}`)
     }
+  })
+}
+
+/** The rows that all steps of the plan have looked at. */
+function rowsOf(plan: Node): number {
+  let rows = 0
+  for (const node of nodesOf(plan)) {
+    const seen =
+      node['Actual Rows'] + (node['Rows Removed by Join Filter'] ?? 0) + (node['Rows Removed by Filter'] ?? 0)
+    rows += seen * node['Actual Loops']
+  }
+  return rows
+}
+
+const tokens = await Promise.all(Array.from({ length: 64 }, () => addRefreshToken(store, party)))
+const codes = await Promise.all(Array.from({ length: 64 }, () => addCode(store, party)))
+const inBatches: Readonly<Record<string, (count: number) => Promise<unknown>>> = {
+  'refreshTokens.find': (count) =>
+    Promise.all(tokens.slice(0, count).map(({ bucket, hash }) => refreshTokens.find(db, bucket, hash, now()))),
+  'refreshTokens.rotate': (count) =>
+    Promise.all(tokens.slice(0, count).map((one) => refreshTokens.rotate(db, rotation(store, one)))),
+  'refreshTokens.extend': (count) =>
+    Promise.all(
+      tokens.slice(0, count).map((one) => {
+        const { answer: _, ...rest } = rotation(store, one)
+        return refreshTokens.extend(db, { ...rest, expiresAt: later(60) })
+      }),
+    ),
+  'authorizationCodes.find': (count) =>
+    Promise.all(codes.slice(0, count).map(({ bucket, hash }) => authorizationCodes.find(db, bucket, hash, now()))),
+  'authorizationCodes.redeem': (count) =>
+    Promise.all(codes.slice(0, count).map((one) => authorizationCodes.redeem(db, redemption(store, one)))),
+}
+
+for (const [name, work] of Object.entries(inBatches)) {
+  t.test(`${name} looks at as many rows for each of 64 as for each of 8`, async (t) => {
+    const [few, many] = [await sentBy(() => work(8)), await sentBy(() => work(64))]
+    t.equal(few.length, 1)
+    t.equal(many.length, 1)
+    const [each, eachOfMany] = [rowsOf(await planOf(few[0]!)) / 8, rowsOf(await planOf(many[0]!)) / 64]
+    t.ok(eachOfMany < each * 1.5, `${eachOfMany} rows, ${each}`)
   })
 }
 
