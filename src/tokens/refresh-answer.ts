@@ -1,7 +1,7 @@
 import type { Context } from '../context.js'
 import type { Parameters } from '../oauth/index.js'
 import { decrypt, encrypt } from '../platform/crypto/encryption.js'
-import { deriveKey, sha256 } from '../platform/crypto/hash.js'
+import { deriveKeyOnce, sha256 } from '../platform/crypto/hash.js'
 import type { TokenResponse } from './issue.js'
 import type { Opaque } from './opaque.js'
 
@@ -23,5 +23,5 @@ export function openAnswer(token: Opaque, sealed: Uint8Array): TokenResponse {
   return JSON.parse(decrypt(answerKey(token), sealed, context(token)).toString('utf8')) as TokenResponse
 }
 
-const answerKey = (token: Opaque): Buffer => deriveKey(Buffer.from(token.value), 'ostiary refresh answer')
+const answerKey = (token: Opaque): Buffer => deriveKeyOnce(token.value, 'ostiary refresh answer')
 const context = (token: Opaque): string => token.hash.toString('hex')

@@ -13,7 +13,9 @@ export function encrypt(random: Random, key: Uint8Array, plaintext: Uint8Array, 
   const iv = random.bytes(ivLength)
   const cipher = createCipheriv('aes-256-gcm', key, iv)
   cipher.setAAD(Buffer.from(context))
-  const body = Buffer.concat([cipher.update(plaintext), cipher.final()])
+  const body = cipher.update(plaintext)
+  // Nothing is left for it in this mode; the tag is there after it.
+  cipher.final()
   return Buffer.concat([iv, cipher.getAuthTag(), body])
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { deriveKey, hmacSha256, sha256, timingSafeEqual } from '../../../../src/platform/crypto/hash.js'
+import { deriveKey, deriveKeyOnce, hmacSha256, sha256, timingSafeEqual } from '../../../../src/platform/crypto/hash.js'
 
 t.test('FIPS 180-4: SHA-256', async (t) => {
   t.equal(sha256('abc').toString('hex'), 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad')
@@ -20,6 +20,13 @@ t.test('RFC 5869: a key for each purpose, the same each time', async (t) => {
   t.notSame(deriveKey(secret, 'a'), deriveKey(secret, 'b'))
   t.notSame(deriveKey(secret, 'a'), deriveKey(Buffer.alloc(32, 2), 'a'))
   t.notSame(deriveKey(secret, 'a'), secret)
+})
+
+t.test('NIST SP 800-56C §4: the hash of the counter, the secret and the purpose', async (t) => {
+  const block = Buffer.concat([Buffer.from([0, 0, 0, 1]), Buffer.from('secret'), Buffer.from('purpose')])
+  t.same(deriveKeyOnce('secret', 'purpose'), sha256(block))
+  t.notSame(deriveKeyOnce('secret', 'other'), deriveKeyOnce('secret', 'purpose'))
+  t.notSame(deriveKeyOnce('secret', 'purpose'), sha256('secret'))
 })
 
 t.test('what differs in length is different, without an exception', async (t) => {
