@@ -18,7 +18,17 @@ import {
   users,
   weekBucket,
 } from '../../src/store/index.js'
-import { addCode, addParty, addRefreshToken, newGrant, openTestStore, redemption, rotation } from '../support/store.js'
+import {
+  addCode,
+  addParty,
+  addRefreshToken,
+  newGrant,
+  openTestStore,
+  type Party,
+  redemption,
+  rotation,
+  type TestStore,
+} from '../support/store.js'
 
 // `performance.md`, 7: no statement's cost may grow with what was ever issued. So every hot statement follows an index, and
 // visits the partitions that its bucket names and no other: read here from the plan that PostgreSQL ran, over tables of
@@ -35,6 +45,7 @@ interface Sent {
 interface Node {
   readonly 'Node Type': string
   readonly 'Relation Name'?: string
+  readonly 'Index Cond'?: string
   readonly 'Actual Rows': number
   readonly 'Actual Loops': number
   readonly 'Rows Removed by Join Filter'?: number
@@ -94,9 +105,8 @@ for (const text of crowd) await store.sql(`${text} FROM generate_series(1, ${tho
 await store.sql('ANALYZE')
 
 /** The statements that the work would send, in their order: nothing is run, and nothing is found. */
-async function sentBy(work: () => Promise<unknown>): Promise<readonly Sent[]> {
+async function sentBy(work: () => Promise<unknown>, { pool } = db): Promise<readonly Sent[]> {
   const sent: Sent[] = []
-  const { pool } = db
   const query = pool.query
   pool.query = (async (config: string | { text: string; values?: unknown[] }, values: unknown[] = []) => {
     sent.push(
@@ -113,8 +123,8 @@ async function sentBy(work: () => Promise<unknown>): Promise<readonly Sent[]> {
 }
 
 /** The plan of the prepared statement, as it ran; what it wrote is undone. */
-async function planOf({ text, values }: Sent): Promise<Node> {
-  const client = await db.pool.connect()
+async function planOf({ text, values }: Sent, { pool } = db): Promise<Node> {
+  const client = await pool.connect()
   try {
     await client.query('BEGIN')
     await client.query(`PREPARE hot AS ${text}`)
@@ -251,27 +261,34 @@ function rowsOf(plan: Node): number {
   return rows
 }
 
-const tokens = await Promise.all(Array.from({ length: 64 }, () => addRefreshToken(store, party)))
-const codes = await Promise.all(Array.from({ length: 64 }, () => addCode(store, party)))
-const inBatches: Readonly<Record<string, (count: number) => Promise<unknown>>> = {
-  'refreshTokens.find': (count) =>
-    Promise.all(tokens.slice(0, count).map(({ bucket, hash }) => refreshTokens.find(db, bucket, hash, now()))),
-  'refreshTokens.rotate': (count) =>
-    Promise.all(tokens.slice(0, count).map((one) => refreshTokens.rotate(db, rotation(store, one)))),
-  'refreshTokens.extend': (count) =>
-    Promise.all(
-      tokens.slice(0, count).map((one) => {
-        const { answer: _, ...rest } = rotation(store, one)
-        return refreshTokens.extend(db, { ...rest, expiresAt: later(60) })
-      }),
-    ),
-  'authorizationCodes.find': (count) =>
-    Promise.all(codes.slice(0, count).map(({ bucket, hash }) => authorizationCodes.find(db, bucket, hash, now()))),
-  'authorizationCodes.redeem': (count) =>
-    Promise.all(codes.slice(0, count).map((one) => authorizationCodes.redeem(db, redemption(store, one)))),
+/** The statements that spend and look up, for so many items at once. */
+async function inBatches(
+  store: TestStore,
+  party: Party,
+): Promise<Readonly<Record<string, (count: number) => Promise<unknown>>>> {
+  const { db, now, later } = store
+  const tokens = await Promise.all(Array.from({ length: 64 }, () => addRefreshToken(store, party)))
+  const codes = await Promise.all(Array.from({ length: 64 }, () => addCode(store, party)))
+  return {
+    'refreshTokens.find': (count) =>
+      Promise.all(tokens.slice(0, count).map(({ bucket, hash }) => refreshTokens.find(db, bucket, hash, now()))),
+    'refreshTokens.rotate': (count) =>
+      Promise.all(tokens.slice(0, count).map((one) => refreshTokens.rotate(db, rotation(store, one)))),
+    'refreshTokens.extend': (count) =>
+      Promise.all(
+        tokens.slice(0, count).map((one) => {
+          const { answer: _, ...rest } = rotation(store, one)
+          return refreshTokens.extend(db, { ...rest, expiresAt: later(60) })
+        }),
+      ),
+    'authorizationCodes.find': (count) =>
+      Promise.all(codes.slice(0, count).map(({ bucket, hash }) => authorizationCodes.find(db, bucket, hash, now()))),
+    'authorizationCodes.redeem': (count) =>
+      Promise.all(codes.slice(0, count).map((one) => authorizationCodes.redeem(db, redemption(store, one)))),
+  }
 }
 
-for (const [name, work] of Object.entries(inBatches)) {
+for (const [name, work] of Object.entries(await inBatches(store, party))) {
   t.test(`${name} looks at as many rows for each of 64 as for each of 8`, async (t) => {
     const [few, many] = [await sentBy(() => work(8)), await sentBy(() => work(64))]
     t.equal(few.length, 1)
@@ -279,6 +296,29 @@ for (const [name, work] of Object.entries(inBatches)) {
     const [each, eachOfMany] = [rowsOf(await planOf(few[0]!)) / 8, rowsOf(await planOf(many[0]!)) / 64]
     t.ok(eachOfMany < each * 1.5, `${eachOfMany} rows, ${each}`)
   })
+}
+
+t.test('a plan that is made while there are three clients would suit a million', async (t) => {
+  const small = await openTestStore(t)
+  const parties = await Promise.all([addParty(small), addParty(small), addParty(small)])
+  const works = await inBatches(small, parties[0]!)
+  await small.sql('ANALYZE')
+  for (const [name, work] of Object.entries(works)) {
+    for (const statement of await sentBy(() => work(8), small.db)) {
+      const plan = await planOf(statement, small.db)
+      const whole = [...nodesOf(plan)].filter((node) => node['Relation Name'] && isWholeTable(node))
+      t.same(
+        whole.map((node) => node['Relation Name']),
+        [],
+        `${name} begins with the keys`,
+      )
+    }
+  }
+})
+
+/** A scan that nothing narrows: all rows are looked at, even if an index says in which order. */
+function isWholeTable(node: Node): boolean {
+  return node['Node Type'] === 'Seq Scan' || (/^Index.* Scan$/.test(node['Node Type']) && !node['Index Cond'])
 }
 
 t.test('a statement that scans, or visits every partition, would be seen', async (t) => {
