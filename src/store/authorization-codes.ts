@@ -3,8 +3,9 @@ import { type AuditEvent, insertColumns } from './audit-events.js'
 import { weekBucket } from './buckets.js'
 import type { BatchedStatement, Database } from './database.js'
 import { standing, standingJoins } from './grants.js'
-import { type Held, heldColumns, milliseconds, toHeld, toTime } from './rows.js'
+import { type Held, heldColumns, seconds, toHeld, toTime, toTimeIfAny } from './rows.js'
 import {
+  byFormat,
   type Key,
   keyParameters,
   keys,
@@ -41,9 +42,11 @@ const keyed = (also: string): string => `${keys}
 
 const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
   name: 'authorization_codes.find',
+  // Nothing is committed, so nothing is waited for: what comes meanwhile makes the next batch larger.
+  inFlight: 1,
   text: `
-    SELECT i.n, a.client_id, a.redirect_uri, a.code_challenge, ${milliseconds('a.created_at')} AS created_at,
-           ${milliseconds('a.expires_at')} AS expires_at, ${milliseconds('a.used_at')} AS used_at,
+    SELECT i.n, a.client_id, a.redirect_uri, a.code_challenge, ${seconds('a.created_at')} AS created_at,
+           ${seconds('a.expires_at')} AS expires_at, ${seconds('a.used_at')} AS used_at,
            (${standing('i.now')}) AS standing, ${heldColumns}${keyed('OFFSET 0')}`,
   parameters: (all) => [...keyParameters(all)],
   results: (all, rows) => {
@@ -56,9 +59,9 @@ const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
         clientId: row['client_id'],
         redirectUri: row['redirect_uri'] ?? undefined,
         codeChallenge: row['code_challenge'] ?? undefined,
-        createdAt: new Date(row['created_at']),
-        expiresAt: new Date(row['expires_at']),
-        usedAt: toTime(row['used_at']),
+        createdAt: toTime(row['created_at']),
+        expiresAt: toTime(row['expires_at']),
+        usedAt: toTimeIfAny(row['used_at']),
         standing: row['standing'],
         ...toHeld(row),
       }
@@ -83,8 +86,8 @@ export interface Redemption extends Presentation {
   readonly attemptId: string
 }
 
-const redeemAll: BatchedStatement<Redemption, boolean> = {
-  name: 'authorization_codes.redeem',
+const redeemAll = byFormat<Redemption>((opaque) => ({
+  name: opaque ? 'authorization_codes.redeem_opaque' : 'authorization_codes.redeem',
   text: `
     WITH locked AS MATERIALIZED (
       -- Those that may be used, locked in the order of their keys, so that two processes cannot deadlock.
@@ -96,15 +99,15 @@ const redeemAll: BatchedStatement<Redemption, boolean> = {
         FROM locked p
        WHERE a.bucket = p.bucket AND a.code_hash = p.code_hash
       RETURNING p.n, p.now, p.grant_id, p.client_id, p.user_id
-    ), ${writePresented('code.redeemed', 7)}
+    ), ${writePresented('code.redeemed', 7, opaque)}
     SELECT n FROM presented`,
   parameters: (items) => [
     ...keyParameters(items.map(({ code, now }) => ({ bucket: code.bucket, hash: code.hash, now }))),
     uuids(items.map(({ attemptId }) => attemptId)),
-    ...presentationParameters(items),
+    ...presentationParameters(items, opaque),
   ],
   results: winners,
-}
+}))
 
 /**
  * Spends the code and writes what was made for it, under a grant that stands. Of concurrent callers exactly one gets true.
@@ -112,7 +115,7 @@ const redeemAll: BatchedStatement<Redemption, boolean> = {
  * @returns false when the code is used or expired, or its grant has ended
  */
 export function redeem(database: Database, redemption: Redemption): Promise<boolean> {
-  return database.run(redeemAll, redemption)
+  return database.run(redeemAll(redemption), redemption)
 }
 
 /** Marks the code used without giving anything for it, and says so. Where it is used already, neither. */

@@ -17,6 +17,8 @@ export interface BatchedStatement<Item, Result> {
   readonly results: (items: readonly Item[], rows: readonly Row[]) => readonly Result[]
   /** The most items of one statement. Default 256. */
   readonly size?: number
+  /** The most statements at once. Default 2: one works while the other waits for its commit. */
+  readonly inFlight?: number
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row has the shape that its statement's text says; each statement has a test
@@ -90,7 +92,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       if (!batch) {
         batch = createBatch<Item, Result>({
           size: statement.size ?? 256,
-          inFlight: 2,
+          inFlight: statement.inFlight ?? 2,
           deadline,
           provesRollback,
           hasWaited: (error) => sqlState(error) === '55P03',

@@ -9,17 +9,22 @@ interface Partitioned {
   readonly bucket: (time: Date) => number
   /** Milliseconds that a partition covers. */
   readonly length: number
+  /** Percent of a page that new rows may take. Default 100. */
+  readonly fillfactor?: number
 }
 
 const day = 86_400_000
 const byDay = (table: string): Partitioned => ({ table, bucket: dayBucket, length: day })
 const byWeek = (table: string): Partitioned => ({ table, bucket: weekBucket, length: 7 * day })
 
+/** Every row is changed once, later: with room for it beside the row, the change needs no new entry in an index. */
+const usedOnce = { fillfactor: 50 }
+
 /** All tables of rows that expire. */
 export const partitionedTables: readonly Partitioned[] = [
   byWeek('authorization_grant'),
-  byDay('authorization_code'),
-  byWeek('refresh_token'),
+  { ...byDay('authorization_code'), ...usedOnce },
+  { ...byWeek('refresh_token'), ...usedOnce },
   byDay('refresh_answer'),
   byDay('access_token'),
   byWeek('session'),
@@ -63,13 +68,17 @@ export async function ensurePartitions(pool: pg.Pool, horizon: Horizon, now: Dat
     const missing = neededBuckets(entry, horizon, now).filter(
       (bucket) => !existing.has(partitionName(entry.table, bucket)),
     )
-    if (missing.length > 0) created.push(...(await createPartitions(pool, entry.table, missing)))
+    if (missing.length > 0) created.push(...(await createPartitions(pool, entry, missing)))
   }
   return created
 }
 
 /** All of one table in one transaction: a first start makes dozens, and each commit waits for the disk. */
-function createPartitions(pool: pg.Pool, table: string, buckets: readonly number[]): Promise<readonly string[]> {
+function createPartitions(
+  pool: pg.Pool,
+  { table, fillfactor = 100 }: Partitioned,
+  buckets: readonly number[],
+): Promise<readonly string[]> {
   return inTurn(pool, async (client) => {
     const created: string[] = []
     for (const bucket of buckets) {
@@ -80,7 +89,7 @@ function createPartitions(pool: pg.Pool, table: string, buckets: readonly number
       await client.query(`
         LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE;
         LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE;
-        CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+        CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = ${fillfactor});
         WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *)
           INSERT INTO ${name} SELECT * FROM moved;
         ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bucket}) TO (${bucket + 1})`)

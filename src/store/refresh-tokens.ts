@@ -1,8 +1,9 @@
 import { byteas, ints, times } from './arrays.js'
 import type { BatchedStatement, Database } from './database.js'
 import { standing, standingJoins } from './grants.js'
-import { type Held, heldColumns, milliseconds, toHeld, toTime } from './rows.js'
+import { type Held, heldColumns, seconds, toHeld, toTime, toTimeIfAny } from './rows.js'
 import {
+  byFormat,
   type Key,
   keyParameters,
   keys,
@@ -40,9 +41,11 @@ const keyed = (also: string): string => `${keys}
 
 const findAll: BatchedStatement<Key, RefreshToken | undefined> = {
   name: 'refresh_tokens.find',
+  // Nothing is committed, so nothing is waited for: what comes meanwhile makes the next batch larger.
+  inFlight: 1,
   text: `
-    SELECT i.n, t.client_id, ${milliseconds('t.created_at')} AS created_at, ${milliseconds('t.expires_at')} AS expires_at,
-           ${milliseconds('t.used_at')} AS used_at, ${milliseconds('t.retry_until')} AS retry_until,
+    SELECT i.n, t.client_id, ${seconds('t.created_at')} AS created_at, ${seconds('t.expires_at')} AS expires_at,
+           ${seconds('t.used_at')} AS used_at, ${seconds('t.retry_until')} AS retry_until,
            (${standing('i.now')}) AS standing, ${heldColumns}${keyed('OFFSET 0')}`,
   parameters: (all) => [...keyParameters(all)],
   results: (all, rows) => {
@@ -53,10 +56,10 @@ const findAll: BatchedStatement<Key, RefreshToken | undefined> = {
         bucket,
         hash,
         clientId: row['client_id'],
-        createdAt: new Date(row['created_at']),
-        expiresAt: new Date(row['expires_at']),
-        usedAt: toTime(row['used_at']),
-        retryUntil: toTime(row['retry_until']),
+        createdAt: toTime(row['created_at']),
+        expiresAt: toTime(row['expires_at']),
+        usedAt: toTimeIfAny(row['used_at']),
+        retryUntil: toTimeIfAny(row['retry_until']),
         standing: row['standing'],
         ...toHeld(row),
       }
@@ -94,8 +97,8 @@ const locked = `
        WHERE ${standing('i.now')}
     )`
 
-const rotateAll: BatchedStatement<Rotation, boolean> = {
-  name: 'refresh_tokens.rotate',
+const rotateAll = byFormat<Rotation>((opaque) => ({
+  name: opaque ? 'refresh_tokens.rotate_opaque' : 'refresh_tokens.rotate',
   text: `
     WITH ${locked}, presented AS (
       -- A row is updated once, so the same token twice in one batch has one winner: the first.
@@ -108,7 +111,7 @@ const rotateAll: BatchedStatement<Rotation, boolean> = {
       INSERT INTO refresh_answer (bucket, token_hash, request_hash, answer, expires_at)
       SELECT ${nth(6, 'int')}, p.token_hash, ${nth(7, 'bytea')}, ${nth(8, 'bytea')}, ${nth(9, 'timestamptz')}
         FROM presented p WHERE ${nth(9, 'timestamptz')} > p.now
-    ), ${writePresented('token.refreshed', 11)}
+    ), ${writePresented('token.refreshed', 11, opaque)}
     SELECT n FROM presented`,
   parameters: (items) => [
     ...keyParameters(items.map(keyOf)),
@@ -117,10 +120,10 @@ const rotateAll: BatchedStatement<Rotation, boolean> = {
     byteas(items.map(({ answer }) => answer.ciphertext)),
     times(items.map(({ answer }) => answer.expiresAt)),
     byteas(items.map(({ tokens }) => tokens.refreshToken?.hash)),
-    ...presentationParameters(items),
+    ...presentationParameters(items, opaque),
   ],
   results: winners,
-}
+}))
 
 /**
  * Spends the token and writes its successor, the encrypted answer and the event, under a grant that stands. Of concurrent
@@ -129,7 +132,7 @@ const rotateAll: BatchedStatement<Rotation, boolean> = {
  * @returns false when the token is used or expired, or its grant has ended
  */
 export function rotate(database: Database, rotation: Rotation): Promise<boolean> {
-  return database.run(rotateAll, rotation)
+  return database.run(rotateAll(rotation), rotation)
 }
 
 export interface Extension extends Presentation {
@@ -137,8 +140,8 @@ export interface Extension extends Presentation {
   readonly expiresAt: Date
 }
 
-const extendAll: BatchedStatement<Extension, boolean> = {
-  name: 'refresh_tokens.extend',
+const extendAll = byFormat<Extension>((opaque) => ({
+  name: opaque ? 'refresh_tokens.extend_opaque' : 'refresh_tokens.extend',
   text: `
     WITH ${locked}, extended AS (
       UPDATE refresh_token t SET expires_at = GREATEST(t.expires_at, ${nth(6, 'timestamptz')})
@@ -147,19 +150,19 @@ const extendAll: BatchedStatement<Extension, boolean> = {
     ), presented AS (
       -- Whoever holds the lock extends: all of those that presented the same token.
       SELECT n, now, grant_id, client_id, user_id FROM locked
-    ), ${writePresented('token.refreshed', 7)}
+    ), ${writePresented('token.refreshed', 7, opaque)}
     SELECT n FROM presented`,
   parameters: (items) => [
     ...keyParameters(items.map(keyOf)),
     times(items.map(({ expiresAt }) => expiresAt)),
-    ...presentationParameters(items),
+    ...presentationParameters(items, opaque),
   ],
   results: winners,
-}
+}))
 
 /** For a client without rotation: the token lives on, its idle time starts again. Any number of callers may get true. */
 export function extend(database: Database, extension: Extension): Promise<boolean> {
-  return database.run(extendAll, extension)
+  return database.run(extendAll(extension), extension)
 }
 
 /**

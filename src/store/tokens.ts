@@ -1,7 +1,7 @@
 import { type ArrayParameter, byteas, ints, jsonbs, texts, times, uuids } from './arrays.js'
 import { insertColumns } from './audit-events.js'
 import { weekBucket } from './buckets.js'
-import type { Row } from './database.js'
+import type { BatchedStatement, Row } from './database.js'
 
 /** The rows that an answer of /token needs; written by the statement that spends what it was made for. */
 export interface NewTokens {
@@ -45,38 +45,54 @@ export interface Presentation {
  *
  * @param first the number of the first of the parameters that `presentationParameters` gives
  */
-export function writePresented(eventType: string, first: number): string {
+export function writePresented(eventType: string, first: number, opaque: boolean): string {
+  const access = `, access AS (
+      INSERT INTO access_token (bucket, token_hash, claims, expires_at)
+      SELECT ${nth(first + 7, 'int')}, ${nth(first + 8, 'bytea')}, ${nth(first + 9, 'jsonb')}, ${nth(first + 10, 'timestamptz')}
+        FROM presented p
+    )`
   return `
     refreshed AS (
       INSERT INTO refresh_token (bucket, token_hash, grant_id, client_id, created_at, expires_at)
       SELECT ${nth(first, 'int')}, ${nth(first + 1, 'bytea')}, p.grant_id, p.client_id, p.now, ${nth(first + 2, 'timestamptz')}
         FROM presented p WHERE ${nth(first, 'int')} IS NOT NULL
-    ), access AS (
-      INSERT INTO access_token (bucket, token_hash, claims, expires_at)
-      SELECT ${nth(first + 3, 'int')}, ${nth(first + 4, 'bytea')}, ${nth(first + 5, 'jsonb')}, ${nth(first + 6, 'timestamptz')}
-        FROM presented p WHERE ${nth(first + 3, 'int')} IS NOT NULL
     ), audited AS (
       ${insertColumns}
-      SELECT ${nth(first + 7, 'int')}, ${nth(first + 8, 'uuid')}, p.now, '${eventType}', 'client:' || p.client_id, p.client_id,
-             p.user_id::text, p.grant_id, ${nth(first + 9, 'text')}, ${nth(first + 10, 'text')}, NULL, NULL, 1
+      SELECT ${nth(first + 3, 'int')}, ${nth(first + 4, 'uuid')}, p.now, '${eventType}', 'client:' || p.client_id, p.client_id,
+             p.user_id::text, p.grant_id, ${nth(first + 5, 'text')}, ${nth(first + 6, 'text')}, NULL, NULL, 1
         FROM presented p
-    )`
+    )${opaque ? access : ''}`
 }
 
-export function presentationParameters(items: readonly Presentation[]): readonly ArrayParameter[] {
-  return [
+export function presentationParameters(items: readonly Presentation[], opaque: boolean): readonly ArrayParameter[] {
+  const written = [
     ints(items.map(({ tokens }) => tokens.refreshToken?.bucket)),
     byteas(items.map(({ tokens }) => tokens.refreshToken?.hash)),
     times(items.map(({ tokens }) => tokens.refreshToken?.expiresAt)),
-    ints(items.map(({ tokens }) => tokens.accessToken?.bucket)),
-    byteas(items.map(({ tokens }) => tokens.accessToken?.hash)),
-    jsonbs(items.map(({ tokens }) => tokens.accessToken?.claims)),
-    times(items.map(({ tokens }) => tokens.accessToken?.expiresAt)),
     ints(items.map(({ now }) => weekBucket(now))),
     uuids(items.map(({ eventId }) => eventId)),
     texts(items.map(({ ip }) => ip)),
     texts(items.map(({ requestId }) => requestId)),
   ]
+  if (!opaque) return written
+  return [
+    ...written,
+    ints(items.map(({ tokens }) => tokens.accessToken?.bucket)),
+    byteas(items.map(({ tokens }) => tokens.accessToken?.hash)),
+    jsonbs(items.map(({ tokens }) => tokens.accessToken?.claims)),
+    times(items.map(({ tokens }) => tokens.accessToken?.expiresAt)),
+  ]
+}
+
+/**
+ * The statement that an item goes with: those with an opaque access token, which has a row, and those without, whose
+ * statement need not prepare to write one.
+ */
+export function byFormat<Item extends Presentation>(
+  define: (opaque: boolean) => BatchedStatement<Item, boolean>,
+): (item: Item) => BatchedStatement<Item, boolean> {
+  const [withRow, without] = [define(true), define(false)]
+  return ({ tokens }) => (tokens.accessToken ? withRow : without)
 }
 
 /** One result for each item: whether its row came back. */
