@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Config } from '../platform/config/index.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { longestRefreshTokenLifetime } from './clients.js'
-import type { Db } from './database.js'
+import { type Db, sqlState } from './database.js'
 
 interface Partitioned {
   readonly table: string
@@ -137,15 +138,40 @@ export async function dropExpiredPartitions(pool: pg.Pool, horizon: Horizon, now
     const entry = partitionedTables.find(({ table }) => name.startsWith(`${table}_p`))
     const bucket = Number(name.slice((entry?.table.length ?? 0) + 2))
     if (!entry || !Number.isInteger(bucket) || bucket >= firstNeededBucket(entry, horizon, now)) continue
-    // Waits for running statements for two seconds at most (lock_timeout); the next run of the job tries again.
-    const done = await inTurn(pool, async (client) => {
-      if (!(await exists(client, name))) return false
-      await client.query(`DROP TABLE ${name}`)
-      return true
-    })
-    if (done) dropped.push(name)
+    if (await dropPartition(pool, name)) dropped.push(name)
   }
   return dropped
+}
+
+/**
+ * Milliseconds that a drop waits for the statements that run. Every later statement on the table waits behind it, in a
+ * partition of its own or not, so it gives up soon and comes again. DETACH CONCURRENTLY would not block, but PostgreSQL
+ * has none where there is a DEFAULT partition.
+ */
+const dropPatience = 50
+
+/** The pauses double up to this; after it the next run of the job tries again. */
+const longestPause = 800
+
+async function dropPartition(pool: pg.Pool, name: string): Promise<boolean> {
+  for (let pause = 50; ; pause *= 2) {
+    try {
+      return await dropOnce(pool, name)
+    } catch (error) {
+      if (sqlState(error) !== '55P03' || pause > longestPause) throw error
+    }
+    await delay(pause)
+  }
+}
+
+/** @returns false where somebody else has dropped it */
+function dropOnce(pool: pg.Pool, name: string): Promise<boolean> {
+  return inTurn(pool, async (client) => {
+    if (!(await exists(client, name))) return false
+    // Committed by the same message: a busy event loop between the two would hold up everybody else.
+    await client.query(`SET LOCAL lock_timeout = ${dropPatience}; DROP TABLE ${name}; COMMIT; BEGIN`)
+    return true
+  })
 }
 
 /** What /readyz watches. */

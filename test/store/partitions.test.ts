@@ -191,7 +191,7 @@ t.test(
   },
 )
 
-t.test('a transaction that holds a table does not stop the worker for ever', async (t) => {
+t.test('a transaction that holds a table stops neither the worker for ever nor those behind it', async (t) => {
   const store = await openMaintained(t)
   store.clock.advance(10 * day)
   let release = () => {}
@@ -204,8 +204,21 @@ t.test('a transaction that holds a table does not stop the worker for ever', asy
     await released
   })
   await begun
-  // Two seconds of lock_timeout, once: the only wait of this file.
-  await t.rejects(partitions.dropExpiredPartitions(store.db.pool, horizon, store.now()), { code: '55P03' })
+  // Two seconds of attempts, once: the only wait of this file.
+  let trying = true
+  const dropping = partitions.dropExpiredPartitions(store.db.pool, horizon, store.now()).finally(() => (trying = false))
+  const refused = t.rejects(dropping, { code: '55P03' })
+  const request = await store.another().pool.connect()
+  let read = 0
+  try {
+    // Twenty times what one attempt holds it up: behind an attempt that waited as long as all of them it would fail.
+    await request.query('SET lock_timeout = 1000')
+    for (; trying; read++) await request.query('SELECT FROM access_token WHERE bucket = 0')
+  } finally {
+    request.release(true)
+  }
+  await refused
+  t.not(read, 0)
   release()
   await held
   t.not((await partitions.dropExpiredPartitions(store.db.pool, horizon, store.now())).length, 0)
