@@ -9,6 +9,7 @@ import { openContext } from '../open-context.js'
 import { followCertificate } from '../platform/certificate.js'
 import { systemClock } from '../platform/clock.js'
 import { type Config, ConfigError, loadConfig } from '../platform/config/index.js'
+import { masterKeyFileWarning } from '../platform/crypto/master-key.js'
 import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
 import { createLogger, type Logger } from '../platform/log.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
@@ -47,6 +48,8 @@ export async function start(role: Role): Promise<void> {
   const databaseUrl = await openDatabase(config, log, stopping)
   const ctx = await openContext({ config, log, databaseUrl, follow: true })
   stopping.unshift(() => ctx.close())
+  const warning = config.secrets.masterKey ? undefined : masterKeyFileWarning(config.database.dataDir)
+  if (warning !== undefined) log.warn(warning)
   await maintainPartitions(ctx)
   // Before the demo is set up: a start that failed later would have shown nobody the passwords that it made.
   if (role.serve) await tryPort(config).catch((error) => throwListenError(error, config))

@@ -3,14 +3,14 @@ import type { Clock } from '../platform/clock.js'
 import type { Config } from '../platform/config/index.js'
 import { hmacSha256 } from '../platform/crypto/hash.js'
 import { QueueFullError } from '../platform/crypto/password.js'
-import { networkOf } from '../platform/network.js'
+import { networkOf, siteOf } from '../platform/network.js'
 import type { SecretKeys } from '../secrets/index.js'
 import { type AuditEvent, type Database, type FailureKey, failures } from '../store/index.js'
 
 /**
- * Failed logins and client authentications, counted per pair of account or client and network, and per network, over all
- * processes. A pair, so that nobody can lock somebody else out from another network (attack 102). Only failures count, so
- * a success is never refused for others that are under way.
+ * Failed logins and client authentications, counted per pair of account or client and network, per network, and per site
+ * of IPv6 networks, over all processes. A pair, so that nobody can lock somebody else out from another network (attack
+ * 102). Only failures count, so a success is never refused for others that are under way.
  */
 export interface FailureLimits {
   /**
@@ -56,9 +56,9 @@ const capacity = 50_000
 
 /**
  * Attempts under way at once, in this process: one of a pair, so that none is begun before the last one counts; of a
- * network as many as keep the hashing threads busy.
+ * network as many as keep the hashing threads busy; of a site so many that networks of it do not wait for each other.
  */
-const atOnce = { pair: 1, network: 4 }
+const atOnce = [1, 4, 16] as const
 
 /** How many may wait for one key. Past the bound all of them are refused without any work. */
 const longestLine = 1_000
@@ -83,14 +83,17 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     return { key, window, windowStart: new Date((window * limits.failureWindow - phase) * 1000) }
   }
 
-  function keysOf(subject: FailureSubject): readonly [pair: FailureKey, network: FailureKey] {
+  /** From the narrowest to the widest; an IPv4 address has no site. */
+  function keysOf(subject: FailureSubject): readonly [pair: FailureKey, network: FailureKey, ...site: FailureKey[]] {
     const network = networkOf(subject.ip)
-    return [keyOf(`${subject.kind}\0${subject.id}\0${network}`), keyOf(`network\0${network}`)]
+    const site = siteOf(subject.ip)
+    const both = [keyOf(`${subject.kind}\0${subject.id}\0${network}`), keyOf(`network\0${network}`)] as const
+    return site === undefined ? both : [...both, keyOf(`site\0${site}`)]
   }
 
-  function boundsOf(subject: FailureSubject): readonly [number, number] {
+  function boundsOf(subject: FailureSubject): readonly [number, number, number] {
     const pair = subject.kind === 'account' ? limits.failuresPerAccount : limits.failuresPerClient
-    return [pair, limits.failuresPerNetwork]
+    return [pair, limits.failuresPerNetwork, limits.failuresPerSite]
   }
 
   const memoryKey = ({ key, window }: FailureKey): string => `${key.toString('hex')}:${window}`
@@ -147,16 +150,17 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
 
   /** Waits until this one may begin. @returns what lets the next one begin */
   async function takeTurn(subject: FailureSubject): Promise<() => void> {
-    const [pair, network] = keysOf(subject)
-    const leavePair = await enter(memoryKey(pair), atOnce.pair)
+    const entered: (() => void)[] = []
+    const leaveAll = (): void => {
+      for (const leave of entered.reverse()) leave()
+    }
     try {
-      const leaveNetwork = await enter(memoryKey(network), atOnce.network)
-      return () => {
-        leaveNetwork()
-        leavePair()
+      for (const [index, key] of keysOf(subject).entries()) {
+        entered.push(await enter(memoryKey(key), atOnce[index]!))
       }
+      return leaveAll
     } catch (error) {
-      leavePair()
+      leaveAll()
       throw error
     }
   }

@@ -141,7 +141,7 @@ function safeText(text: string): string {
     .replace(/eyJ[\w-]{8,}(?:\.[\w-]*)*/g, STRUCK)
     .replace(/o[a-z]{2}_[0-9a-z]{1,6}_[\w-]{43}/g, STRUCK)
     .replace(/:\/\/[^\s/@]{1,500}@/g, '://')
-    .replace(/(:\/\/[^\s?]{1,500})\?[^\s'"]*/g, '$1')
+    .replace(/(:\/\/[^\s?]*)(?:\?[^\s'"]*)?/g, '$1')
 }
 
 /** A request, or what Fastify logs in its place. The path is the route's: what stood in the address may be a secret. */

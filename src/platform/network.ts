@@ -41,6 +41,17 @@ export function networkOf(address: string): string {
   return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/64`
 }
 
+/**
+ * The /48 of an IPv6 address, the most that one site is commonly given (RFC 6177 §2), which holds 65,536 networks of the
+ * kind above: whoever has one must not have as many bounds (attack 101). Undefined for IPv4.
+ */
+export function siteOf(address: string): string | undefined {
+  const normalised = normaliseAddress(address)
+  if (isIPv4(normalised)) return undefined
+  const prefix = groupsOf(normalised).slice(0, 3)
+  return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/48`
+}
+
 /** Whether a host, as it stands in a URL or is listened on, can be reached from this machine alone. */
 export function isLoopbackHost(host: string): boolean {
   const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host

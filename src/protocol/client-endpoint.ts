@@ -51,10 +51,16 @@ export function readForm(request: FastifyRequest): Parameters {
 
 const secretNames = /(?:^|&)(?:client_secret|client_assertion|code|code_verifier|refresh_token|token|password)=/
 
-/** What stands in an address stands in logs and histories. RFC 6749 §2.3.1 (attack 73). */
+/**
+ * What stands in an address stands in logs and histories. RFC 6749 §2.3.1 (attack 73). A name may be written by its bytes,
+ * and a whole query encoded by mistake: both are read, whatever else in it is malformed.
+ */
 function refuseSecretsInQuery(request: FastifyRequest): void {
   const at = request.url.indexOf('?')
-  if (at < 0 || !secretNames.test(request.url.slice(at + 1))) return
+  if (at < 0) return
+  const query = request.url.slice(at + 1)
+  const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  if (!secretNames.test(query) && !secretNames.test(decoded)) return
   throw new InvalidRequestError('Credentials and tokens belong into the body, never into the address.', {
     reason: 'secret_in_query',
   })

@@ -204,4 +204,4 @@ pre.block { line-height: 1.6; white-space: pre-wrap }
 `
 
 /** The style sheet of every page, put inline under the nonce of its Content-Security-Policy. */
-export const style: string = source.replace(/\s*\n\s*/g, ' ').trim()
+export const style: string = source.replace(/\n\s*/g, ' ').trim()

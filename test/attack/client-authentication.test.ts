@@ -323,11 +323,20 @@ t.test('attack 73: credentials and tokens in the address', async (t) => {
       await server.post(`${path}?${query({ client_id })}`, form),
       'what is harmless there counts for nothing',
     )
-    isRefused(
-      t,
-      await server.post(`${path}?client%5Fsecret=${client_secret}&client%5Fid=${client_id}`, form),
-      'encoded',
-    )
+    const encoded = [
+      `client%5Fsecret=${client_secret}&client%5Fid=${client_id}`,
+      `x=%ZZ&%63lient_secret=${client_secret}`,
+      `%72%65%66%72%65%73%68%5f%74%6F%6B%65%6E=ort_x`,
+      `code%3Doac_x`,
+      `x%26token%3Dx`,
+    ]
+    for (const each of encoded) {
+      const reply = await server.post(`${path}?${each}`, { ...form, client_id, client_secret })
+      t.equal(reply.statusCode, 400, `${path}?${each}`)
+      t.match(reply.json(), { error: 'invalid_request', error_description: /^Credentials and tokens/ }, each)
+    }
+    const harmless = await server.post(`${path}?x=%E0%A4&zip%63ode=1`, { ...form, client_id, client_secret })
+    t.notMatch(harmless.body, 'Credentials and tokens', 'a name that only ends like one')
   }
   t.notMatch(server.logs.join(), client_secret)
   t.equal((await refresh(server, client, 'x')).statusCode, 400)

@@ -16,7 +16,7 @@ import {
 } from '../support/tokens.js'
 
 const scene = await openScene(t)
-const { server, client, api } = scene
+const { server, client, api, user } = scene
 const beside = await createTestServer(t, { beside: server })
 const by = { actor: 'operator' }
 const invalidGrant = { error: 'invalid_grant', error_description: 'The refresh token is invalid.' }
@@ -91,8 +91,17 @@ t.test('attack 56: an old token after the window is reuse: the family ends, and 
 t.test('attack 57: a refresh by another client', async (t) => {
   const other = await server.createClient(application)
   const spa = await server.createClient({ ...application, token_endpoint_auth_method: 'none' })
-  const { refresh_token } = await tokensFor(scene)
+  const { refresh_token, issued } = await tokensFor(scene)
   for (const thief of [other, spa]) t.same((await refresh(server, thief, refresh_token)).json(), invalidGrant)
+  const refused = (await server.audit('token.refused')).filter(({ grantId }) => grantId === issued.grantId)
+  for (const { clientId } of [other, spa]) {
+    const told = { actor: `client:${clientId}`, subject: user.id, reason: 'refresh_token_of_another_client' }
+    t.match(
+      refused.find((event) => event.clientId === clientId),
+      { ...told, ip: '127.0.0.1' },
+    )
+  }
+  t.equal(refused.length, 2)
   const next = await refresh(server, client, refresh_token)
   t.equal(next.statusCode, 200, 'its owner is not shut out')
   for (const thief of [other, spa]) t.same((await refresh(beside, thief, refresh_token)).json(), invalidGrant)

@@ -10,6 +10,7 @@ const limits = {
   failuresPerAccount: 3,
   failuresPerClient: 4,
   failuresPerNetwork: 8,
+  failuresPerSite: 12,
   failureWindow: 600,
   passwordQueue: 64,
 }
@@ -105,6 +106,14 @@ t.test('past the bound of a network no account is let in from it', async (t) => 
   await t.rejects(one.attempt({ ...ada, id: 'nobody yet' }), past)
   await t.rejects(two.attempt({ kind: 'client', id: 'a client', ip: ada.ip }), past)
   await (await two.attempt({ ...elsewhere, id: 'account 1' })).abandoned()
+})
+
+t.test('past the bound of an IPv6 /48 no network of it is let in', async (t) => {
+  const { one, two } = await openTwo(t)
+  const from = (network: number) => ({ ...ada, id: `account ${network}`, ip: `2001:db8:7:${network}::1` })
+  for (let n = 0; n < 12; n++) await fail(n % 2 ? one : two, from(n))
+  for (const instance of [one, two]) await t.rejects(instance.attempt(from(99)), past)
+  await (await two.attempt({ ...from(1), ip: '2001:db8:8:1::1' })).abandoned()
 })
 
 t.test('RFC 6585 §4: Retry-After says in seconds when the window ends, and then it is open', async (t) => {

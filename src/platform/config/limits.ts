@@ -28,6 +28,15 @@ export const limitsVariables = Type.Object({
     description:
       'Failures of all accounts and clients from one network (/24, /64) in FAILURE_WINDOW before 429. Stops password spraying.',
   }),
+  failuresPerSite: Type.Integer({
+    default: 1000,
+    minimum: 1,
+    maximum: 1_000_000,
+    weakerAbove: 10_000,
+    weakness: 'whoever holds an IPv6 /48 can try one password on many accounts from its 65,536 networks.',
+    description:
+      'Failures of all accounts and clients from one IPv6 /48 in FAILURE_WINDOW before 429. One holds 65,536 /64 with a bound of their own each.',
+  }),
   failureWindow: Type.Integer({
     default: 600,
     minimum: 60,

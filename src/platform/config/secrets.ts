@@ -33,7 +33,10 @@ export function resolveSecrets(values: Static<typeof secretsVariables>, source: 
 /** Strict where Buffer is not: a stray character is a mistake, not something to skip. */
 function decodeKey(text: string): Buffer | undefined {
   if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex')
-  const standard = text.replace(/=+$/, '').replace(/-/g, '+').replace(/_/g, '/')
+  const standard = text
+    .replace(/={1,2}$/, '')
+    .replace(/-/g, '+')
+    .replace(/_/g, '/')
   const bytes = Buffer.from(standard, 'base64')
-  return bytes.toString('base64').replace(/=+$/, '') === standard ? bytes : undefined
+  return bytes.toString('base64').replace(/={1,2}$/, '') === standard ? bytes : undefined
 }

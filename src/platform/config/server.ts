@@ -169,7 +169,9 @@ function resolveIssuer(values: Static<typeof serverVariables>, tls: ServerConfig
   if (url.protocol === 'http:' && tls) {
     return refuse('although TLS_CERT_FILE is set', 'Use https, or serve without TLS.')
   }
-  const canonical = `${url.origin}${url.pathname.replace(/\/+$/, '')}`
+  let path = url.pathname
+  while (path.endsWith('/')) path = path.slice(0, -1)
+  const canonical = `${url.origin}${path}`
   if (issuer !== canonical) {
     return refuse('which is not the form that clients compare', `Write it as ${canonical}.`)
   }

@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../random.js'
 import { sha256 } from './hash.js'
@@ -43,6 +53,15 @@ export function openMasterKeyFile(dataDir: string, random: Random): MasterKey {
   }
   syncFolder(dataDir)
   return masterKey(readKeyFile(path)!)
+}
+
+/** What to do about a `master.key` that other accounts may read or change; undefined where it is its owner's alone. */
+export function masterKeyFileWarning(dataDir: string): string | undefined {
+  // Windows keeps rights elsewhere than in these bits.
+  if (process.platform === 'win32') return undefined
+  const mode = statSync(join(dataDir, 'master.key'), { throwIfNoEntry: false })?.mode ?? 0
+  if ((mode & 0o077) === 0) return undefined
+  return 'other accounts may read master.key in DATA_DIR, which opens every key in the database: take it from them with chmod 600'
 }
 
 /** The name must outlive a power cut as the database does: without its key that is worth nothing. */

@@ -22,7 +22,13 @@ function open({ count = async (): Promise<number> => 0, window = 600, clock = ne
       return [keys].flat().map((each, index) => ({ n: index + 1, key: each, count: counted }))
     },
   } as unknown as Database
-  const limits = { ...config.limits, failuresPerClient: 2, failuresPerNetwork: 5, failureWindow: window }
+  const limits = {
+    ...config.limits,
+    failuresPerClient: 2,
+    failuresPerNetwork: 5,
+    failuresPerSite: 8,
+    failureWindow: window,
+  }
   return { limits: createFailureLimits({ db, clock, config: { limits }, secrets }), asked, clock }
 }
 
@@ -36,13 +42,19 @@ t.test('a pair and a network are keyed hashes: the database holds no address and
   const [first, sameNetwork, otherNetwork, otherKind] = asked.map(({ keys }) =>
     keys.map((each) => each.toString('hex')),
   )
-  t.equal(first?.length, 2)
+  t.equal(first?.length, 3, 'pair, network and site')
   t.ok(first?.every((each) => /^[0-9a-f]{64}$/.test(each)))
   t.same(sameNetwork, first, 'a /64 is one network')
   t.not(otherNetwork?.[0], first?.[0])
   t.not(otherNetwork?.[1], first?.[1])
   t.not(otherKind?.[0], first?.[0])
   t.equal(otherKind?.[1], first?.[1])
+  for (const keys of [otherNetwork, otherKind]) t.equal(keys?.[2], first?.[2], 'a /48 is one site')
+
+  await limits.fail({ ...subject, ip: '2001:db8:1::1' }, undefined)
+  t.not(asked.at(-1)?.keys[2]?.toString('hex'), first?.[2], 'another site')
+  await limits.fail({ ...subject, ip: '192.0.2.1' }, undefined)
+  t.equal(asked.at(-1)?.keys.length, 2, 'IPv4 has no sites')
 })
 
 t.test('the parts of a pair cannot be shifted into each other', async (t) => {
@@ -96,6 +108,34 @@ t.test('notifications are understood, and what is none is harmless', async (t) =
   limits.check(subject)
   limits.hear(`${name}:${Number(window) - 1}:9`)
   limits.check(subject)
+})
+
+t.test('attack 101: a site of 65,536 networks has one bound more', async (t) => {
+  let stored = 0
+  const { limits, asked } = open({ count: async () => stored })
+  const from = (network: number): FailureSubject => ({ ...subject, id: `${network}`, ip: `2001:db8:0:${network}::1` })
+  await limits.fail(from(1), undefined)
+  const site = asked[0]!.keys[2]!.toString('hex')
+  limits.hear(`${site}:${asked[0]!.windows[2]}:7`)
+  limits.check(from(2))
+  limits.hear(`${site}:${asked[0]!.windows[2]}:8`)
+  t.throws(() => limits.check(from(3)), past)
+  limits.check({ ...subject, ip: '2001:db8:1::1' })
+  limits.check({ ...subject, ip: '192.0.2.1' })
+  // Many networks of one site at once: so many are under way as is said, and the others wait.
+  limits.hear(`${site}:${asked[0]!.windows[2]}:0`)
+  stored = 0
+  const begun: string[] = []
+  const attempts = Array.from({ length: 40 }, (_, index) =>
+    limits.attempt(from(index + 10)).then((attempt) => {
+      begun.push(`${index}`)
+      return attempt
+    }),
+  )
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(begun.length, 16)
+  for (const attempt of attempts) await (await attempt).abandoned()
+  t.equal(begun.length, 40)
 })
 
 t.test('memory is bounded: the oldest counts are forgotten first', async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isLoopbackHost, networkOf, normaliseAddress, UNKNOWN_ADDRESS } from '../../../src/platform/network.js'
+import { isLoopbackHost, networkOf, normaliseAddress, siteOf, UNKNOWN_ADDRESS } from '../../../src/platform/network.js'
 
 t.test('attack 101: an address has one spelling', async (t) => {
   for (const [address, expected] of [
@@ -47,6 +47,15 @@ t.test('what is no address is counted as one, whatever it says', async (t) => {
     t.equal(normaliseAddress(address), UNKNOWN_ADDRESS, JSON.stringify(address.slice(0, 30)))
     t.equal(networkOf(address), '0.0.0.0/24')
   }
+})
+
+t.test('attack 101: and by the /48 that holds 65,536 of these', async (t) => {
+  t.equal(siteOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1::/48')
+  t.equal(siteOf('2001:DB8:1:ffff::'), '2001:db8:1::/48')
+  t.equal(siteOf('2001:db8::1'), '2001:db8::/48')
+  t.equal(siteOf('::1'), '::/48')
+  t.equal(siteOf('fe80::1%eth0'), 'fe80::/48')
+  for (const none of ['192.0.2.1', '::ffff:192.0.2.1', 'nonsense']) t.equal(siteOf(none), undefined, none)
 })
 
 t.test('attack 101: failures are counted by /24 and /64', async (t) => {

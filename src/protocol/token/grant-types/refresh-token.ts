@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { record } from '../../../audit/index.js'
 import type { Context } from '../../../context.js'
 import { InvalidGrantError } from '../../../oauth/index.js'
 import { revoke } from '../../../revocation/index.js'
@@ -29,9 +30,11 @@ export const refreshToken = defineGrantType({
     const { client, parameters } = request
     const presented = readOpaque('ort', parameters.refresh_token)
     const token = presented && (await refreshTokens.find(ctx.db, presented.bucket, presented.hash, ctx.clock.now()))
-    // From another client it is an unknown token and ends nothing: else a stolen token would log people out.
-    if (!token || token.clientId !== client.clientId) {
-      throw invalidToken(token ? 'refresh_token_of_another_client' : 'refresh_token_unknown')
+    if (!token) throw invalidToken('refresh_token_unknown')
+    // From another client it is an unknown token and ends nothing: else a stolen token would log people out (attack 57).
+    if (token.clientId !== client.clientId) {
+      await recordStranger(ctx, token, request)
+      throw invalidToken('refresh_token_of_another_client')
     }
     if (!token.standing) throw invalidToken('grant_ended')
     if (token.usedAt) return retried(ctx, presented, token, request)
@@ -66,6 +69,17 @@ export const refreshToken = defineGrantType({
 
 function invalidToken(reason: string): InvalidGrantError {
   return new InvalidGrantError('The refresh token is invalid.', { reason })
+}
+
+/** For the audit: somebody has a token that is not theirs, or a client is broken. */
+async function recordStranger(
+  ctx: Context,
+  { grant }: RefreshToken,
+  { client: { clientId }, origin }: GrantRequest<unknown>,
+): Promise<void> {
+  const about = { clientId, subject: grant.userId, grantId: grant.id, reason: 'refresh_token_of_another_client' }
+  const event = { type: 'token.refused', actor: `client:${clientId}`, ...about, ...origin }
+  if (ctx.audit.writesByItself(origin.ip ?? '', event)) await record(ctx, event)
 }
 
 /** The same request again gets the same answer, while its window is open; any other second use ends the family. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { masterKey, openMasterKeyFile } from '../../../../src/platform/crypto/master-key.js'
+import { masterKey, masterKeyFileWarning, openMasterKeyFile } from '../../../../src/platform/crypto/master-key.js'
 import { systemRandom } from '../../../../src/platform/random.js'
 import { SeededRandom } from '../../../support/random.js'
 
@@ -113,4 +113,19 @@ t.test('the id stands beside what the key wrapped, and tells nothing about it', 
   t.equal(masterKey(key).id, masterKey(Buffer.from(key)).id)
   t.not(masterKey(key).id, masterKey(Buffer.alloc(32, 5)).id)
   t.notOk(key.toString('hex').includes(masterKey(key).id))
+})
+
+t.test('a key that others may read is warned of, without the path', async (t) => {
+  const dataDir = folder(t)
+  t.equal(masterKeyFileWarning(dataDir), undefined, 'there is none')
+  openMasterKeyFile(dataDir, systemRandom)
+  t.equal(masterKeyFileWarning(dataDir), undefined, 'as it is made')
+  for (const mode of [0o640, 0o604, 0o622, 0o610, 0o644]) {
+    chmodSync(join(dataDir, 'master.key'), mode)
+    const warning = masterKeyFileWarning(dataDir) ?? ''
+    t.match(warning, /chmod 600/, mode.toString(8))
+    t.notOk(warning.includes(dataDir))
+  }
+  chmodSync(join(dataDir, 'master.key'), 0o400)
+  t.equal(masterKeyFileWarning(dataDir), undefined)
 })
