@@ -163,6 +163,7 @@ t.test('attack 66: two methods at once', async (t) => {
     'two clients': await ask(service.basic, inBody),
     'the header and the name of another': await ask(service.basic, { client_id: post.clientId }),
     'a method that is its own, and another': await ask(post.basic, inBody),
+    'the header, and a secret of nobody in the body': await ask(service.basic, { client_secret: service.clientSecret }),
   })) {
     t.equal(reply.statusCode, 400, name)
     t.match(reply.json(), { error: 'invalid_request' }, name)

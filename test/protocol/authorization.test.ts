@@ -91,6 +91,21 @@ t.test('OIDC Core §3.1.2.1: a form that another site posts finds the session by
   t.match((await browser.post('/authorize', form, { crossSite: true })).answer, { code: /^oac_/ })
 })
 
+t.test('what was posted by mistake does not get into the address of that link', async (t) => {
+  const client = await server.createClient()
+  const form = Object.fromEntries(new URLSearchParams(authorizationQuery(client, { nonce: 'n', resource: [] })))
+  const reply = await server.post('/authorize', {
+    ...form,
+    password: 'hunter2 hunter2',
+    client_secret: 'a secret',
+    x: 'y',
+  })
+  t.equal(reply.statusCode, 303)
+  const { pathname, searchParams } = new URL(String(reply.headers.location), 'http://localhost')
+  t.equal(pathname, '/authorize')
+  t.same(Object.fromEntries(searchParams), form)
+})
+
 t.test('signed in and consented: the code comes at once, and nothing is stored that waits', async (t) => {
   const client = await server.createClient()
   const user = await person()

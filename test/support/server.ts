@@ -31,6 +31,8 @@ export interface TestServerOptions {
   readonly through?: (databaseUrl: string) => Promise<string>
   /** With the demo of a first start. */
   readonly demo?: boolean
+  /** Hears every line of the log, of which then none is kept. */
+  readonly onLog?: (line: string) => void
 }
 
 export interface TestClient {
@@ -79,7 +81,8 @@ export async function createTestServer(t: Test, options: TestServerOptions = {})
     },
   })
   const logs: string[] = []
-  const log = createLogger({ level: 'debug', pretty: false, destination: { write: (line) => void logs.push(line) } })
+  const { onLog = (line: string) => void logs.push(line) } = options
+  const log = createLogger({ level: 'debug', pretty: false, destination: { write: onLog } })
   // Two processes never draw the same.
   const random = new SeededRandom(options.seed ?? (beside ? `${t.fullname} beside` : t.fullname))
   const reachedBy = (await options.through?.(databaseUrl)) ?? databaseUrl

@@ -110,7 +110,8 @@ function readCredentials(
     const credentials = method.read(authorization, parameters)
     return credentials ? [{ method, credentials }] : []
   })
-  if (used.length > 1) {
+  // A secret in the body beside the header is a second method, also where the body names no client.
+  if (used.length > 1 || (authorization !== undefined && parameters['client_secret'] !== undefined)) {
     throw new InvalidRequestError('The request uses more than one way of client authentication.', {
       reason: 'client_methods_mixed',
     })

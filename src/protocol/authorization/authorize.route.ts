@@ -48,8 +48,10 @@ async function authorize(
     const sessionCookie = readCookie(request, 'session')
     // A browser leaves our cookies out of a form that another site posts (SameSite=Lax): as a link they come along.
     const withoutCookies = sessionCookie === undefined && readCookie(request, 'browser') === undefined
-    if (request.method === 'POST' && withoutCookies && encoded.length <= longestQuery) {
-      return seeOther(reply, addressOf(ctx, `/authorize?${encoded}`))
+    // What has no meaning here stays out of the address: it may be a secret that was posted by mistake (attack 73).
+    const { restart } = demands
+    if (request.method === 'POST' && withoutCookies && restart.length <= longestQuery) {
+      return seeOther(reply, addressOf(ctx, restart))
     }
 
     const session = await findSession(ctx, sessionCookie)

@@ -1,0 +1,37 @@
+import t from 'tap'
+import { fuzz, growthBound } from './fuzz.js'
+
+/** All of it where every change is checked; on one's own machine a taste of it. `npm run fuzz` goes on for longer. */
+const requests = process.env['CI'] ? 100_000 : 5_000
+
+t.setTimeout(15 * 60_000)
+
+t.test(
+  'bad input is refused: no 5xx, no hang, no growth, no secret told, nothing spent by what was refused',
+  async (t) => {
+    const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 30))
+    t.comment(`seed ${seed}`)
+    const result = await fuzz(t, { requests, seed })
+    t.comment(JSON.stringify(result))
+    t.same(result.failures, [], `seed ${seed}`)
+    t.ok(result.requests >= requests, `${result.requests} requests`)
+    t.ok(result.after.heap - result.before.heap <= growthBound)
+    if (requests >= 100_000) t.ok(result.answers['429'], 'the normal bounds were reached')
+    // A generator that only made what is refused at once would find nothing.
+    for (const status of [
+      '200',
+      '303',
+      '400',
+      '401',
+      '403',
+      '404',
+      '405',
+      '413',
+      '415',
+      'document refused',
+      'document registered',
+    ]) {
+      t.ok(result.answers[status], `${status} was answered`)
+    }
+  },
+)

@@ -1,0 +1,145 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { LightMyRequestResponse } from 'fastify'
+import type { TestServer } from '../../support/server.js'
+import type { Wire } from './plan.js'
+
+/** Milliseconds in which every answer must be there. */
+export const deadline = 1_000
+
+/** Milliseconds after which nobody waits any more. */
+const patience = 30_000
+
+/** Something that must never happen, however bad the input. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+/** Judges every answer and every log line, and counts. */
+export class Watch {
+  requests = 0
+  readonly statuses = new Map<string, number>()
+  /** Milliseconds. */
+  longest = 0
+  /** What no request could be blamed for when it happened: log lines, rejections. */
+  readonly pending: string[] = []
+  holdsSecret: (text: string) => boolean = () => false
+
+  /** For the server's log. */
+  readonly onLog = (line: string): void => {
+    if (this.holdsSecret(line)) this.pending.push(`a secret is in a log line: ${line.slice(0, 500)}`)
+    else if (/"level":(?:"error"|"fatal"|50|60)\b/.test(line))
+      this.pending.push(`an error was logged: ${line.slice(0, 1500)}`)
+  }
+
+  /** Hears of rejections and exceptions that nobody handles. @returns how to stop hearing */
+  listen(): () => void {
+    const rejected = (reason: unknown): void => void this.pending.push(`unhandled: ${describe(reason)}`)
+    process.on('unhandledRejection', rejected)
+    process.on('uncaughtException', rejected)
+    return () => {
+      process.off('unhandledRejection', rejected)
+      process.off('uncaughtException', rejected)
+    }
+  }
+
+  /** @throws {Violation} for what was heard since the last time */
+  settle(): void {
+    const heard = this.pending.splice(0)
+    if (heard.length > 0) throw new Violation(heard.slice(0, 5).join('\n'))
+  }
+
+  /**
+   * Sends a request into the server and judges the answer. An answer that came too late is asked for again by itself: the
+   * machine may have been busy with others.
+   *
+   * @throws {Violation}
+   */
+  async send(server: TestServer, wire: Wire): Promise<LightMyRequestResponse | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const since = performance.now()
+      const reply = await within(patience, inject(server, wire))
+      const milliseconds = performance.now() - since
+      if (!reply) return undefined
+      this.count(reply.statusCode)
+      this.judge(reply, wire)
+      if (milliseconds <= deadline) {
+        this.longest = Math.max(this.longest, milliseconds)
+        return reply
+      }
+      if (attempt === 4) throw new Violation(`an answer took ${Math.round(milliseconds)} ms, four times in a row`)
+      await alone()
+    }
+  }
+
+  count(status: number | string): void {
+    this.requests++
+    this.statuses.set(String(status), (this.statuses.get(String(status)) ?? 0) + 1)
+  }
+
+  /** @throws {Violation} */
+  judge({ statusCode, headers, body }: LightMyRequestResponse, { mayRepeat }: Pick<Wire, 'mayRepeat'>): void {
+    if (statusCode >= 500) throw new Violation(`the answer is ${statusCode}: ${body.slice(0, 300)}`)
+    if (statusCode < 200) throw new Violation(`the answer is ${statusCode}`)
+    const head = Object.values(headers).flat().map(String)
+    if (!mayRepeat && (this.holdsSecret(body) || this.holdsSecret(head.join('\n')))) {
+      throw new Violation(`a secret was sent back: ${statusCode} ${JSON.stringify(headers)} ${body.slice(0, 500)}`)
+    }
+    if (head.some((value) => /[\r\n\0]/.test(value))) throw new Violation('a header holds a line break')
+    if (String(headers['content-type']).startsWith('application/json') && body !== '') JSON.parse(body)
+  }
+}
+
+/** @returns undefined where the request cannot be put into words: nothing was sent */
+async function inject(server: TestServer, wire: Wire): Promise<LightMyRequestResponse | undefined> {
+  const { url, headers, body, from } = wire
+  try {
+    new URL(url, 'http://localhost')
+  } catch {
+    return undefined
+  }
+  const method = wire.method as 'GET'
+  return server.app.inject({ method, url, headers: { ...headers }, payload: body, remoteAddress: from })
+}
+
+export async function within<Result>(milliseconds: number, work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Violation(`no answer in ${milliseconds} ms`)), milliseconds)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Until what else is under way has had its turn. */
+async function alone(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 100))
+}
+
+export function describe(reason: unknown): string {
+  return reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
+}
+
+export interface Memory {
+  /** Bytes of the heap that are still used after everything that can be collected was. */
+  readonly heap: number
+  readonly resident: number
+}
+
+/** Collects what can be collected, and measures what is left. */
+export async function measureMemory(): Promise<Memory> {
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect === 'function') {
+    for (let round = 0; round < 3; round++) {
+      collect()
+      // What waits for its turn to be let go.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  const { heapUsed, external, rss } = process.memoryUsage()
+  return { heap: heapUsed + external, resident: rss }
+}
