@@ -251,6 +251,11 @@ export function build(plan: Plan, references: References, holdsSecret: (text: st
     else if (mutation.kind === 'from') from = mutation.address
   }
 
+  // A name that failed to log in is shown again, whoever asks for the page next: no secret is put there.
+  parameters = parameters.map((each) =>
+    resolve(each.name) === 'username' && holdsSecret(resolve(each.value)) ? { ...each, value: 'nobody' } : each,
+  )
+
   const isBody = method !== 'GET' && method !== 'HEAD'
   const text = (all: readonly Parameter[]): string =>
     all

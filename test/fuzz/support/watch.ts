@@ -24,11 +24,17 @@ export class Watch {
   /** What no request could be blamed for when it happened: log lines, rejections. */
   readonly pending: string[] = []
   holdsSecret: (text: string) => boolean = () => false
+  readonly #deadline: number
+
+  /** @param milliseconds in which every answer must be there */
+  constructor(milliseconds = deadline) {
+    this.#deadline = milliseconds
+  }
 
   /** For the server's log. */
   readonly onLog = (line: string): void => {
     if (this.holdsSecret(line)) this.pending.push(`a secret is in a log line: ${line.slice(0, 500)}`)
-    else if (/"level":(?:"error"|"fatal"|50|60)\b/.test(line))
+    else if (/"level":(?:"error"|"fatal"|50|60)[,}]/.test(line))
       this.pending.push(`an error was logged: ${line.slice(0, 1500)}`)
   }
 
@@ -55,7 +61,7 @@ export class Watch {
    *
    * @throws {Violation}
    */
-  async send(server: TestServer, wire: Wire): Promise<LightMyRequestResponse | undefined> {
+  async send(server: Pick<TestServer, 'app'>, wire: Wire): Promise<LightMyRequestResponse | undefined> {
     for (let attempt = 1; ; attempt++) {
       const since = performance.now()
       const reply = await within(patience, inject(server, wire))
@@ -63,7 +69,7 @@ export class Watch {
       if (!reply) return undefined
       this.count(reply.statusCode)
       this.judge(reply, wire)
-      if (milliseconds <= deadline) {
+      if (milliseconds <= this.#deadline) {
         this.longest = Math.max(this.longest, milliseconds)
         return reply
       }
@@ -91,7 +97,7 @@ export class Watch {
 }
 
 /** @returns undefined where the request cannot be put into words: nothing was sent */
-async function inject(server: TestServer, wire: Wire): Promise<LightMyRequestResponse | undefined> {
+async function inject(server: Pick<TestServer, 'app'>, wire: Wire): Promise<LightMyRequestResponse | undefined> {
   const { url, headers, body, from } = wire
   try {
     new URL(url, 'http://localhost')
