@@ -27,6 +27,8 @@ export interface FuzzResult {
   readonly answers: Readonly<Record<string, number>>
   /** Milliseconds. */
   readonly longest: number
+  /** Answers that took longer while the machine was busy with something else. */
+  readonly late: number
   /** After the first round, and at the end. Bytes. */
   readonly before: Memory
   readonly after: Memory
@@ -63,6 +65,7 @@ export async function fuzz(t: Test, { requests, seed, minutes, onRound }: FuzzOp
     rounds,
     answers: Object.fromEntries([...watch.statuses].sort(([a], [b]) => a.localeCompare(b))),
     longest: Math.ceil(watch.longest),
+    late: watch.late,
     before: before ?? after,
     after,
     failures,

@@ -10,7 +10,7 @@ t.test('the section is written anew, and what others wrote stays', async (t) => 
 
 t.test('it holds every figure of the run', async (t) => {
   const memory = { heap: 100 * 1024 * 1024, resident: 300 * 1024 * 1024 }
-  const result = { requests: 5_000_123, seed: 42, seconds: 3600, rounds: 1000, longest: 321, failures: [] }
+  const result = { requests: 5_000_123, seed: 42, seconds: 3600, rounds: 1000, longest: 321, late: 17, failures: [] }
   const text = section(
     { ...result, answers: { '200': 12, '400': 34_567 }, before: memory, after: memory },
     48 * 1024 * 1024,
@@ -20,6 +20,7 @@ t.test('it holds every figure of the run', async (t) => {
     '1,000 rounds',
     '42',
     '321 ms',
+    '| 17 |',
     '100 MB',
     '300 MB',
     '48 MB',

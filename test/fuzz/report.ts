@@ -33,6 +33,7 @@ export function section({ before, after, answers, ...result }: FuzzResult, growt
     ['Requests', `${number(result.requests)}, in ${number(result.rounds)} rounds and ${number(result.seconds)} s`],
     ['Seed', String(result.seed)],
     ['Longest answer', `${number(result.longest)} ms (1,000 are allowed)`],
+    ['Later than that, while the machine was as slow with everything else', number(result.late)],
     ['Heap after the first round, and at the end', `${megabytes(before.heap)}, ${megabytes(after.heap)}`],
     ['It may grow by', `${megabytes(growthBound)}, however long the run is`],
     ['Resident, likewise', `${megabytes(before.resident)}, ${megabytes(after.resident)} (server, generator and tests)`],

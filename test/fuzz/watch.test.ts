@@ -15,7 +15,7 @@ function faulty() {
   app.get('/body', () => `you sent ${marker}`)
   app.get('/header', (_, reply) => reply.header('location', `/x?password=${marker}`).code(303).send())
   app.get('/json', (_, reply) => reply.type('application/json').serializer(String).send('{'))
-  app.get('/slow', () => new Promise((resolve) => setTimeout(() => resolve('late'), 60)))
+  app.get('/slow', () => new Promise((resolve) => setTimeout(() => resolve('late'), 500)))
   app.get('/right', () => ({ right: true }))
   return { app }
 }

@@ -25,6 +25,7 @@ export async function sendRaw(scene: Scene, watch: Watch, plan: RawPlan): Promis
     if (!mayRepeat && watch.holdsSecret(received))
       throw new Violation(`a secret was sent back: ${received.slice(0, 800)}`)
     if (closed) return
+    // Nobody else's turn could come, or the server keeps it open.
     if (attempt === 4) throw new Violation(`the connection was left open for ${deadline} ms, four times in a row`)
   }
 }
