@@ -80,19 +80,22 @@ export const document: fc.Arbitrary<string> = fc.oneof(
           { grant_types: ['client_credentials'], scope: 'read' },
           {},
         ),
-        fc.dictionary(
-          fc.oneof(
-            { weight: 6, arbitrary: fc.constantFrom(...metadataNames()) },
-            { weight: 1, arbitrary: fc.string() },
+        fc.oneof(
+          fc.constant({}),
+          fc.dictionary(
+            fc.oneof(
+              { weight: 6, arbitrary: fc.constantFrom(...metadataNames()) },
+              { weight: 1, arbitrary: fc.string() },
+            ),
+            fc.oneof(
+              fc.constantFrom(...infamous),
+              fc.array(fc.constantFrom(...infamous), { maxLength: 4 }),
+              fc.jsonValue({ maxDepth: 3 }),
+              long,
+              fc.double(),
+            ),
+            { maxKeys: 4, noNullPrototype: true },
           ),
-          fc.oneof(
-            fc.constantFrom(...infamous),
-            fc.array(fc.constantFrom(...infamous), { maxLength: 4 }),
-            fc.jsonValue({ maxDepth: 3 }),
-            long,
-            fc.double(),
-          ),
-          { maxKeys: 4, noNullPrototype: true },
         ),
       )
       .map(([base, over]) => JSON.stringify({ ...base, ...over })),
