@@ -3,6 +3,7 @@
 //   npm run bench -- --only refresh     the hot paths whose name has this in it: printed, not written
 //   npm run bench -- --hot --growth     these phases alone: their part of RESULTS.md is written anew
 //   npm run bench -- --seconds 1        shorter rounds, and --rounds 1 fewer of them: printed, not written
+//   npm run bench -- --tokens 1000000   fewer refresh tokens in the growth phase: printed, not written
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,11 +17,17 @@ import { scenarios } from './scenarios.mjs'
 const runDeadline = 60 * 60_000
 
 const flags = Object.fromEntries(phases.map(({ name }) => [name, { type: 'boolean' }]))
-const texts = Object.fromEntries(['only', 'seconds', 'rounds'].map((name) => [name, { type: 'string' }]))
+const texts = Object.fromEntries(['only', 'seconds', 'rounds', 'tokens'].map((name) => [name, { type: 'string' }]))
 const { values: options } = parseArgs({ options: { ...flags, ...texts } })
-/** The scale of the growth phase and of the load over time; less in a trial. */
-const trial = options.seconds !== undefined || options.rounds !== undefined
-const settings = { rounds: Number(options.rounds ?? 3), seconds: Number(options.seconds ?? 5), connections: 64, trial }
+/** Whether this is no run for the results: what takes minutes is shortened. */
+const trial = ['seconds', 'rounds', 'tokens'].some((name) => options[name] !== undefined)
+const settings = {
+  rounds: Number(options.rounds ?? 3),
+  seconds: Number(options.seconds ?? 5),
+  connections: 64,
+  trial,
+  tokens: Number(options.tokens ?? (trial ? 200_000 : 20_000_000)),
+}
 
 function wantedScenarios() {
   const text = (options.only ?? '').toLowerCase()

@@ -2,13 +2,13 @@
 
 import { randomBytes } from 'node:crypto'
 import { adoptGrants, fillDatabase, loadSettings, measureSizes, tokensPerGrant } from '../growth-data.mjs'
-import { serverCore } from '../machine.mjs'
+import { bothCores, onCores, serverCore } from '../machine.mjs'
 import { openPostgres } from '../postgres.mjs'
 import { measureInTurn, startServer, summarise } from '../rounds.mjs'
 import { makeSchema } from '../schema.mjs'
 
-const full = { clients: 1_000_000, users: 1_000_000, tokens: 20_000_000 }
-const small = { clients: 10_000, users: 10_000, tokens: 200_000 }
+/** One client and one user for as many refresh tokens. */
+const tokensPerUser = 20
 
 const jobNames = {
   clientCredentials: 'client_credentials',
@@ -23,8 +23,8 @@ const jobNames = {
 /** The least ratio of the full database to the empty one. */
 const goal = 0.9
 
-export async function measureGrowth(load, { rounds, seconds, connections, trial }) {
-  const count = trial && !process.env.BENCH_FULL_GROWTH ? small : full
+export async function measureGrowth(load, { rounds, seconds, connections, trial, tokens }) {
+  const count = { clients: tokens / tokensPerUser, users: tokens / tokensPerUser, tokens }
   const now = Date.now()
   const startedAt = performance.now()
   const { folder, data } = await makeGrown(count, now)
@@ -53,10 +53,10 @@ export async function measureGrowth(load, { rounds, seconds, connections, trial 
 }
 
 async function makeGrown(count, now) {
-  const postgres = await openPostgres({ settings: loadSettings })
+  const postgres = await openPostgres({ settings: loadSettings, cores: bothCores })
   try {
     await makeSchema(postgres.url, new Date(now))
-    return { folder: postgres.folder, data: await fillDatabase(postgres.url, count, now) }
+    return { folder: postgres.folder, data: await onCores(bothCores, () => fillDatabase(postgres.url, count, now)) }
   } finally {
     await postgres.stop()
   }
