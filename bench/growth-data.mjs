@@ -197,7 +197,7 @@ async function fillGrants(client, count, now, sessionBuckets, log) {
 function grantOf(n, { bucket, over, now, count }) {
   const next = seed(kinds.choice, n)
   const end = Math.min(bucket * week + ((next() >>> 0) % week), over ? Infinity : now + 30 * day)
-  const known = !over && n % knownEvery === 0
+  const known = !over && end > now + day && n % knownEvery === 0
   const user = ((next() >>> 0) % (count.users >> 1)) * 2 + (known ? 1 : next() & 1)
   return {
     end,
