@@ -1,4 +1,3 @@
-import { within } from '../platform/deadline.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
 import { type ClientWithSecrets, clients, type Database } from '../store/index.js'
 
@@ -24,8 +23,6 @@ export interface ClientDirectory {
 /** Milliseconds of real time: how old a copy may be when every notification is lost. */
 const maxAge = 5_000
 const capacity = 20_000
-/** Milliseconds that a read may take, with the connection that it may have to wait for. */
-const deadline = 5_000
 
 /** @param milliseconds the clock that ages are taken by: no clock change moves it */
 export function createClientDirectory(db: Database, milliseconds = monotonicMilliseconds): ClientDirectory {
@@ -57,7 +54,7 @@ function createAgingCache<Value>(read: (key: string) => Promise<Value | undefine
 
   async function load(key: string): Promise<Value | undefined> {
     const readAt = milliseconds()
-    const promise = within(deadline, read(key))
+    const promise = read(key)
     reading.set(key, promise)
     try {
       const value = await promise

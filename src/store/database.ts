@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { createBatch, DeadlineError } from '../platform/batch.js'
+import { within } from '../platform/deadline.js'
 import { type Prisma, PrismaClient } from './prisma/client.js'
 
 /** A pool or an open transaction: what everyday reads and writes take first. */
@@ -108,7 +109,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
 
     async query(name, text, parameters) {
-      const { rows } = await pool.query<Row>({ name, text, values: [...parameters] })
+      // With the connection that it may have to wait for.
+      const { rows } = await within(deadline, pool.query<Row>({ name, text, values: [...parameters] }))
       return rows
     },
 

@@ -242,8 +242,8 @@ t.test('a network that swallows packets ends in an answer, and its connection is
   through.searchParams.delete('host')
   through.hostname = '127.0.0.1'
   through.port = String((proxy.address() as AddressInfo).port)
-  // A short deadline, so that nobody waits for the real one.
-  const db = openDatabase({ url: through.href, poolSize: 1, deadline: 100 })
+  // A shorter deadline, so that nobody waits for the real one; a new connection must be made within it.
+  const db = openDatabase({ url: through.href, poolSize: 1, deadline: 2_000 })
   t.teardown(() => db.close())
   const one = () => db.query('test.one', 'SELECT 1 AS one', [])
   t.same(await one(), [{ one: 1 }])

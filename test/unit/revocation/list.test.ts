@@ -150,7 +150,8 @@ t.test('what is over is swept: the list stays small for ever', async (t) => {
   clock.advance(3600)
   await list.refresh()
   t.equal(list.size(), 1001)
-  clock.advance(61)
+  // Five minutes longer than it lives, for a clock that is corrected, and the minute until the next sweep.
+  clock.advance(361)
   await list.refresh()
   t.equal(list.size(), 1, 'what has no end stays')
 })
