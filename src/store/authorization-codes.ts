@@ -37,7 +37,7 @@ export interface AuthorizationCode extends Held {
  */
 const keyed = (also: string): string => `${keys}
        CROSS JOIN LATERAL (SELECT * FROM authorization_code a
-                            WHERE a.bucket = i.bucket AND a.code_hash = i.hash AND a.bucket BETWEEN $4 AND $5 ${also}) a
+                            WHERE a.bucket = i.bucket AND a.code_hash = i.hash ${also}) a
        CROSS JOIN LATERAL (SELECT * FROM authorization_grant g WHERE g.bucket = a.grant_bucket AND g.id = a.grant_id OFFSET 0) g${standingJoins}`
 
 const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
@@ -47,7 +47,7 @@ const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
   text: `
     SELECT i.n, a.client_id, a.redirect_uri, a.code_challenge, ${seconds('a.created_at')} AS created_at,
            ${seconds('a.expires_at')} AS expires_at, ${seconds('a.used_at')} AS used_at,
-           (${standing('i.now')}) AS standing, ${heldColumns}${keyed('OFFSET 0')}`,
+           (${standing('i.now')}) AS standing, ${heldColumns}${keyed('AND a.bucket BETWEEN $4 AND $5 OFFSET 0')}`,
   parameters: (all) => [...keyParameters(all)],
   results: (all, rows) => {
     const found: (AuthorizationCode | undefined)[] = all.map(() => undefined)
@@ -90,19 +90,20 @@ const redeemAll = byFormat<Redemption>((opaque) => ({
   name: opaque ? 'authorization_codes.redeem_opaque' : 'authorization_codes.redeem',
   text: `
     WITH locked AS MATERIALIZED (
-      -- Those that may be used, locked in the order of their keys, so that two processes cannot deadlock.
+      -- Those that may be used, locked in the order of their keys, so that two processes cannot deadlock; without the
+      -- bounds of the buckets, as for refresh tokens.
       SELECT a.bucket, a.code_hash, a.grant_id, a.client_id, g.user_id, i.now, i.n${keyed('AND a.used_at IS NULL AND a.expires_at > i.now FOR UPDATE')}
        WHERE ${standing('i.now')}
     ), presented AS (
       -- A row is updated once, so the same code twice in one batch has one winner: the first.
-      UPDATE authorization_code a SET used_at = p.now, attempt_id = ${nth(6, 'uuid')}
+      UPDATE authorization_code a SET used_at = p.now, attempt_id = ${nth(4, 'uuid')}
         FROM locked p
        WHERE a.bucket = p.bucket AND a.code_hash = p.code_hash
       RETURNING p.n, p.now, p.grant_id, p.client_id, p.user_id
-    ), ${writePresented('code.redeemed', 7, opaque)}
+    ), ${writePresented('code.redeemed', 5, opaque)}
     SELECT n FROM presented`,
   parameters: (items) => [
-    ...keyParameters(items.map(({ code, now }) => ({ bucket: code.bucket, hash: code.hash, now }))),
+    ...keyParameters(items.map(({ code, now }) => ({ bucket: code.bucket, hash: code.hash, now }))).slice(0, 3),
     uuids(items.map(({ attemptId }) => attemptId)),
     ...presentationParameters(items, opaque),
   ],

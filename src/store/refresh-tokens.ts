@@ -35,7 +35,7 @@ export interface RefreshToken extends Held {
  */
 const keyed = (also: string): string => `${keys}
        CROSS JOIN LATERAL (SELECT * FROM refresh_token t
-                            WHERE t.bucket = i.bucket AND t.token_hash = i.hash AND t.bucket BETWEEN $4 AND $5 ${also}) t
+                            WHERE t.bucket = i.bucket AND t.token_hash = i.hash ${also}) t
        CROSS JOIN LATERAL (SELECT * FROM authorization_grant g
                             WHERE g.bucket = t.bucket AND g.id = t.grant_id AND g.bucket BETWEEN $4 AND $5 OFFSET 0) g${standingJoins}`
 
@@ -46,7 +46,7 @@ const findAll: BatchedStatement<Key, RefreshToken | undefined> = {
   text: `
     SELECT i.n, t.client_id, ${seconds('t.created_at')} AS created_at, ${seconds('t.expires_at')} AS expires_at,
            ${seconds('t.used_at')} AS used_at, ${seconds('t.retry_until')} AS retry_until,
-           (${standing('i.now')}) AS standing, ${heldColumns}${keyed('OFFSET 0')}`,
+           (${standing('i.now')}) AS standing, ${heldColumns}${keyed('AND t.bucket BETWEEN $4 AND $5 OFFSET 0')}`,
   parameters: (all) => [...keyParameters(all)],
   results: (all, rows) => {
     const found: (RefreshToken | undefined)[] = all.map(() => undefined)
@@ -90,7 +90,10 @@ const keyOf = ({ token, now }: { token: RefreshToken; now: Date }): Key => ({
   now,
 })
 
-/** Those that may be used, locked in the order of their keys, so that two processes cannot deadlock. */
+/**
+ * Those that may be used, locked in the order of their keys, so that two processes cannot deadlock. The bounds of the buckets
+ * are left out where it locks: PostgreSQL 18 finds nothing when it looks again at a row that it had to wait for.
+ */
 const locked = `
     locked AS MATERIALIZED (
       SELECT t.bucket, t.token_hash, t.grant_id, t.client_id, g.user_id, i.now, i.n${keyed('AND t.used_at IS NULL AND t.expires_at > i.now FOR UPDATE')}

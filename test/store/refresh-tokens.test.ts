@@ -113,6 +113,33 @@ t.test('the same token twice in one batch has one winner, the first', async (t) 
   ])
 })
 
+t.test('whoever waits for a row that another process changes goes by what it then says', async (t) => {
+  const store = await openTestStore(t)
+  const party = await addParty(store)
+  const works = {
+    rotate: (token: RefreshToken) => refreshTokens.rotate(store.db, rotation(store, token)),
+    extend: (token: RefreshToken) => refreshTokens.extend(store.db, extension(store, token)),
+  }
+  const other = await store.another().pool.connect()
+  t.teardown(() => other.release())
+  for (const [name, work] of Object.entries(works)) {
+    for (const [change, outcome] of [
+      ['expires_at = expires_at', true],
+      ['used_at = created_at', false],
+    ] as const) {
+      const token = await addRefreshToken(store, party)
+      await other.query('BEGIN')
+      await other.query(`UPDATE refresh_token SET ${change} WHERE token_hash = $1`, [token.hash])
+      const waiting = work(token)
+      const waits = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%locked%'
+                      AND datname = current_database()`
+      while ((await store.sql(waits)).length === 0) {}
+      await other.query('COMMIT')
+      t.equal(await waiting, outcome, `${name}, ${change}`)
+    }
+  }
+})
+
 t.test('a token that has expired is not rotated', async (t) => {
   const store = await openTestStore(t)
   const party = await addParty(store)
