@@ -42,7 +42,10 @@ export const metadataOptions = {
     description: 'What it gets where it asks for none: of one resource. Left out: all, if they are of one.',
   },
   'required-scope': { type: 'string', value: '"A B"', description: 'What a user cannot untick when consenting.' },
-  'first-party': { type: 'boolean', description: 'It is ours: users are not asked for consent.' },
+  'first-party': {
+    type: 'boolean',
+    description: 'It is ours: users are not asked for consent (but by native clients, always).',
+  },
   'no-first-party': { type: 'boolean', description: 'Users are asked (default).' },
   'require-pkce': { type: 'boolean', description: 'PKCE is required (default).' },
   'no-require-pkce': { type: 'boolean', description: 'Exempts a confidential client from PKCE.' },

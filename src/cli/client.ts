@@ -233,13 +233,20 @@ function registeredAnswer(ctx: Context, headline: string, { client, clientSecret
   const unowned = client.scope.filter((name) => !wellKnownScopes.has(name) && ctx.resources.ownersOf(name).length === 0)
   return {
     json: registered,
-    // Kept, since the resource may come later; but it may be a slip, which would show as invalid_scope alone.
-    warnings:
-      unowned.length === 0
+    warnings: [
+      // Kept, since the resource may come later; but it may be a slip, which would show as invalid_scope alone.
+      ...(unowned.length === 0
         ? []
         : [
             `No resource has the scope ${unowned.join(', ')} yet: asking for it is answered invalid_scope until one has.`,
-          ],
+          ]),
+      // Kept too: it counts again where the client becomes a web application.
+      ...(client.firstParty && client.applicationType === 'native'
+        ? [
+            'first_party has no effect on a native client: it cannot prove which app it is, so its users are asked for consent every time (RFC 8252 §8.6).',
+          ]
+        : []),
+    ],
     text: () => `${headline}\n${pairs(fields(registered))}${clientSecret === undefined ? '' : keepSecret}`,
   }
 }

@@ -166,9 +166,16 @@ const remove = defineCommand({
   options: resourceOption,
   examples: ['ostiary role delete editor --resource https://api.example.com'],
   async run({ options: { resource = '' }, words: [name = ''], context }) {
-    const holders = await deleteRole(await context(), resource, name, operator)
+    const ctx = await context()
+    const holders = await deleteRole(ctx, resource, name, operator)
+    const wasLast = (await listRoles(ctx, resource)).length === 0
     return {
       json: { role: name, resource, deleted: true, holders },
+      warnings: wasLast
+        ? [
+            `That was the last role of ${resource}, which still uses roles: nobody gets its scopes now. \`ostiary resource update ${resource} --no-uses-roles\` gives them to everybody.`,
+          ]
+        : [],
       text: (width) =>
         `Deleted the role ${name} of ${resource}. ` +
         (holders.length > 0

@@ -49,6 +49,29 @@ t.test('attack 86: a session that is being revoked leaves no grant behind', asyn
   }
 })
 
+t.test('attack 86: a consent that is given while the user is being revoked is asked for again', async (t) => {
+  const shop = await server.createClient({ ...application, scope: 'read' })
+  const someone = await server.createUser('consenting@example.com')
+  const browser = await signedIn(server, someone)
+  server.clock.advance(60)
+  const { ending, decided } = await whileRevocationsWait(server, async () => {
+    const ending = revoke(server.ctx, { kind: 'user', userId: someone.id }, cause)
+    server.clock.advance(0.005)
+    const page = await browser.open(authorizationUrl(shop, { scope: 'read' }))
+    t.equal(page.step, 'consent')
+    return { ending, decided: await browser.submit(page, {}, { button: 'consent-allow' }) }
+  })
+  await ending
+  t.match(decided.answer, { code: /^oac_/ }, 'the session stood when it was given')
+
+  server.clock.advance(60)
+  const again = await signedIn(server, someone)
+  const page = await again.open(authorizationUrl(shop, { scope: 'read' }))
+  t.equal(page.step, 'consent', 'whoever was thrown out has decided nothing')
+  t.match((await again.submit(page, {}, { button: 'consent-allow' })).answer, { code: /^oac_/ })
+  t.match((await again.open(authorizationUrl(shop, { scope: 'read' }))).answer, { code: /^oac_/ }, 'this one stands')
+})
+
 t.test('attack 86: a token that is revoked again and again is one event', async (t) => {
   const opaque = await server.createResource('https://opaque.example', 'look', { tokenFormat: 'opaque' })
   const app = await server.createClient({ ...application, scope: 'read look' })

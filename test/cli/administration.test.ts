@@ -132,7 +132,11 @@ t.test('role create, show, list, grant, withdraw and delete', async (t) => {
   t.match(await json(['role', 'withdraw', 'editor', ...at, ...user]), { granted: false, changed: true })
   t.match(await json(['role', 'withdraw', 'editor', ...at, ...user]), { changed: false })
   t.same(await json(['role', 'list', ...user]), [])
-  t.match((await run(['role', 'delete', 'editor', ...at])).stdout, /Withdrew it from these.*client +service/s)
+  await run(['role', 'create', 'reader', ...at, '--scope', 'read'])
+  const first = await run(['role', 'delete', 'editor', ...at])
+  t.match(first, { stdout: /Withdrew it from these.*client +service/s, stderr: '' })
+  const last = await run(['role', 'delete', 'reader', ...at])
+  t.match(last.stderr, /the last role of .*still uses roles: nobody gets its scopes.*--no-uses-roles/)
   t.same(await json(['role', 'list']), [])
 })
 

@@ -100,6 +100,20 @@ t.test('a scope that no resource has is kept, and told: it may be a slip', async
   t.match(await run([...args, 'openid offline_access']), { status: 0, stderr: '' })
 })
 
+t.test(
+  'RFC 8252 §8.6: a native client that is called first-party is asked about all the same, and that is told',
+  async (t) => {
+    const args = ['client', 'create', '--native', '--redirect-uri', 'com.example.ours:/cb']
+    t.match(await run([...args, '--id', 'ours', '--first-party']), {
+      status: 0,
+      stderr: /warning: first_party has no effect on a native client/,
+    })
+    t.match(await run([...args, '--id', 'theirs']), { status: 0, stderr: '' })
+    t.match(await run(['client', 'update', 'theirs', '--first-party']), { stderr: /first_party has no effect/ })
+    t.match(await run(['client', 'update', 'ours', '--no-first-party']), { status: 0, stderr: '' })
+  },
+)
+
 t.test('a weak secret needs --weak-secret, and no message repeats it', async (t) => {
   const args = ['client', 'create', '--id', 'weak', '--grant-type', 'client_credentials', '--secret-stdin']
   const refused = await run(args, { stdin: 'tea-at-four-o-clock\n' })

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
+import { removeDatabaseElsewhere } from '../support/process.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const isRoot = process.geteuid?.() === 0
@@ -464,9 +465,10 @@ t.test('the embedded PostgreSQL', { skip: process.platform === 'win32' && 'POSIX
     const closed = await makeFolder(t, 0o700)
     await install(closed)
     const dataDir = join(closed, '.data')
+    // Registered before the process, whose end comes first: also when it fails, nothing is left.
+    t.teardown(() => removeDatabaseElsewhere(dataDir))
     const first = start(t, closed, dataDir, 'server')
     const { url, folder } = await ready(first)
-    t.teardown(() => rm(folder, { recursive: true, force: true }))
     await query(url, insert)
 
     t.match(folder, /^\/var\/lib\/ostiary\/[0-9a-f]{16}$/)

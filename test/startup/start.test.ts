@@ -242,14 +242,14 @@ t.test('HTTPS by certificate files: HSTS, and an https issuer', async (t) => {
   // A certificate of our own making: the test asks for no other trust than that.
   const agent = new Agent({ rejectUnauthorized: false })
   const ask = (path: string) =>
-    new Promise<{ status: number; hsts: string; body: string }>((resolve, reject) => {
+    new Promise<{ status: number; hsts: unknown; body: string }>((resolve, reject) => {
       request({ host: '127.0.0.1', port, path, agent }, (reply) => {
         let body = ''
         reply.on('data', (chunk) => {
           body += chunk
         })
         reply.on('end', () =>
-          resolve({ status: reply.statusCode!, hsts: String(reply.headers['strict-transport-security']), body }),
+          resolve({ status: reply.statusCode!, hsts: reply.headers['strict-transport-security'], body }),
         )
       })
         .on('error', reject)
@@ -257,6 +257,6 @@ t.test('HTTPS by certificate files: HSTS, and an https issuer', async (t) => {
     })
   await waitFor(async () => (await ask('/readyz').catch(() => undefined))?.status === 200, 60, server.stderr())
   const { hsts, body } = await ask('/.well-known/oauth-authorization-server')
-  t.match(hsts, /max-age=63072000/)
+  t.equal(hsts, undefined, 'on loopback it would concern whatever else runs on this machine')
   t.match(JSON.parse(body), { issuer: `https://localhost:${port}` })
 })

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -92,8 +92,23 @@ export async function waitFor(
 export async function makeFolder(t: Test, mode = 0o755): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ostiary-start-'))
   await chmod(folder, mode)
-  t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+  t.teardown(async () => {
+    await removeDatabaseElsewhere(join(folder, '.data'))
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
   return folder
+}
+
+/**
+ * Of a folder that no other account can pass, root's database lies elsewhere. Removes the one that is named in this
+ * DATA_DIR, if that database says that it is this folder's: no other is touched.
+ */
+export async function removeDatabaseElsewhere(dataDir: string): Promise<void> {
+  const note = await readFile(join(dataDir, 'postgres.json'), 'utf8').catch(() => undefined)
+  if (note === undefined) return
+  const { database } = JSON.parse(note) as { readonly database: string }
+  const owner = await readFile(join(database, 'data-dir'), 'utf8').catch(() => undefined)
+  if (owner === (await realpath(dataDir))) await rm(database, { recursive: true, force: true, maxRetries: 5 })
 }
 
 /** The processes run what was built, as a user's do; `npm test` builds first where a source is newer. */

@@ -253,6 +253,13 @@ t.test('RFC 6797 §7.1: an https issuer tells browsers to come by https', async 
   t.equal((await app.inject('/nothing')).headers['strict-transport-security'], expected)
 })
 
+t.test('RFC 6797 §8.3: on loopback it would concern all ports, so nothing is said there', async (t) => {
+  for (const issuer of ['https://localhost:3000', 'https://127.0.0.1', 'https://[::1]:8443', 'http://localhost:3000']) {
+    const { app } = echoServer(t, { ISSUER: issuer })
+    t.notOk('strict-transport-security' in (await app.inject('/echo')).headers, issuer)
+  }
+})
+
 t.test('the request id is ours: random, logged, and not the caller’s to choose', async (t) => {
   const { app, logged } = echoServer(t)
   const headers = { 'request-id': 'forged', 'x-request-id': 'forged' }
@@ -394,7 +401,8 @@ t.test(
 
 t.test('TLS: the server speaks HTTPS with the files that it was given', async (t) => {
   const folder = new URL('../../support/tls/', import.meta.url).pathname
-  const { app } = echoServer(t, { TLS_CERT_FILE: `${folder}cert.pem`, TLS_KEY_FILE: `${folder}key.pem` })
+  const files = { TLS_CERT_FILE: `${folder}cert.pem`, TLS_KEY_FILE: `${folder}key.pem` }
+  const { app } = echoServer(t, { ...files, ISSUER: 'https://auth.example.com' })
   const port = await listenOnLoopback(app)
   const headers = await new Promise<Readonly<Record<string, unknown>>>((resolve, reject) => {
     httpsRequest({ host: '127.0.0.1', port, path: '/echo', rejectUnauthorized: false }, (response) => {
