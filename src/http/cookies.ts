@@ -2,8 +2,11 @@ import type { CookieSerializeOptions } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { pageSettings } from './pages.js'
 
-/** `browser` tells browsers apart before anybody signed in; `session` is the login; `demo` is the demo client's own. */
-export type BrowserCookie = 'browser' | 'session' | 'demo'
+/**
+ * `browser` tells browsers apart before anybody signed in; `session` is the login; `device` says who signed in here before;
+ * `demo` is the demo client's own.
+ */
+export type BrowserCookie = 'browser' | 'session' | 'device' | 'demo'
 
 /** What we ever put into a cookie; anything else is somebody else's. */
 const VALUE = /^[A-Za-z0-9._~-]{1,256}$/

@@ -8,9 +8,10 @@ import type { SecretKeys } from '../secrets/index.js'
 import { type AuditEvent, type Database, type FailureKey, failures } from '../store/index.js'
 
 /**
- * Failed logins and client authentications, counted per pair of account or client and network, per network, and per site
- * of IPv6 networks, over all processes. A pair, so that nobody can lock somebody else out from another network (attack
- * 102). Only failures count, so a success is never refused for others that are under way.
+ * Failed logins and client authentications, counted per pair of account or client and network, per network, per site of
+ * IPv6 networks, and per account from everywhere, over all processes. A pair, so that it takes many networks to lock somebody else out; and a browser at
+ * which the account was signed in to before is counted by itself, so that no number of them does (attack 102). Only
+ * failures count, so a success is never refused for others that are under way.
  */
 export interface FailureLimits {
   /**
@@ -29,7 +30,7 @@ export interface FailureLimits {
   readonly attempt: (subject: FailureSubject) => Promise<Attempt>
   /** Counts a failure. @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told */
   readonly fail: (subject: FailureSubject, event: AuditEvent | undefined) => Promise<void>
-  /** Forgets the failures of the pair; writes only where this process has heard of any. */
+  /** Forgets the failures of the pair, or of the device; writes only where this process has heard of any. */
   readonly succeed: (subject: FailureSubject) => Promise<void>
   /** What another process counted, as notified: `key:window:count`. */
   readonly hear: (notification: string) => void
@@ -40,6 +41,8 @@ export interface FailureSubject {
   /** The normalised address or the client_id, existing or not. */
   readonly id: string
   readonly ip: string
+  /** One that has proved to be known to the account: counted alone, wherever it is. */
+  readonly device?: string | undefined
 }
 
 /** An attempt that is under way. Others wait for it: exactly one of these is called, whatever happens. */
@@ -55,10 +58,17 @@ export interface Attempt {
 const capacity = 50_000
 
 /**
- * Attempts under way at once, in this process: one of a pair, so that none is begun before the last one counts; of a
- * network as many as keep the hashing threads busy; of a site so many that networks of it do not wait for each other.
+ * Attempts under way at once, in this process: one of a pair or device, so that none is begun before the last one counts;
+ * of a network, and of an account from everywhere, as many as keep the hashing threads busy; of a site so many that
+ * networks of it do not wait for each other.
  */
-const atOnce = [1, 4, 16] as const
+const atOnce = { single: 1, shared: 4, site: 16 }
+
+/** What an attempt is counted by. */
+interface Bucket extends FailureKey {
+  readonly bound: number
+  readonly atOnce: number
+}
 
 /** How many may wait for one key. Past the bound all of them are refused without any work. */
 const longestLine = 1_000
@@ -83,17 +93,20 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     return { key, window, windowStart: new Date((window * limits.failureWindow - phase) * 1000) }
   }
 
-  /** From the narrowest to the widest; an IPv4 address has no site. */
-  function keysOf(subject: FailureSubject): readonly [pair: FailureKey, network: FailureKey, ...site: FailureKey[]] {
-    const network = networkOf(subject.ip)
-    const site = siteOf(subject.ip)
-    const both = [keyOf(`${subject.kind}\0${subject.id}\0${network}`), keyOf(`network\0${network}`)] as const
-    return site === undefined ? both : [...both, keyOf(`site\0${site}`)]
-  }
-
-  function boundsOf(subject: FailureSubject): readonly [number, number, number] {
-    const pair = subject.kind === 'account' ? limits.failuresPerAccount : limits.failuresPerClient
-    return [pair, limits.failuresPerNetwork, limits.failuresPerSite]
+  /** The first is what a success clears. An IPv4 address has no site. */
+  function bucketsOf({ kind, id, ip, device }: FailureSubject): readonly [Bucket, ...Bucket[]] {
+    const { failuresPerAccount, failuresPerAccountAnywhere, failuresPerClient } = limits
+    const bucket = (text: string, bound: number, most: number): Bucket => ({ ...keyOf(text), bound, atOnce: most })
+    if (device !== undefined) return [bucket(`device\0${device}\0${id}`, failuresPerAccount, atOnce.single)]
+    const network = networkOf(ip)
+    const site = siteOf(ip)
+    const ofPair = kind === 'account' ? failuresPerAccount : failuresPerClient
+    return [
+      bucket(`${kind}\0${id}\0${network}`, ofPair, atOnce.single),
+      bucket(`network\0${network}`, limits.failuresPerNetwork, atOnce.shared),
+      ...(site === undefined ? [] : [bucket(`site\0${site}`, limits.failuresPerSite, atOnce.site)]),
+      ...(kind === 'account' ? [bucket(`anywhere\0${id}`, failuresPerAccountAnywhere, atOnce.shared)] : []),
+    ]
   }
 
   const memoryKey = ({ key, window }: FailureKey): string => `${key.toString('hex')}:${window}`
@@ -110,16 +123,11 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     })
   }
 
-  function refuse(
-    keys: readonly FailureKey[],
-    counts: readonly number[],
-    bounds: readonly number[],
-    past: 0 | 1,
-  ): void {
+  function refuse(buckets: readonly Bucket[], counts: readonly number[], past: 0 | 1): void {
     const now = clock.now().getTime()
-    const waits = keys.flatMap((key, index) =>
-      counts[index]! >= bounds[index]! + past
-        ? [Math.ceil((key.windowStart.getTime() + limits.failureWindow * 1000 - now) / 1000)]
+    const waits = buckets.flatMap(({ bound, windowStart }, index) =>
+      counts[index]! >= bound + past
+        ? [Math.ceil((windowStart.getTime() + limits.failureWindow * 1000 - now) / 1000)]
         : [],
     )
     if (waits.length === 0) return
@@ -131,36 +139,35 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
 
   function check(subject: FailureSubject): void {
     if (known.size === 0) return
-    const keys = keysOf(subject)
-    const counts = keys.map((key) => known.get(memoryKey(key)) ?? 0)
-    refuse(keys, counts, boundsOf(subject), 0)
+    const buckets = bucketsOf(subject)
+    const counts = buckets.map((bucket) => known.get(memoryKey(bucket)) ?? 0)
+    refuse(buckets, counts, 0)
   }
 
   async function fail(subject: FailureSubject, event: AuditEvent | undefined): Promise<void> {
-    const keys = keysOf(subject)
-    const counts = await failures.add(db, keys, event)
-    rememberAll(keys, counts)
-    refuse(keys, counts, boundsOf(subject), 1)
+    const buckets = bucketsOf(subject)
+    const counts = await failures.add(db, buckets, event)
+    rememberAll(buckets, counts)
+    refuse(buckets, counts, 1)
   }
 
-  async function clear(pair: FailureKey): Promise<void> {
-    remember(memoryKey(pair), 0)
-    await failures.clear(db, pair)
+  async function clear(key: FailureKey): Promise<void> {
+    remember(memoryKey(key), 0)
+    await failures.clear(db, key)
   }
 
   /** Waits until this one may begin. @returns what lets the next one begin */
   async function takeTurn(subject: FailureSubject): Promise<() => void> {
     const entered: (() => void)[] = []
-    const leaveAll = (): void => {
-      for (const leave of entered.reverse()) leave()
+    const leave = (): void => {
+      for (const each of entered.splice(0).reverse()) each()
     }
     try {
-      for (const [index, key] of keysOf(subject).entries()) {
-        entered.push(await enter(memoryKey(key), atOnce[index]!))
-      }
-      return leaveAll
+      // The single one first, always: so no two wait for each other.
+      for (const bucket of bucketsOf(subject)) entered.push(await enter(memoryKey(bucket), bucket.atOnce))
+      return leave
     } catch (error) {
-      leaveAll()
+      leave()
       throw error
     }
   }
@@ -175,15 +182,15 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
       try {
         // Those before it may have reached the bound: then the database is not asked.
         check(subject)
-        const keys = keysOf(subject)
-        const counts = await failures.count(db, keys)
-        rememberAll(keys, counts)
-        refuse(keys, counts, boundsOf(subject), 0)
-        const [pair] = keys
+        const buckets = bucketsOf(subject)
+        const counts = await failures.count(db, buckets)
+        rememberAll(buckets, counts)
+        refuse(buckets, counts, 0)
+        const [single] = buckets
         const failuresStand = counts[0]! > 0
         return {
           failed: (event) => fail(subject, event).finally(leave),
-          succeeded: () => (failuresStand ? clear(pair) : Promise.resolve()).finally(leave),
+          succeeded: () => (failuresStand ? clear(single) : Promise.resolve()).finally(leave),
           async abandoned() {
             leave()
           },
@@ -196,8 +203,8 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
 
     async succeed(subject) {
       if (known.size === 0) return
-      const [pair] = keysOf(subject)
-      if (known.has(memoryKey(pair))) await clear(pair)
+      const [single] = bucketsOf(subject)
+      if (known.has(memoryKey(single))) await clear(single)
     },
 
     hear(notification) {

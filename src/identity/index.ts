@@ -1,5 +1,6 @@
 // Owns people: who they are, how they sign in, and the sessions they have.
 
+export { rememberDevice } from './authentication/known-device.js'
 export { type Authenticated, authenticateByPassword, type PasswordCredentials } from './authentication/password.js'
 export { normaliseEmail } from './email.js'
 export {

@@ -1,4 +1,4 @@
-// Owns the keys of keyed hashes (client secrets, form tokens, failure counters): random, kept wrapped by the master key.
+// Owns the keys of keyed hashes (client secrets, form tokens, failure counters, device cookies): random, kept wrapped by the master key.
 
 import type { Clock } from '../platform/clock.js'
 import { decrypt, encrypt } from '../platform/crypto/encryption.js'
@@ -7,7 +7,7 @@ import type { MasterKey } from '../platform/crypto/master-key.js'
 import type { Random } from '../platform/random.js'
 import { type Database, type SecretKeyRow, secretKeys } from '../store/index.js'
 
-export type Purpose = 'client secret' | 'form token' | 'failure counter'
+export type Purpose = 'client secret' | 'form token' | 'failure counter' | 'device cookie'
 
 export interface SecretKey {
   readonly id: string

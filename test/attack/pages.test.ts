@@ -110,7 +110,8 @@ t.test('attack 128: cookies that are not ours are no cookies', async (t) => {
 
   const https = await createTestServer(t, { env: { ISSUER: 'https://auth.example' } })
   const secure = await signedIn(https, await https.createUser())
-  t.same([...secure.cookies.keys()].sort(), ['__Host-ostiary_browser', '__Host-ostiary_session'])
+  const names = ['__Host-ostiary_browser', '__Host-ostiary_device', '__Host-ostiary_session']
+  t.same([...secure.cookies.keys()].sort(), names)
   const value = secure.cookies.get('__Host-ostiary_session')?.value
   const application = await https.createClient({ first_party: true })
   const reply = await https.get(authorizationUrl(application, { prompt: 'none' }), {

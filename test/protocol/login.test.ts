@@ -57,10 +57,10 @@ t.test('the session cookie is kept from scripts and from other sites, and ends w
   const { form } = page.form('login-submit', { username: email, password })
   const reply = await browser.request('POST', page.url.href, { form })
   t.equal(reply.statusCode, 303)
-  t.match(
-    reply.headers['set-cookie'],
+  t.match(reply.headers['set-cookie'], [
     /^ostiary_session=oss_[a-z0-9]+_[A-Za-z0-9_-]{43}; Path=\/; HttpOnly; SameSite=Lax$/,
-  )
+    /^ostiary_device=[\w.-]{70,72}; Max-Age=15552000; Path=\/; HttpOnly; SameSite=Lax$/,
+  ])
 })
 
 t.test('an https issuer: __Host- cookies, and the same flow', async (t) => {
@@ -73,7 +73,8 @@ t.test('an https issuer: __Host- cookies, and the same flow', async (t) => {
   const consent = await logIn(browser, login, await https.createUser())
   const done = await browser.submit(consent, {}, { button: 'consent-allow' })
   t.match(done.answer, { code: /^oac_/, iss: 'https://auth.example/oauth' })
-  t.same([...browser.cookies.keys()].sort(), ['__Host-ostiary_browser', '__Host-ostiary_session'])
+  const names = ['__Host-ostiary_browser', '__Host-ostiary_device', '__Host-ostiary_session']
+  t.same([...browser.cookies.keys()].sort(), names)
   for (const cookie of browser.cookies.values())
     t.match(cookie, { secure: true, httpOnly: true, path: '/', sameSite: 'Lax' })
 })

@@ -8,6 +8,7 @@ import { openTestStore, type TestStore } from '../support/store.js'
 
 const limits = {
   failuresPerAccount: 3,
+  failuresPerAccountAnywhere: 1000,
   failuresPerClient: 4,
   failuresPerNetwork: 8,
   failuresPerSite: 12,
@@ -249,8 +250,71 @@ t.test('succeed writes only where this process has heard of failures', async (t)
   await one.succeed({ ...ada, id: 'somebody else' })
   t.equal(statements, 0)
   await two.succeed(ada)
-  t.equal((await store.sql('SELECT FROM failure_count')).length, 2, 'what it has not heard of is left')
+  t.equal((await store.sql('SELECT FROM failure_count')).length, 3, 'what it has not heard of is left')
   await one.succeed(ada)
   t.equal(statements, 1)
-  t.equal((await store.sql('SELECT FROM failure_count')).length, 1)
+  t.equal((await store.sql('SELECT FROM failure_count')).length, 2, 'the pair alone')
 })
+
+t.test(
+  'failures of one account are counted from everywhere, too; another account and clients are not concerned',
+  async (t) => {
+    const store = await openTestStore(t)
+    const [one, two] = [
+      await open(store, store.db, { failuresPerAccountAnywhere: 5 }),
+      await open(store, store.another(), { failuresPerAccountAnywhere: 5 }),
+    ]
+    for (let n = 1; n <= 5; n++) await fail(n % 2 ? one : two, { ...ada, ip: `203.0.${n}.1` })
+    for (const instance of [one, two]) {
+      await t.rejects(instance.attempt({ ...ada, ip: '203.0.99.1' }), past)
+      await (await instance.attempt({ ...ada, id: 'eve@example.com', ip: '203.0.1.1' })).abandoned()
+      await (await instance.attempt({ ...ada, kind: 'client', ip: '203.0.1.1' })).abandoned()
+    }
+    store.clock.advance(600)
+    await (await one.attempt({ ...ada, ip: '203.0.99.1' })).abandoned()
+  },
+)
+
+t.test('a success does not forget the failures from everywhere: a botnet gets no new guesses by it', async (t) => {
+  const store = await openTestStore(t)
+  const limited = await open(store, store.db, { failuresPerAccountAnywhere: 3 })
+  for (let n = 1; n <= 2; n++) await fail(limited, { ...ada, ip: `203.0.${n}.1` })
+  await (await limited.attempt(ada)).succeeded()
+  await fail(limited, { ...ada, ip: '203.0.3.1' })
+  await t.rejects(limited.attempt({ ...ada, ip: '203.0.4.1' }), past)
+})
+
+t.test('a known device is counted by itself, wherever it is, and strangers not with it', async (t) => {
+  const store = await openTestStore(t)
+  const limited = await open(store, store.db, { failuresPerAccountAnywhere: 3, failuresPerNetwork: 3 })
+  const known = { ...ada, device: 'a' }
+  for (let n = 1; n <= 3; n++) await fail(limited, { ...ada, ip: `203.0.${n}.1` })
+  await t.rejects(limited.attempt(ada), past)
+  await (await limited.attempt(known)).succeeded()
+
+  for (let n = 1; n <= 3; n++) await fail(limited, { ...known, ip: `198.51.${n}.1` })
+  await t.rejects(limited.attempt({ ...known, ip: '192.0.2.77' }), past)
+  await (await limited.attempt({ ...known, device: 'b' })).abandoned()
+  await (await limited.attempt({ ...ada, id: 'eve@example.com', ip: '198.51.1.1' })).abandoned()
+  await (await limited.attempt({ ...known, id: 'eve@example.com' })).abandoned()
+  store.clock.advance(600)
+  await fail(limited, known)
+  await (await limited.attempt(known)).succeeded()
+  for (let n = 1; n <= 3; n++) await fail(limited, known)
+  await t.rejects(limited.attempt(known), past, 'its success forgot its failures, not more')
+})
+
+t.test(
+  'of many guesses at one account from many networks at once, few more than the bound compute a hash',
+  async (t) => {
+    const store = await openTestStore(t)
+    const limited = await open(store, store.db, { failuresPerAccountAnywhere: 10 })
+    const hashes = { count: 0 }
+    await Promise.all(
+      Array.from({ length: 100 }, (_, n) =>
+        guess(limited, { ...ada, ip: `203.0.${n}.1` }, hashes).catch((error) => t.match(error, past)),
+      ),
+    )
+    t.ok(hashes.count >= 10 && hashes.count <= 13, `${hashes.count} hashes`)
+  },
+)

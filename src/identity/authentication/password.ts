@@ -3,6 +3,7 @@ import type { Context, Origin } from '../../context.js'
 import { isCurrentHash } from '../../platform/crypto/password.js'
 import { type User, type UserWithPassword, users } from '../../store/index.js'
 import { normaliseEmail } from '../email.js'
+import { findKnownDevice } from './known-device.js'
 
 export interface PasswordCredentials {
   /** As typed. */
@@ -10,6 +11,8 @@ export interface PasswordCredentials {
   readonly password: string
   /** The client that the login is for: for the audit. */
   readonly clientId?: string
+  /** What the browser's cookie says of earlier logins. */
+  readonly device?: string | undefined
 }
 
 /** Who they are, and by which password: a session begins only if it is still that one. */
@@ -23,7 +26,8 @@ type Failure = 'account_unknown' | 'account_disabled' | 'password_not_set' | 'pa
 
 /**
  * The user who has this password. An unknown account, one that is disabled or has no password, and a wrong password cost
- * the same work and give the same answer: nobody learns which accounts exist (attack 100).
+ * the same work and give the same answer: nobody learns which accounts exist (attack 100). A browser that is known to the
+ * account is counted by itself: no stranger's failures hold it back (attack 102).
  *
  * @returns undefined for every failure; it is counted and in the audit
  * @throws {TooManyRequestsError} after too many failures, before any hash is computed
@@ -31,13 +35,15 @@ type Failure = 'account_unknown' | 'account_disabled' | 'password_not_set' | 'pa
  */
 export async function authenticateByPassword(
   ctx: Context,
-  { username, password, clientId }: PasswordCredentials,
+  { username, password, clientId, device: cookie }: PasswordCredentials,
   origin: Origin,
 ): Promise<Authenticated | undefined> {
   const email = normaliseEmail(username)
   const ip = origin.ip ?? ''
   // What is no address is counted as it was typed: it must not cost less than one that is.
-  const attempt = await ctx.failures.attempt({ kind: 'account', id: email ?? username.slice(0, 254), ip })
+  const id = email ?? username.slice(0, 254)
+  const device = (await findKnownDevice(ctx, cookie, id))?.id
+  const attempt = await ctx.failures.attempt({ kind: 'account', id, ip, device })
 
   let user: UserWithPassword | undefined
   let failure: Failure | undefined

@@ -1,7 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Context } from '../../context.js'
 import { asOAuthError, encodedBody, originOf, readCookie, seeOther, sendPage, writeCookie } from '../../http/index.js'
-import { type Authenticated, authenticateByPassword, findSession, startSession } from '../../identity/index.js'
+import {
+  type Authenticated,
+  authenticateByPassword,
+  findSession,
+  rememberDevice,
+  startSession,
+} from '../../identity/index.js'
 import { readParameters } from '../../oauth/index.js'
 import { interactions } from '../../store/index.js'
 import type { LoginFailure } from '../../ui/index.js'
@@ -35,9 +41,10 @@ export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): 
 
     const origin = originOf(request)
     const { clientId } = open.demands
+    const device = readCookie(request, 'device')
     let authenticated: Authenticated | undefined
     try {
-      authenticated = await authenticateByPassword(ctx, { username, password, clientId }, origin)
+      authenticated = await authenticateByPassword(ctx, { username, password, clientId, device }, origin)
     } catch (error) {
       return sendPaused(ctx, request, reply, error, username)
     }
@@ -57,6 +64,10 @@ export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): 
     }
     const { session, cookie } = started
     writeCookie(reply, 'session', cookie)
+    // A login makes the browser known, also anew: what was stolen before ends with its own time.
+    writeCookie(reply, 'device', rememberDevice(ctx, device, session.user.email, session.authTime), {
+      maxAge: ctx.config.sessions.knownDeviceLifetime,
+    })
     return proceed(ctx, reply, await visitAs(ctx, open, session, origin, session.authTime), ending)
   })
 

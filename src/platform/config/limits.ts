@@ -10,6 +10,15 @@ export const limitsVariables = Type.Object({
     description:
       'Failed logins of one account from one network (/24, /64) in FAILURE_WINDOW before the next is answered 429. Stops guessing.',
   }),
+  failuresPerAccountAnywhere: Type.Integer({
+    default: 100,
+    minimum: 1,
+    maximum: 100_000,
+    weakerAbove: 1000,
+    weakness: 'a botnet can guess the passwords of one account faster.',
+    description:
+      'Failed logins of one account from all networks in FAILURE_WINDOW before 429 for browsers that never signed in to it. Stops a botnet.',
+  }),
   failuresPerClient: Type.Integer({
     default: 10,
     minimum: 1,

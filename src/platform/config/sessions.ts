@@ -23,6 +23,13 @@ export const sessionsVariables = Type.Object({
     description:
       'Seconds after a login at which its session ends, however often it is used. A stolen cookie ends with it.',
   }),
+  knownDeviceLifetime: Type.Integer({
+    default: 180 * DAY,
+    minimum: DAY,
+    maximum: 400 * DAY,
+    description:
+      'Seconds after a login in which its browser may log in to that account while strangers are held back. A stolen cookie ends with it.',
+  }),
   interactionLifetime: Type.Integer({
     default: HOUR,
     minimum: 300,
