@@ -7,7 +7,7 @@ import { listen, tryPort } from '../http/index.js'
 import { maintainPartitions, startWorker } from '../jobs/index.js'
 import { openContext } from '../open-context.js'
 import { followCertificate } from '../platform/certificate.js'
-import { systemClock } from '../platform/clock.js'
+import { type Clock, systemClock } from '../platform/clock.js'
 import { type Config, ConfigError, loadConfig } from '../platform/config/index.js'
 import { masterKeyFileWarning } from '../platform/crypto/master-key.js'
 import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
@@ -35,18 +35,22 @@ interface Assignment {
   readonly demo: DemoMode | undefined
 }
 
-/** Runs until it is told to stop. */
-export async function start(role: Role): Promise<void> {
+/**
+ * Runs until it is told to stop.
+ *
+ * @param clock an argument for tests, which let it jump; nothing outside can set it
+ */
+export async function start(role: Role, clock: Clock = systemClock): Promise<void> {
   const { config, warnings } = readConfig()
   const log = createLogger({ level: config.log.level, pretty: process.stdout.isTTY === true })
   failLoudly(log)
-  if (cluster.isWorker) return serveAsChild(config, log)
+  if (cluster.isWorker) return serveAsChild(config, log, clock)
   for (const warning of warnings) log.warn(warning)
 
   const stopping: (() => Promise<void>)[] = []
   onStop(log, stopping)
-  const databaseUrl = await openDatabase(config, log, stopping)
-  const ctx = await openContext({ config, log, databaseUrl, follow: true })
+  const databaseUrl = await openDatabase(config, log, clock, stopping)
+  const ctx = await openContext({ config, log, databaseUrl, clock, follow: true })
   stopping.unshift(() => ctx.close())
   const warning = config.secrets.masterKey ? undefined : masterKeyFileWarning(config.database.dataDir)
   if (warning !== undefined) log.warn(warning)
@@ -89,14 +93,19 @@ export function readEnvFile(): string | undefined {
 }
 
 /** The database, migrated. The embedded one starts here and stops with us. */
-async function openDatabase(config: Config, log: Logger, stopping: (() => Promise<void>)[]): Promise<string> {
+async function openDatabase(
+  config: Config,
+  log: Logger,
+  clock: Clock,
+  stopping: (() => Promise<void>)[],
+): Promise<string> {
   let { url } = config.database
   if (url === undefined) {
     const embedded = await openEmbeddedPostgres({ dataDir: config.database.dataDir, log, holder: 'server' })
     stopping.unshift(() => embedded.stop())
     url = embedded.url
   }
-  const applied = await migrateDatabase(url, systemClock.now()).catch((error) => {
+  const applied = await migrateDatabase(url, clock.now()).catch((error) => {
     throw isDatabaseAway(error) ? new Error(databaseAwayText(error), { cause: error }) : error
   })
   if (applied.length > 0) log.info({ migrations: applied }, 'migrations applied')
@@ -149,7 +158,7 @@ function throwListenError(error: unknown, { server: { host, port } }: Config): n
   throw message === undefined ? error : new Error(message, { cause: error })
 }
 
-async function serveAsChild(config: Config, log: Logger): Promise<void> {
+async function serveAsChild(config: Config, log: Logger, clock: Clock): Promise<void> {
   const stopping: (() => Promise<void>)[] = []
   onStop(log, stopping)
   // Without the process that started us there is no database: whoever restarts it starts us, too.
@@ -157,7 +166,7 @@ async function serveAsChild(config: Config, log: Logger): Promise<void> {
   const assignment = new Promise<Assignment>((resolve) => process.once('message', resolve))
   process.send?.('listening to you')
   const { databaseUrl, demo } = await assignment
-  const ctx = await openContext({ config, log, databaseUrl, follow: true })
+  const ctx = await openContext({ config, log, databaseUrl, clock, follow: true })
   stopping.unshift(() => ctx.close())
   stopping.unshift(await serveHere(ctx, demo))
   process.send?.('ready')

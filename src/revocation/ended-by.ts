@@ -1,3 +1,5 @@
+import { TemporarilyUnavailableError } from '../oauth/index.js'
+import { clockTolerance } from '../platform/clock.js'
 import type { EndableBy, Revocation } from '../store/index.js'
 
 /** The claims by which a token can be ended. */
@@ -37,4 +39,18 @@ export function endableBy(claims: Omit<EndableClaims, 'iat'>): readonly EndableB
  */
 export function ends(revocation: Revocation, iat: number): boolean {
   return revocation.terminal || iat <= Math.floor(revocation.instant.getTime() / 1000)
+}
+
+/**
+ * For whoever would issue something that a not-before ends at once: whether its end is near enough to be waited for.
+ *
+ * @throws {TemporarilyUnavailableError} when the clock must have been set back, or another process's is far ahead
+ */
+export function refuseBehind(now: Date, earliest: Date): void {
+  const wait = earliest.getTime() - now.getTime()
+  if (wait <= clockTolerance) return
+  throw new TemporarilyUnavailableError('The server cannot answer now.', {
+    reason: 'clock_behind_revocation',
+    retryAfter: Math.ceil(wait / 1000),
+  })
 }

@@ -11,6 +11,7 @@ export type RevocationTarget =
       readonly jti: string
       readonly clientId: string
       readonly audience: string
+      readonly expiresAt: Date
       /** Where a user allowed it. */
       readonly grant?: { readonly id: string; readonly userId: string } | undefined
     }
@@ -78,6 +79,8 @@ export function describeRevocation(ctx: Context, target: RevocationTarget, cause
         kind: 'token',
         target: target.jti,
         terminal: true,
+        // Its own end, where the clock was set back since it was issued (attack 133).
+        expiresAt: new Date(Math.max(expiresAt.getTime(), target.expiresAt.getTime() + 1000)),
         audiences: [target.audience],
         event: event('token.revoked', {
           clientId: target.clientId,

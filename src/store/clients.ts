@@ -123,11 +123,11 @@ export async function update(db: Db, client: StoredClient): Promise<void> {
 
 /** Enables a disabled client; what was issued before stays ended. */
 export async function enable(db: Db, clientId: string, now: Date): Promise<void> {
-  await db.prisma.client.update({
-    where: { clientId },
-    data: { disabledAt: null, notBefore: now },
-    select: { clientId: true },
-  })
+  await db.prisma.$executeRaw`
+    UPDATE client
+       SET disabled_at = NULL,
+           not_before = CASE WHEN not_before > ${now}::timestamptz + interval '2 seconds' THEN not_before ELSE ${now} END
+     WHERE client_id = ${clientId}`
   await notify(db, { kind: 'client', id: clientId })
 }
 

@@ -29,11 +29,16 @@ export interface NewRevocation extends Revocation {
 /**
  * The end mark, the entry of the list and the audit event in one statement. The advisory lock is held to the commit, so
  * that positions are in commit order (`revocation.md`); everything waits for it, so two of them cannot deadlock.
+ *
+ * By whose clock the tokens were issued that it ends is not known. Where the audit holds a time that is ahead of ours, the
+ * clock was set back, or another process's is wrong: then the entry is of that time, so that it ends what was issued by it
+ * and lives as long (attack 133). A second or two more, for what waits in another process's memory to be written. Only a
+ * day ahead: a clock that was once wrong by a year must not hold back for a year whose tokens are revoked.
  */
 const record: BatchedStatement<NewRevocation, undefined> = {
   name: 'revocations.record',
   text: `
-    WITH input AS (
+    WITH given AS (
       SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bool[], $5::timestamptz[], $6::timestamptz[], $7::text[],
                            $8::text[], $9::int[], $10::uuid[],
                            $11::int[], $12::uuid[], $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[],
@@ -41,6 +46,19 @@ const record: BatchedStatement<NewRevocation, undefined> = {
         AS i (bucket, kind, target, terminal, instant, expires_at, audiences, reason, row_bucket, row_id,
               event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
               event_ip, event_request_id, event_detail)
+    ), ahead AS MATERIALIZED (
+      SELECT max(time) + interval '2 seconds' AS time FROM audit_event
+       WHERE bucket BETWEEN $22 AND $22 + 1 AND time > $23::timestamptz + interval '2 seconds'
+         AND time < $23::timestamptz + interval '25 hours'
+    ), input AS MATERIALIZED (
+      SELECT CASE WHEN a.time > g.instant AND g.expires_at IS NOT NULL
+                  THEN floor(extract(epoch FROM g.expires_at + (a.time - g.instant)) / 86400)::int
+                  ELSE g.bucket END AS bucket,
+             g.kind, g.target, g.terminal, GREATEST(g.instant, a.time) AS instant,
+             g.expires_at + (GREATEST(g.instant, a.time) - g.instant) AS expires_at, g.audiences, g.reason, g.row_bucket,
+             g.row_id, g.event_bucket, g.event_id, g.event_time, g.event_type, g.event_actor, g.event_client_id,
+             g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail
+        FROM given g, ahead a
     ), held AS MATERIALIZED (
       SELECT pg_advisory_xact_lock(7236402) AS lock
     ), ended_grant AS (
@@ -108,8 +126,14 @@ const record: BatchedStatement<NewRevocation, undefined> = {
     items.map(({ event }) => event.ip ?? null),
     items.map(({ event }) => event.requestId ?? null),
     items.map(({ event }) => (event.detail ? JSON.stringify(event.detail) : null)),
+    weekBucket(earliest(items)),
+    earliest(items).toISOString(),
   ],
   results: (items) => items.map(() => undefined),
+}
+
+function earliest(items: readonly NewRevocation[]): Date {
+  return new Date(Math.min(...items.map(({ instant }) => instant.getTime())))
 }
 
 /** Revokes and records. Resolves when committed, together with all other revocations of this turn. */
@@ -136,12 +160,13 @@ export async function createAll(db: Db, all: readonly NewRevocation[]): Promise<
 
 /**
  * Ends the terminal entries of a client or user that is enabled again, or of a deleted client whose name is registered
- * anew; what was issued up to `now` stays ended.
+ * anew; what was issued up to `now` stays ended, and up to the instant that it had where that is ahead.
  */
 export async function lift(db: Db, kind: 'client' | 'user', target: string, now: Date): Promise<void> {
   await lock(db)
   await db.prisma.$executeRaw`
-    UPDATE revocation SET terminal = false, instant = ${now}, position = nextval('revocation_position')
+    UPDATE revocation SET terminal = false, position = nextval('revocation_position'),
+           instant = CASE WHEN instant > ${now}::timestamptz + interval '2 seconds' THEN instant ELSE ${now} END
      WHERE bucket >= ${dayBucket(now)} AND kind = ${kind} AND target = ${target}`
   await db.prisma.$executeRaw`SELECT pg_notify(${notificationChannel}, 'revocation')`
 }

@@ -111,11 +111,11 @@ export async function rehashPassword(database: Database, id: string, from: strin
 
 /** Lets a disabled user sign in again; what was issued before stays ended. */
 export async function enable(db: Db, id: string, now: Date): Promise<void> {
-  await db.prisma.user.update({
-    where: { id },
-    data: { disabledAt: null, notBefore: now, updatedAt: now },
-    select: { id: true },
-  })
+  await db.prisma.$executeRaw`
+    UPDATE user_account
+       SET disabled_at = NULL, updated_at = ${now},
+           not_before = CASE WHEN not_before > ${now}::timestamptz + interval '2 seconds' THEN not_before ELSE ${now} END
+     WHERE id = ${id}::uuid`
 }
 
 function toUser(row: UserRow): User {

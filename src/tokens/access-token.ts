@@ -2,7 +2,7 @@ import type { Client } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { ServerError } from '../oauth/errors.js'
 import type { Resource } from '../resources/index.js'
-import { type EndableClaims, endableBy } from '../revocation/index.js'
+import { type EndableClaims, endableBy, refuseBehind } from '../revocation/index.js'
 import { dayBucket, type Grant, type HeldRole, type NewAccessToken } from '../store/index.js'
 import { isSigningAlg, type SigningAlg } from './keys/index.js'
 import { drawOpaque } from './opaque.js'
@@ -78,6 +78,9 @@ function describeEndable(
  * Seconds since 1970. A verifier refuses what is from the second of a not-before or earlier, so nothing is issued in the
  * rest of that second: it is waited for. To take the next second at once would let the token outlive another revocation
  * within this one.
+ *
+ * @throws {TemporarilyUnavailableError} when the clock was set back behind a not-before: until it is past that again,
+ *   nothing can be issued that is not ended already (attack 133)
  */
 async function issuedAt(ctx: Context, endable: Omit<EndableClaims, 'iat'>): Promise<number> {
   const targets = endableBy(endable)
@@ -86,6 +89,7 @@ async function issuedAt(ctx: Context, endable: Omit<EndableClaims, 'iat'>): Prom
     const second = Math.floor(now.getTime() / 1000)
     const earliest = ctx.revocations.earliestIat(targets, now) ?? second
     if (earliest <= second) return second
+    refuseBehind(now, new Date(earliest * 1000))
     await ctx.clock.until(new Date(earliest * 1000))
   }
 }

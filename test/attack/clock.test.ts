@@ -1,7 +1,11 @@
 import t from 'tap'
-import { authorizationUrl, signedIn } from '../support/authorization.js'
+import { revoke } from '../../src/revocation/index.js'
+import { authorizationUrl, logIn, signedIn } from '../support/authorization.js'
+import { TestBrowser } from '../support/browser.js'
+import { TestClock } from '../support/clock.js'
 import { basicOf, createTestServer } from '../support/server.js'
 import {
+  application,
   claimsOf,
   codeFor,
   introspect,
@@ -13,7 +17,9 @@ import {
   tokensFor,
 } from '../support/tokens.js'
 
+const hour = 3_600
 const day = 86_400
+const cause = { actor: 'operator', reason: 'test' }
 
 t.test('attack 133: the clock jumps a day ahead', async (t) => {
   const scene = await openScene(t)
@@ -92,3 +98,103 @@ t.test('attack 133: a window of failures that the clock left begins anew', async
     t.equal(statuses.at(-1), 429, 'the bound holds on both sides of the jump')
   }
 })
+
+for (const jump of [hour, day]) {
+  t.test(`attack 133: the clock is set back by ${jump} s, and what was issued before is revoked`, async (t) => {
+    const scene = await openScene(t)
+    const { server, client, api } = scene
+    const other = await server.createClient(application)
+    const user = await server.createUser('grace@example.com')
+    const service = await server.createService('read')
+    const machine = (await postAs(server, service, '/token', { grant_type: 'client_credentials' })).json()
+    const [one, grant] = [await tokensFor(scene), await tokensFor(scene, { offline: true })]
+    const ofClient = await tokensFor({ ...scene, client: other })
+    const ofUser = await tokensFor({ ...scene, user })
+    await server.ctx.audit.flush()
+
+    server.clock.advance(-jump)
+    await revokeAt(server, client, one.access_token)
+    await revokeAt(server, client, grant.refresh_token)
+    await revoke(server.ctx, { kind: 'client', clientId: other.clientId }, cause)
+    await revoke(server.ctx, { kind: 'user', userId: user.id }, cause)
+    await revoke(server.ctx, { kind: 'client', clientId: service.clientId, lasting: 'deleted' }, cause)
+
+    // Tokens of before live by their own time: that much longer.
+    const ended = { one, grant, ofClient, ofUser, machine }
+    for (const later of [0, hour - 1, 2, jump - hour + 500]) {
+      server.clock.advance(later)
+      for (const [kind, { access_token: token }] of Object.entries(ended)) {
+        t.same(
+          await introspect(server, api, token),
+          { active: false },
+          `${kind} at ${server.clock.now().toISOString()}`,
+        )
+      }
+    }
+  })
+
+  t.test(
+    `attack 133: the clock is set back by ${jump} s behind a not-before: an honest 503, for as long`,
+    async (t) => {
+      const scene = await openScene(t)
+      const { server, client, user } = scene
+      const service = await server.createService('read')
+      const ask = () => postAs(server, service, '/token', { grant_type: 'client_credentials' })
+      await revoke(server.ctx, { kind: 'client', clientId: service.clientId }, cause)
+      await revoke(server.ctx, { kind: 'user', userId: user.id }, cause)
+
+      server.clock.advance(-jump)
+      await server.refresh()
+      const refused = await ask()
+      t.match(refused, { statusCode: 503, headers: { 'retry-after': String(jump + 1) } })
+      t.match(refused.json(), { error: 'temporarily_unavailable' })
+      const browser = new TestBrowser(server)
+      const login = await browser.open(authorizationUrl(client))
+      t.equal((await logIn(browser, login, user)).status, 503, 'a session would be ended already')
+      t.equal(
+        (await postAs(server, await server.createService('read'), '/token', { grant_type: 'client_credentials' }))
+          .statusCode,
+        200,
+        'nobody else',
+      )
+
+      server.clock.advance(jump + 1)
+      t.equal((await ask()).statusCode, 200)
+      const again = new TestBrowser(server)
+      t.equal((await logIn(again, await again.open(authorizationUrl(client)), user)).step, 'consent')
+    },
+  )
+
+  t.test(`attack 133: two processes whose clocks differ by ${jump} s`, async (t) => {
+    const scene = await openScene(t)
+    const { server, client, api, user } = scene
+    const ahead = await createTestServer(t, { beside: server, clock: new TestClock(server.clock.now()), seed: 'ahead' })
+    ahead.clock.advance(jump)
+    const both = [server, ahead]
+    const inactive = async (token: string, what: string): Promise<void> => {
+      for (const each of both) t.same(await introspect(each, api, token), { active: false }, what)
+    }
+
+    // Issued here, where it is good, and revoked there, where it has expired.
+    const early = await tokensFor(scene)
+    t.equal((await revokeAt(ahead, client, early.access_token)).statusCode, 200)
+    await inactive(early.access_token, 'an access token, revoked by the process that is ahead')
+    const refreshed = await tokensFor(scene, { offline: true })
+    t.equal((await revokeAt(ahead, client, refreshed.refresh_token)).statusCode, 200)
+    await inactive(refreshed.access_token, 'a grant, likewise')
+
+    // Issued there, revoked here.
+    const late = await tokensFor({ ...scene, server: ahead })
+    t.equal((await revokeAt(server, client, late.access_token)).statusCode, 200)
+    await inactive(late.access_token, 'an access token of the process that is ahead')
+    const other = await tokensFor({ ...scene, server: ahead })
+    await revoke(server.ctx, { kind: 'user', userId: user.id }, cause)
+    await inactive(other.access_token, 'all of a user, by the process that is behind')
+    t.match((await refresh(ahead, client, other.refresh_token)).json(), { error: 'invalid_grant' })
+    for (let step = 0; step < 3; step++) {
+      for (const each of both) each.clock.advance(599 / 3)
+      await inactive(late.access_token, 'and it stays so')
+      await inactive(other.access_token, 'and it stays so')
+    }
+  })
+}

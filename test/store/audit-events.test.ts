@@ -71,7 +71,7 @@ t.test('the newest that match are listed, oldest first', async (t) => {
 
 t.test('a revocation writes its event', async (t) => {
   const cause = { actor: 'operator', reason: 'test', origin: { ip: '192.0.2.1' } }
-  await revoke(ctx, { kind: 'token', jti: 'j', clientId: 'c', audience: 'a' }, cause)
+  await revoke(ctx, { kind: 'token', jti: 'j', clientId: 'c', audience: 'a', expiresAt: server.clock.now() }, cause)
   t.match(await auditEvents.list(ctx.db, { type: 'token.revoked', limit: 10 }), [
     { actor: 'operator', reason: 'test', ip: '192.0.2.1', clientId: 'c', detail: undefined },
   ])

@@ -25,6 +25,8 @@ export interface TestServerOptions {
   /** Another process on the same database: shares clock and master key. */
   readonly beside?: TestServer
   readonly seed?: string
+  /** Of a process whose clock is wrong. */
+  readonly clock?: TestClock
   /** Where its clock begins. For independent clients, which have clocks of their own: now. */
   readonly now?: Date
   /** By what address the server reaches its database, where not directly: through a proxy that fails, say. */
@@ -70,7 +72,7 @@ export interface TestServer {
 /** A server on a database of its own, in this process, with a clock that moves by hand. */
 export async function createTestServer(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
   const { beside } = options
-  const clock = beside?.clock ?? new TestClock(options.now)
+  const clock = options.clock ?? beside?.clock ?? new TestClock(options.now)
   const databaseUrl = beside?.databaseUrl ?? (await createTestDatabase(t)).url
   const { config } = loadConfig({
     env: {

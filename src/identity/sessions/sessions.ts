@@ -1,7 +1,7 @@
 import { newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
 import { drawOpaque, readOpaque } from '../../platform/crypto/opaque.js'
-import { describeRevocation, revoke } from '../../revocation/index.js'
+import { describeRevocation, refuseBehind, revoke } from '../../revocation/index.js'
 import {
   auditEvents,
   type Db,
@@ -38,7 +38,7 @@ export async function findSession(ctx: Context, cookie: string | undefined): Pro
 }
 
 export interface NewLogin {
-  readonly user: Pick<User, 'id' | 'email' | 'name'>
+  readonly user: Pick<User, 'id' | 'email' | 'name' | 'notBefore'>
   /** As it was when the password was checked. */
   readonly passwordHash: string
   /** What the same browser was signed in by until now: it goes on under a new cookie, or ends. */
@@ -62,9 +62,16 @@ export interface StartedSession {
  * the others got.
  *
  * @returns undefined when the password was changed or the user disabled since it was checked
+ * @throws {TemporarilyUnavailableError} when the clock was set back behind a not-before of the user: a session of now
+ *   would be ended already, and the login page follow on a right password for ever
  */
 export async function startSession(ctx: Context, login: NewLogin): Promise<StartedSession | undefined> {
   const { user, passwordHash, previous, origin, clientId, within } = login
+  if (user.notBefore) {
+    const earliest = new Date(user.notBefore.getTime() + 1)
+    refuseBehind(ctx.clock.now(), earliest)
+    await ctx.clock.until(earliest)
+  }
   const started = await ctx.db.transaction(async (tx) => {
     // First, as everybody who revokes does: no two wait for each other.
     if (previous) await revocations.lock(tx)
