@@ -5,7 +5,7 @@ import { createFailureLimits } from './http/index.js'
 import { TemporarilyUnavailableError } from './oauth/index.js'
 import { type Clock, systemClock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
-import { type MasterKey, masterKey, openMasterKeyFile } from './platform/crypto/master-key.js'
+import { givenMasterKeys, type MasterKeys, masterKey, openMasterKeyFiles } from './platform/crypto/master-key.js'
 import { createPasswordHasher } from './platform/crypto/password.js'
 import type { Logger } from './platform/log.js'
 import { monotonicMilliseconds } from './platform/monotonic.js'
@@ -40,9 +40,18 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     onError: (error) => log.warn({ err: error }, 'a database connection was lost'),
   })
   try {
-    const key = openMasterKey(config, random)
-    const secrets = await openSecretKeys({ db, masterKey: key, random, clock })
-    const keys = createKeyRing({ db, masterKey: key, clock, random, config, longestToken: longestAccessToken })
+    const masterKeys = openMasterKeys(config, random)
+    const secrets = await openSecretKeys({ db, masterKeys, random, clock })
+    const keys = createKeyRing({
+      db,
+      masterKeys,
+      clock,
+      random,
+      config,
+      longestToken: longestAccessToken,
+      onUnopened: (kid) =>
+        log.error({ kid }, 'a signing key cannot be opened by the master keys of this process: give it the new one'),
+    })
     const resources = createResourceCatalogue(db)
     const revocations = createRevocationList(db, clock)
     const clients = createClientDirectory(db)
@@ -104,9 +113,12 @@ function away(): TemporarilyUnavailableError {
   return new TemporarilyUnavailableError('The server cannot answer now.', { reason: 'database_away', retryAfter: 5 })
 }
 
-function openMasterKey(config: Config, random: Random): MasterKey {
-  const { masterKey: configured } = config.secrets
-  return configured ? masterKey(configured) : openMasterKeyFile(config.database.dataDir, random)
+/** Those of the settings; without them, those of the data directory. */
+export function openMasterKeys({ secrets, database }: Config, random: Random): MasterKeys {
+  const previous = secrets.masterKeyPrevious ? [masterKey(secrets.masterKeyPrevious)] : []
+  return secrets.masterKey
+    ? givenMasterKeys(masterKey(secrets.masterKey), ...previous)
+    : openMasterKeyFiles(database.dataDir, random, ...previous)
 }
 
 interface Followed

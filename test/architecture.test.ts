@@ -24,6 +24,7 @@ const order: readonly (readonly string[])[] = [
   ['interaction'],
   ['protocol'],
   ['demo'],
+  ['archive'],
   ['open-context'],
   ['app'],
   ['jobs'],

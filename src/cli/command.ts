@@ -11,7 +11,11 @@ export interface CommandIo {
     readonly columns?: number | undefined
   }
   readonly stderr: { write(text: string): unknown }
-  readonly stdin: AsyncIterable<Buffer | string> & { readonly isTTY?: boolean | undefined }
+  readonly stdin: AsyncIterable<Buffer | string> & {
+    readonly isTTY?: boolean | undefined
+    /** Of a terminal: nothing that is typed shows. */
+    readonly setRawMode?: (raw: boolean) => unknown
+  }
   readonly env: Readonly<Record<string, string | undefined>>
   /** Where `.env` is looked for, and relative paths begin. Default: the working directory. */
   readonly folder?: string | undefined

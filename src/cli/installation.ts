@@ -49,15 +49,8 @@ export async function openInstallation(io: CommandIo): Promise<Installation> {
  */
 export async function openCommandContext(io: CommandIo): Promise<Context> {
   const installation = await openInstallation(io)
-  const { config, log, databaseUrl } = installation
   try {
-    await withDatabase(installation, async (db) => {
-      const { pending } = await migrationStatus(db.pool, migrationsFolder)
-      if (pending.length === 0) return
-      if (!installation.startedHere) throw notMigrated(pending.length, config)
-      await migrate(db, config)
-    })
-    const ctx = await openContext({ config, log, databaseUrl })
+    const ctx = await openMigratedContext(installation)
     return {
       ...ctx,
       async close() {
@@ -72,6 +65,18 @@ export async function openCommandContext(io: CommandIo): Promise<Context> {
     await installation.close().catch(() => undefined)
     throw error
   }
+}
+
+/** The same of an installation that is open. @throws {NotMigratedError} */
+export async function openMigratedContext(installation: Installation): Promise<Context> {
+  const { config, log, databaseUrl } = installation
+  await withDatabase(installation, async (db) => {
+    const { pending } = await migrationStatus(db.pool, migrationsFolder)
+    if (pending.length === 0) return
+    if (!installation.startedHere) throw notMigrated(pending.length, config)
+    await migrate(db, config)
+  })
+  return openContext({ config, log, databaseUrl })
 }
 
 /** Applies what is pending, and makes the partitions that the next rows go into. @returns the names of what was applied */

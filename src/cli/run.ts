@@ -9,6 +9,7 @@ import { describeError } from '../platform/log.js'
 import { WrongMasterKeyError } from '../secrets/index.js'
 import { isDatabaseAway } from '../store/index.js'
 import { MigrationError } from '../store/migrations.js'
+import { archiveCommands } from './archive.js'
 import { auditCommands } from './audit.js'
 import { clientCommands } from './client.js'
 import { type Answer, type Command, type CommandIo, closest, parseArguments, UsageError } from './command.js'
@@ -17,6 +18,7 @@ import { helpOf, overview, processCommands, version } from './help.js'
 import { InputError } from './input.js'
 import { NotMigratedError, openCommandContext } from './installation.js'
 import { keyCommands } from './key.js'
+import { masterKeyCommands } from './master-key.js'
 import { migrateCommands } from './migrate.js'
 import { jsonText } from './output.js'
 import { resourceCommands } from './resource.js'
@@ -33,9 +35,11 @@ export const commands: readonly Command[] = [
   ...resourceCommands,
   ...roleCommands,
   ...keyCommands,
+  ...masterKeyCommands,
   ...revokeCommands,
   ...auditCommands,
   ...migrateCommands,
+  ...archiveCommands,
 ]
 
 /**

@@ -1,11 +1,14 @@
 // Owns the keys of keyed hashes (client secrets, form tokens, failure counters, device cookies): random, kept wrapped by the master key.
 
 import type { Clock } from '../platform/clock.js'
-import { decrypt, encrypt } from '../platform/crypto/encryption.js'
 import { deriveKey } from '../platform/crypto/hash.js'
-import type { MasterKey } from '../platform/crypto/master-key.js'
+import type { MasterKeys } from '../platform/crypto/master-key.js'
 import type { Random } from '../platform/random.js'
 import { type Database, type SecretKeyRow, secretKeys } from '../store/index.js'
+import { unwrap, wrap } from './wrapping.js'
+
+export { type MasterKeyRotation, rotateMasterKey } from './rotate-master-key.js'
+export { rewrap, sealingKey, unwrap, type WrappedAs, WrongMasterKeyError, wrap, wrongMasterKey } from './wrapping.js'
 
 export type Purpose = 'client secret' | 'form token' | 'failure counter' | 'device cookie'
 
@@ -20,14 +23,9 @@ export interface SecretKeys {
   readonly find: (id: string) => SecretKey | undefined
 }
 
-/** The rows were wrapped under another master key than the one that is configured. */
-export class WrongMasterKeyError extends Error {
-  override readonly name = 'WrongMasterKeyError'
-}
-
 export interface SecretKeysOptions {
   readonly db: Database
-  readonly masterKey: MasterKey
+  readonly masterKeys: MasterKeys
   readonly random: Random
   readonly clock: Clock
 }
@@ -35,13 +33,13 @@ export interface SecretKeysOptions {
 /** Unwraps the keys, and makes the first at the first start. @throws {WrongMasterKeyError} */
 export async function openSecretKeys(options: SecretKeysOptions): Promise<SecretKeys> {
   const rows = await secretKeys.list(options.db)
-  const keys = (rows.length > 0 ? rows : await createFirst(options)).map((row) => unwrap(options.masterKey, row))
+  const keys = (rows.length > 0 ? rows : await createFirst(options)).map((row) => open(options.masterKeys, row))
   const byId = new Map(keys.map((key) => [key.id, key]))
   const current = keys.at(-1)!
   return { current, find: (id) => byId.get(id) }
 }
 
-async function createFirst({ db, masterKey, random, clock }: SecretKeysOptions): Promise<readonly SecretKeyRow[]> {
+async function createFirst({ db, masterKeys, random, clock }: SecretKeysOptions): Promise<readonly SecretKeyRow[]> {
   return db.transaction(async (tx) => {
     await secretKeys.lock(tx)
     const rows = await secretKeys.list(tx)
@@ -50,8 +48,8 @@ async function createFirst({ db, masterKey, random, clock }: SecretKeysOptions):
     const row: SecretKeyRow = {
       id,
       purpose: 'hmac',
-      wrapped: encrypt(random, masterKey.key, random.bytes(32), context(id)),
-      masterKeyId: masterKey.id,
+      wrapped: wrap(random, masterKeys.current, random.bytes(32), `secret key ${id}`),
+      masterKeyId: masterKeys.current.id,
       createdAt: clock.now(),
     }
     await secretKeys.create(tx, row)
@@ -59,9 +57,8 @@ async function createFirst({ db, masterKey, random, clock }: SecretKeysOptions):
   })
 }
 
-function unwrap(masterKey: MasterKey, row: SecretKeyRow): SecretKey {
-  if (row.masterKeyId !== masterKey.id) throw wrongMasterKey(row.masterKeyId)
-  const root = decrypt(masterKey.key, row.wrapped, context(row.id))
+function open(masterKeys: MasterKeys, row: SecretKeyRow): SecretKey {
+  const root = unwrap(masterKeys, row.masterKeyId, row.wrapped, `secret key ${row.id}`)
   const derived = new Map<Purpose, Buffer>()
   return {
     id: row.id,
@@ -74,11 +71,3 @@ function unwrap(masterKey: MasterKey, row: SecretKeyRow): SecretKey {
     },
   }
 }
-
-export function wrongMasterKey(expected: string): WrongMasterKeyError {
-  return new WrongMasterKeyError(
-    `This database was set up with another master key (its id begins with ${expected.slice(0, 8)}). Give that one by MASTER_KEY_FILE, or the DATA_DIR that holds it.`,
-  )
-}
-
-const context = (id: string): string => `secret key ${id}`

@@ -75,7 +75,7 @@ export async function applyMigrations(
     await client.query('SELECT pg_advisory_lock($1)', [lockKey])
     try {
       await client.query(createTable)
-      const { pending } = compare(ours, await readHistory(client))
+      const { pending } = checkHistory(ours, await readHistory(client))
       const todo = ours.filter(({ name }) => pending.includes(name))
       for (const migration of todo) await apply(client, migration, now)
       return todo.map(({ name }) => name)
@@ -108,11 +108,26 @@ export async function migrateDatabase(url: string, now: Date): Promise<readonly 
  * @throws {MigrationError} when the history of the database is not the beginning of ours
  */
 export async function migrationStatus(client: pg.ClientBase | pg.Pool, folder: string): Promise<MigrationStatus> {
-  const ours = await readMigrations(folder)
+  return checkHistory(await readMigrations(folder), await historyOf(client))
+}
+
+/** What is recorded as applied; nothing where there is no record yet. */
+export async function historyOf(client: pg.ClientBase | pg.Pool): Promise<readonly HistoryRow[]> {
   const { rows } = await client.query<{ exists: boolean }>(
     `SELECT to_regclass('"_prisma_migrations"') IS NOT NULL AS exists`,
   )
-  return compare(ours, rows[0]?.exists ? await readHistory(client) : [])
+  return rows[0]?.exists ? readHistory(client) : []
+}
+
+/** Whoever migrates waits to the end of the transaction that is open. */
+export async function holdMigrations(client: pg.ClientBase): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock($1)', [lockKey])
+}
+
+/** Applies and records them inside the transaction that is open, with everything else or not at all. */
+export async function applyWithin(client: pg.ClientBase, migrations: readonly Migration[], now: Date): Promise<void> {
+  await client.query(createTable)
+  for (const migration of migrations) await run(client, migration, now)
 }
 
 /** The names of the migrations that this database still lacks. @throws {MigrationError} as `migrationStatus` does */
@@ -120,13 +135,13 @@ export async function pendingMigrations(client: pg.ClientBase | pg.Pool, folder:
   return (await migrationStatus(client, folder)).pending
 }
 
-interface HistoryRow {
+export interface HistoryRow {
   readonly name: string
   readonly checksum: string
   readonly finished: boolean
 }
 
-async function readHistory(client: pg.ClientBase | pg.Pool): Promise<readonly HistoryRow[]> {
+export async function readHistory(client: pg.ClientBase | pg.Pool): Promise<readonly HistoryRow[]> {
   const { rows } = await client.query<HistoryRow>(`
     SELECT migration_name AS name, checksum, finished_at IS NOT NULL AS finished
       FROM "_prisma_migrations"
@@ -135,7 +150,8 @@ async function readHistory(client: pg.ClientBase | pg.Pool): Promise<readonly Hi
   return rows
 }
 
-function compare(ours: readonly Migration[], history: readonly HistoryRow[]): MigrationStatus {
+/** Whether a history is the beginning of ours, and how far it goes. @throws {MigrationError} */
+export function checkHistory(ours: readonly Migration[], history: readonly HistoryRow[]): MigrationStatus {
   const unfinished = history.find(({ finished }) => !finished)
   if (unfinished) {
     throw new MigrationError(
@@ -180,18 +196,22 @@ async function apply(client: pg.ClientBase, migration: Migration, now: Date): Pr
     await client.query('BEGIN')
     // A change that waits for a table makes everybody else wait behind it: better to fail, and be started again.
     await client.query(`SET LOCAL lock_timeout = '10s'`)
-    await client.query(migration.sql)
-    await client.query(
-      `INSERT INTO "_prisma_migrations" (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
-       VALUES (gen_random_uuid()::text, $1, $2, $3, $3, 1)`,
-      [migration.checksum, migration.name, now],
-    )
+    await run(client, migration, now)
     await client.query('COMMIT')
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
     const message = error instanceof Error ? error.message : String(error)
     throw new MigrationError(`The migration ${migration.name} failed and was undone: ${message}`, { cause: error })
   }
+}
+
+async function run(client: pg.ClientBase, migration: Migration, now: Date): Promise<void> {
+  await client.query(migration.sql)
+  await client.query(
+    `INSERT INTO "_prisma_migrations" (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+     VALUES (gen_random_uuid()::text, $1, $2, $3, $3, 1)`,
+    [migration.checksum, migration.name, now],
+  )
 }
 
 /** The pool's connections have short timeouts, made for requests; a migration of a large table may take longer. */

@@ -53,12 +53,15 @@ export async function horizonOf(db: Db, config: Config): Promise<Horizon> {
   }
 }
 
+/** Held by whoever reads everything. */
+export const dumpLock = 7_236_405
+
 /** Serialises whoever creates or drops partitions. */
 const lock = 'SELECT pg_advisory_xact_lock(7236401)'
 
 /**
  * Creates the partitions that will be needed within the horizon. Rows that fell into the DEFAULT partition meanwhile are
- * moved. Safe to call from several processes.
+ * moved. Safe to call from several processes. While a backup runs it does nothing: the DEFAULT partitions are there.
  *
  * @returns the names of what was created
  */
@@ -69,7 +72,7 @@ export async function ensurePartitions(pool: pg.Pool, horizon: Horizon, now: Dat
     const missing = neededBuckets(entry, horizon, now).filter(
       (bucket) => !existing.has(partitionName(entry.table, bucket)),
     )
-    if (missing.length > 0) created.push(...(await createPartitions(pool, entry, missing)))
+    if (missing.length > 0) created.push(...((await createPartitions(pool, entry, missing)) ?? []))
   }
   return created
 }
@@ -77,9 +80,9 @@ export async function ensurePartitions(pool: pg.Pool, horizon: Horizon, now: Dat
 /** All of one table in one transaction: a first start makes dozens, and each commit waits for the disk. */
 function createPartitions(
   pool: pg.Pool,
-  { table, fillfactor = 100 }: Partitioned,
+  { table }: Partitioned,
   buckets: readonly number[],
-): Promise<readonly string[]> {
+): Promise<readonly string[] | undefined> {
   return inTurn(pool, async (client) => {
     const created: string[] = []
     for (const bucket of buckets) {
@@ -90,7 +93,7 @@ function createPartitions(
       await client.query(`
         LOCK TABLE ONLY ${table} IN SHARE UPDATE EXCLUSIVE MODE;
         LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE;
-        CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = ${fillfactor});
+        CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ${storageOf(table)};
         WITH moved AS (DELETE FROM ${table}_default WHERE bucket = ${bucket} RETURNING *)
           INSERT INTO ${name} SELECT * FROM moved;
         ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bucket}) TO (${bucket + 1})`)
@@ -100,14 +103,19 @@ function createPartitions(
   })
 }
 
-/** One transaction, while nobody else creates or drops a partition. */
-async function inTurn<Result>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
+/** One transaction, while nobody else creates or drops a partition. @returns undefined, and does nothing, while a backup runs */
+async function inTurn<Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result | undefined> {
   const client = await pool.connect()
   let broken: Error | undefined
   try {
     await client.query('BEGIN')
     await client.query(lock)
-    const done = await work(client)
+    // A backup reads every partition to its end: whoever waited for one would hold up all requests to that table.
+    const { rows } = await client.query<{ free: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS free', [dumpLock])
+    const done = rows[0]?.free ? await work(client) : undefined
     await client.query('COMMIT')
     return done
   } catch (error) {
@@ -164,14 +172,15 @@ async function dropPartition(pool: pg.Pool, name: string): Promise<boolean> {
   }
 }
 
-/** @returns false where somebody else has dropped it */
-function dropOnce(pool: pg.Pool, name: string): Promise<boolean> {
-  return inTurn(pool, async (client) => {
+/** @returns false where somebody else has dropped it, or a backup reads it */
+async function dropOnce(pool: pg.Pool, name: string): Promise<boolean> {
+  const dropped = await inTurn(pool, async (client) => {
     if (!(await exists(client, name))) return false
     // Committed by the same message: a busy event loop between the two would hold up everybody else.
     await client.query(`SET LOCAL lock_timeout = ${dropPatience}; DROP TABLE ${name}; COMMIT; BEGIN`)
     return true
   })
+  return dropped ?? false
 }
 
 /** What /readyz watches. */
@@ -205,7 +214,12 @@ async function existingPartitions(pool: pg.Pool): Promise<ReadonlySet<string>> {
   return new Set(rows.map(({ name }) => name))
 }
 
-function partitionName(table: string, bucket: number): string {
+/** How the partitions of a table are laid out. */
+export function storageOf(table: string): string {
+  return `WITH (fillfactor = ${partitionedTables.find((entry) => entry.table === table)?.fillfactor ?? 100})`
+}
+
+export function partitionName(table: string, bucket: number): string {
   return `${table}_p${bucket}`
 }
 

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createFailureLimits, type FailureLimits, type FailureSubject } from '../../src/http/index.js'
 import { loadConfig } from '../../src/platform/config/index.js'
-import { masterKey } from '../../src/platform/crypto/master-key.js'
+import { givenMasterKeys, masterKey } from '../../src/platform/crypto/master-key.js'
 import { openSecretKeys } from '../../src/secrets/index.js'
 import { type Change, type Database, failures, listenForChanges } from '../../src/store/index.js'
 import { openTestStore, type TestStore } from '../support/store.js'
@@ -26,7 +26,12 @@ async function open(
   over: Partial<typeof limits> = {},
 ): Promise<FailureLimits> {
   const { clock, random } = store
-  const secrets = await openSecretKeys({ db, masterKey: masterKey(Buffer.alloc(32, 7)), random, clock })
+  const secrets = await openSecretKeys({
+    db,
+    masterKeys: givenMasterKeys(masterKey(Buffer.alloc(32, 7))),
+    random,
+    clock,
+  })
   const { config } = loadConfig({ env: {} })
   return createFailureLimits({ db, clock, config: { ...config, limits: { ...limits, ...over } }, secrets })
 }

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { loadConfig } from '../../src/platform/config/index.js'
-import { masterKey } from '../../src/platform/crypto/master-key.js'
+import { givenMasterKeys, masterKey } from '../../src/platform/crypto/master-key.js'
 import { type Database, signingKeys } from '../../src/store/index.js'
 import { createKeyRing, type KeyRing, signingAlgs } from '../../src/tokens/index.js'
 import { openTestStore, type TestStore } from '../support/store.js'
@@ -16,7 +16,7 @@ const key = masterKey(Buffer.alloc(32, 7))
 
 function ring(store: TestStore, db: Database = store.db, master = key): KeyRing {
   const { clock, random } = store
-  return createKeyRing({ db, masterKey: master, clock, random, config, longestToken })
+  return createKeyRing({ db, masterKeys: givenMasterKeys(master), clock, random, config, longestToken })
 }
 
 const kids = ({ keys }: { readonly keys: readonly { readonly kid?: string }[] }) => keys.map(({ kid }) => kid)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { masterKey } from '../../src/platform/crypto/master-key.js'
+import { givenMasterKeys, masterKey } from '../../src/platform/crypto/master-key.js'
 import { openSecretKeys, type SecretKeys } from '../../src/secrets/index.js'
 import { type Database, secretKeys } from '../../src/store/index.js'
 import { openTestStore, type TestStore } from '../support/store.js'
@@ -7,7 +7,7 @@ import { openTestStore, type TestStore } from '../support/store.js'
 const master = masterKey(Buffer.alloc(32, 7))
 
 const open = ({ clock, random }: TestStore, db: Database, key = master): Promise<SecretKeys> =>
-  openSecretKeys({ db, masterKey: key, clock, random })
+  openSecretKeys({ db, masterKeys: givenMasterKeys(key), clock, random })
 
 t.test('the first start makes a key; processes that start together share it', async (t) => {
   const store = await openTestStore(t)

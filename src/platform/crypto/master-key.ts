@@ -4,7 +4,9 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -24,6 +26,53 @@ export function masterKey(key: Buffer): MasterKey {
   return { id: sha256(Buffer.concat([Buffer.from('ostiary master key id\0'), key])).toString('hex', 0, 8), key }
 }
 
+/** The master keys that this process may use. What is wrapped says the id of its own. */
+export interface MasterKeys {
+  /** The one that everything should be wrapped under: of the settings, or of the data directory. */
+  readonly current: MasterKey
+  /** Also of a key that came into the data directory after we started: running servers outlive a rotation by that. */
+  readonly find: (id: string) => MasterKey | undefined
+  /** Makes another key the current one of the data directory. Undefined where the key comes from the settings. */
+  readonly replace?: () => MasterKey
+}
+
+/** Keys from the settings. `previous` opens what is not wrapped anew yet, and old backups. */
+export function givenMasterKeys(current: MasterKey, ...previous: readonly MasterKey[]): MasterKeys {
+  return { current, find: (id) => [current, ...previous].find((key) => key.id === id) }
+}
+
+/** Keys of a data directory; the current one is made where there is none. */
+export function openMasterKeyFiles(dataDir: string, random: Random, ...previous: readonly MasterKey[]): MasterKeys {
+  const given = givenMasterKeys(openMasterKeyFile(dataDir, random), ...previous)
+  return {
+    current: given.current,
+    find: (id) => given.find(id) ?? readAllKeyFiles(dataDir).find((key) => key.id === id),
+    replace: () => replaceMasterKeyFile(dataDir, random),
+  }
+}
+
+/**
+ * Puts a new key in the place of the one in this data directory, which stays beside it: whatever is still wrapped under it
+ * can be opened, and so can backups of before. Killed at any step it leaves a directory that has both or the old one.
+ */
+function replaceMasterKeyFile(dataDir: string, random: Random): MasterKey {
+  const path = join(dataDir, 'master.key')
+  const old = openMasterKeyFile(dataDir, random)
+  linkUnlessThere(path, join(dataDir, `master.key.old-${old.id}`))
+  syncFolder(dataDir)
+  renameSync(writeDraft(dataDir, random), path)
+  syncFolder(dataDir)
+  return masterKey(readKeyFile(path)!)
+}
+
+function readAllKeyFiles(dataDir: string): readonly MasterKey[] {
+  const names = readdirSync(dataDir).filter((name) => /^master\.key(?:\.old-[0-9a-f]{16})?$/.test(name))
+  return names.flatMap((name) => {
+    const key = readKeyFile(join(dataDir, name))
+    return key ? [masterKey(key)] : []
+  })
+}
+
 /**
  * Reads the master key of this data directory, or makes one (mode 0600) where there is none. Two processes that start at
  * once get the same.
@@ -35,6 +84,18 @@ export function openMasterKeyFile(dataDir: string, random: Random): MasterKey {
   const found = readKeyFile(path)
   if (found) return masterKey(found)
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const draft = writeDraft(dataDir, random)
+  try {
+    linkUnlessThere(draft, path)
+  } finally {
+    unlinkSync(draft)
+  }
+  syncFolder(dataDir)
+  return masterKey(readKeyFile(path)!)
+}
+
+/** A new key under a name of its own, on the disk. */
+function writeDraft(dataDir: string, random: Random): string {
   const draft = join(dataDir, `master.key.${random.bytes(8).toString('hex')}`)
   const file = openSync(draft, 'wx', 0o600)
   try {
@@ -43,16 +104,16 @@ export function openMasterKeyFile(dataDir: string, random: Random): MasterKey {
   } finally {
     closeSync(file)
   }
+  return draft
+}
+
+/** A link fails where the file exists: the first of two processes wins. */
+function linkUnlessThere(from: string, to: string): void {
   try {
-    // A link fails where the file exists: the first of two processes wins.
-    linkSync(draft, path)
+    linkSync(from, to)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    unlinkSync(draft)
   }
-  syncFolder(dataDir)
-  return masterKey(readKeyFile(path)!)
 }
 
 /** What to do about a `master.key` that other accounts may read or change; undefined where it is its owner's alone. */

@@ -1,15 +1,14 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { calculateJwkThumbprint, type JWK } from 'jose'
 import { actOf, type By, newEvent } from '../../audit/index.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Config } from '../../platform/config/index.js'
-import { decrypt, encrypt } from '../../platform/crypto/encryption.js'
 import { sha256 } from '../../platform/crypto/hash.js'
-import type { MasterKey } from '../../platform/crypto/master-key.js'
+import type { MasterKeys } from '../../platform/crypto/master-key.js'
 import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
-import { wrongMasterKey } from '../../secrets/index.js'
-import { auditEvents, type Database, type SigningKeyRow, signingKeys } from '../../store/index.js'
+import { sealingKey, unwrap, WrongMasterKeyError, wrap } from '../../secrets/index.js'
+import { auditEvents, type Database, type Db, type SigningKeyRow, signingKeys } from '../../store/index.js'
 import {
   generatePrivateKey,
   isSigningAlg,
@@ -59,19 +58,26 @@ export interface SigningKey {
 }
 
 interface LoadedKey extends SigningKey {
-  readonly privateKey: KeyObject
+  /** Why there is no private key. */
+  readonly error: WrongMasterKeyError | undefined
+  /** Undefined where no master key of this process opens it: then it verifies, and others sign with it. */
+  readonly privateKey: KeyObject | undefined
   readonly publicKey: KeyObject
   readonly jwk: JWK
 }
 
+type OpenKey = LoadedKey & { readonly privateKey: KeyObject }
+
 export interface KeyRingOptions {
   readonly db: Database
-  readonly masterKey: MasterKey
+  readonly masterKeys: MasterKeys
   readonly clock: Clock
   readonly random: Random
   readonly config: Config
   /** Seconds: the longest that a token may live. */
   readonly longestToken: number
+  /** Hears of each key that only verifies here, once. */
+  readonly onUnopened?: (kid: string) => void
 }
 
 /** The parts of a token that one of our keys may have signed. */
@@ -111,12 +117,12 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   const headers = new Map<string, string>()
   const verified = new Map<string, VerifiedToken>()
 
-  function signingKey(alg: SigningAlg): LoadedKey {
+  function signingKey(alg: SigningAlg): OpenKey {
     const now = clock.now()
     // A clock that was set back must not leave us without a key: then the first of those to come signs (attack 133).
-    let found: LoadedKey | undefined
+    let found: OpenKey | undefined
     for (const key of keys) {
-      if (key.alg !== alg || (key.retiredAt && key.retiredAt <= now)) continue
+      if (key.alg !== alg || (key.retiredAt && key.retiredAt <= now) || !isOpen(key)) continue
       if (!found || key.activeAt <= now) found = key
     }
     if (!found) throw new Error(`there is no signing key for ${alg}`)
@@ -154,12 +160,17 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 
   const refresh = oneAtATime(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]))
-    keys = (await signingKeys.list(db, clock.now())).map((row) => {
-      const loaded = known.get(row.kid)
-      return loaded
-        ? { ...loaded, activeAt: row.activeAt, retiredAt: row.retiredAt, expiresAt: row.expiresAt }
-        : load(options.masterKey, row)
+    const loaded = (await signingKeys.list(db, clock.now())).map((row) => {
+      const before = known.get(row.kid)
+      return before && isOpen(before)
+        ? { ...before, activeAt: row.activeAt, retiredAt: row.retiredAt, expiresAt: row.expiresAt }
+        : load(options.masterKeys, row)
     })
+    // A process that has not heard of a rotation goes on with what it has opened. One that can open nothing does not start.
+    const closed = loaded.find((key) => !isOpen(key))
+    if (closed && !loaded.some(isOpen)) throw closed.error
+    for (const key of loaded) if (!isOpen(key) && !known.has(key.kid)) options.onUnopened?.(key.kid)
+    keys = loaded
   })
 
   return {
@@ -201,8 +212,8 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       await db.transaction(async (tx) => {
         await signingKeys.lock(tx)
         const existing = await signingKeys.list(tx, clock.now())
-        for (const row of made) {
-          if (!existing.some((key) => key.alg === row.alg && !key.retiredAt)) await signingKeys.create(tx, row)
+        for (const key of made) {
+          if (!existing.some(({ alg, retiredAt }) => alg === key.alg && !retiredAt)) await create(options, tx, key)
         }
       })
       await refresh()
@@ -228,10 +239,10 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
             await signingKeys.activate(tx, waiting.kid, activeAt)
             successors.push(waiting.kid)
           } else {
-            const row = await make(options, alg, activeAt)
-            await signingKeys.create(tx, row)
-            created.push(row.kid)
-            successors.push(row.kid)
+            const key = await make(options, alg, activeAt)
+            await create(options, tx, key)
+            created.push(key.kid)
+            successors.push(key.kid)
           }
           for (const { kid } of living.filter((row) => row !== waiting)) {
             await signingKeys.retire(tx, kid, activeAt, addSeconds(activeAt, options.longestToken + skew))
@@ -260,12 +271,12 @@ function readClaims(payload: string): Readonly<Record<string, unknown>> | undefi
   }
 }
 
-/** A new row; RSA takes a second, so it is made before any lock is held where that can be. */
-async function make(
-  { masterKey, random, clock }: KeyRingOptions,
-  alg: SigningAlg,
-  activeAt: Date,
-): Promise<SigningKeyRow> {
+interface NewKey extends Omit<SigningKeyRow, 'privateKey' | 'masterKeyId'> {
+  readonly der: Buffer
+}
+
+/** RSA takes a second, so it is made before any lock is held where that can be. */
+async function make({ clock }: KeyRingOptions, alg: SigningAlg, activeAt: Date): Promise<NewKey> {
   const privateKey = await generatePrivateKey(alg)
   const jwk = publicJwk(privateKey)
   const kid = await calculateJwkThumbprint(jwk as JWK)
@@ -274,18 +285,22 @@ async function make(
     kid,
     alg,
     publicJwk: { ...jwk, kid, alg, use: 'sig' },
-    privateKey: encrypt(random, masterKey.key, der, context(kid)),
-    masterKeyId: masterKey.id,
+    der,
     createdAt: clock.now(),
     activeAt,
   }
 }
 
-function load(masterKey: MasterKey, row: SigningKeyRow): LoadedKey {
-  if (row.masterKeyId !== masterKey.id) throw wrongMasterKey(row.masterKeyId)
+/** Wraps and writes it, under the lock that a rotation of the master key takes too. */
+async function create({ masterKeys, random }: KeyRingOptions, tx: Db, { der, ...key }: NewKey): Promise<void> {
+  const masterKey = await sealingKey(tx, masterKeys)
+  const privateKey = wrap(random, masterKey, der, `signing key ${key.kid}`)
+  await signingKeys.create(tx, { ...key, privateKey, masterKeyId: masterKey.id })
+}
+
+function load(masterKeys: MasterKeys, row: SigningKeyRow): LoadedKey {
   if (!isSigningAlg(row.alg)) throw new Error(`the signing key ${row.kid} has the unknown algorithm ${row.alg}`)
-  const der = decrypt(masterKey.key, row.privateKey, context(row.kid))
-  const privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  const { privateKey, error } = open(masterKeys, row)
   return {
     kid: row.kid,
     alg: row.alg,
@@ -294,12 +309,27 @@ function load(masterKey: MasterKey, row: SigningKeyRow): LoadedKey {
     retiredAt: row.retiredAt,
     expiresAt: row.expiresAt,
     privateKey,
-    publicKey: createPublicKey(privateKey),
+    error,
+    publicKey: privateKey
+      ? createPublicKey(privateKey)
+      : createPublicKey({ key: row.publicJwk as JsonWebKey, format: 'jwk' }),
     jwk: row.publicJwk as JWK,
   }
 }
 
-const context = (kid: string): string => `signing key ${kid}`
+function open(masterKeys: MasterKeys, row: SigningKeyRow): Pick<LoadedKey, 'privateKey' | 'error'> {
+  try {
+    const der = unwrap(masterKeys, row.masterKeyId, row.privateKey, `signing key ${row.kid}`)
+    return { privateKey: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }), error: undefined }
+  } catch (error) {
+    if (error instanceof WrongMasterKeyError) return { privateKey: undefined, error }
+    throw error
+  }
+}
+
+function isOpen(key: LoadedKey): key is OpenKey {
+  return key.privateKey !== undefined
+}
 
 function addSeconds(time: Date, seconds: number): Date {
   return new Date(time.getTime() + seconds * 1000)

@@ -44,7 +44,7 @@ t.test('without any setting the defaults hold, without a warning', async (t) => 
     server: { host: 'localhost', port: 3000, issuer: 'http://localhost:3000', trustProxy: false, processes: 1 },
     database: { url: undefined, dataDir: '.data', poolSize: 10 },
     log: { level: 'info' },
-    secrets: { masterKey: undefined },
+    secrets: { masterKey: undefined, masterKeyPrevious: undefined },
     tokens: {
       accessTokenLifetime: 600,
       authorizationCodeLifetime: 60,
