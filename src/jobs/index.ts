@@ -1,6 +1,7 @@
 // Owns what happens in the background: run by `work`, and by `npm start` beside the server.
 
 import type { Context } from '../context.js'
+import { deleteLifted } from './lifted-revocations.js'
 import { maintainPartitions } from './partitions.js'
 import { rotateKeys } from './rotate-keys.js'
 
@@ -14,6 +15,7 @@ interface Job {
 const jobs: readonly Job[] = [
   { name: 'partitions', every: 900, run: maintainPartitions },
   { name: 'signing keys', every: 60, run: rotateKeys },
+  { name: 'lifted revocations', every: 3600, run: deleteLifted },
 ]
 
 export interface Worker {

@@ -8,6 +8,7 @@ import {
   checkHistory,
   historyOf,
   holdMigrations,
+  type Migration,
   MigrationError,
   migrationsFolder,
   readMigrations,
@@ -34,12 +35,14 @@ export interface LoadOptions {
   /** Also where the database holds clients, users or resources: they are lost. */
   readonly replace: boolean
   readonly now: Date
+  /** Where the migrations are. Default: those of this release. */
+  readonly folder?: string
 }
 
 /** @throws {LoadError} where the description is of a newer release than this one, {MigrationError} where of none of ours */
-export async function checkDescription({ migrations }: Description): Promise<void> {
+export async function checkDescription({ migrations }: Description, folder = migrationsFolder): Promise<void> {
   const history = migrations.map((migration) => ({ ...migration, finished: true }))
-  const { newer } = checkHistory(await readMigrations(migrationsFolder), history)
+  const { newer } = checkHistory(await readMigrations(folder), history)
   if (newer.length === 0) return
   throw new LoadError(`It is of a newer release, with ${newer.join(', ')}. Use that release, or a later one.`)
 }
@@ -51,8 +54,8 @@ export async function checkDescription({ migrations }: Description): Promise<voi
  * @throws {LoadError} {MigrationError}
  */
 export async function loadDatabase(options: LoadOptions, fill: (loading: Loading) => Promise<void>): Promise<void> {
-  const { url, description, now } = options
-  await checkDescription(description)
+  const { url, description, now, folder = migrationsFolder } = options
+  await checkDescription(description, folder)
   const client = new pg.Client({ connectionString: url, application_name: 'ostiary load', keepAlive: true })
   client.on('error', () => undefined)
   await client.connect()
@@ -61,9 +64,9 @@ export async function loadDatabase(options: LoadOptions, fill: (loading: Loading
     await client.query('BEGIN')
     // A server that starts waits for us here, and then finds everything done.
     await holdMigrations(client)
-    await clear(client, options.replace)
+    const ours = await readMigrations(folder)
+    await clear(client, ours, options.replace)
 
-    const ours = await readMigrations(migrationsFolder)
     const had = new Set(description.migrations.map(({ name }) => name))
     await applyWithin(
       client,
@@ -94,9 +97,9 @@ export async function loadDatabase(options: LoadOptions, fill: (loading: Loading
 }
 
 /** Takes away the tables of ours, which must be empty of what somebody set up. Others in the same schema stay. */
-async function clear(client: pg.Client, replace: boolean): Promise<void> {
+async function clear(client: pg.Client, ours: readonly Migration[], replace: boolean): Promise<void> {
   if (await isServed(client)) throw new LoadError('A server is connected to this database. Stop all of them first.')
-  const { newer } = checkHistory(await readMigrations(migrationsFolder), await historyOf(client))
+  const { newer } = checkHistory(ours, await historyOf(client))
   if (newer.length > 0) throw new MigrationError(`The database is of a newer release, with ${newer.join(', ')}.`)
   const { rows } = await client.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class

@@ -171,6 +171,18 @@ export async function lift(db: Db, kind: 'client' | 'user', target: string, now:
   await db.prisma.$executeRaw`SELECT pg_notify(${notificationChannel}, 'revocation')`
 }
 
+/**
+ * Deletes what was lifted so long ago that it ends no token that could be alive: an access token lives an hour. What has no
+ * end lies in no partition that is dropped, so whoever is disabled and enabled again would leave a row for ever.
+ *
+ * @returns how many
+ */
+export async function deleteLifted(db: Db, now: Date): Promise<number> {
+  const dayAgo = new Date(now.getTime() - 86_400_000)
+  return db.prisma.$executeRaw`
+    DELETE FROM revocation WHERE bucket = ${permanentBucket} AND NOT terminal AND instant < ${dayAgo}`
+}
+
 /** What a token can be ended by. */
 export interface EndableBy {
   readonly kind: RevocationKind
