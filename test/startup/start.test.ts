@@ -229,7 +229,7 @@ t.test('with DATABASE_URL there is no demo, and the first administrator is made 
   t.match(await server.ended, { code: 0 })
 })
 
-t.test('HTTPS by certificate files: HSTS, and an https issuer', async (t) => {
+t.test('HTTPS by certificate files: an https issuer, and no HSTS on loopback', async (t) => {
   const port = await freePort()
   const tls = (name: string) => fileURLToPath(new URL(`../support/tls/${name}`, import.meta.url))
   const env = {
