@@ -6,6 +6,7 @@ import type { Context } from '../context.js'
 import { followCertificate } from '../platform/certificate.js'
 import type { Config } from '../platform/config/index.js'
 import { tlsOptions } from '../platform/tls.js'
+import { prepareDrain } from './drain.js'
 import { limits, refuseUnreadable } from './server.js'
 
 export interface ListenOptions {
@@ -17,7 +18,7 @@ export interface ListenOptions {
  * Listens at HOST and PORT. `localhost` means both loopback addresses, whatever the machine's hosts file says: a client
  * that tries the other family first must find the server, too. A TLS certificate is exchanged when its files change.
  *
- * @returns how to stop: no new connection, what runs is finished
+ * @returns how to stop: no new connection; what runs and what still comes over an open one is finished
  * @throws EADDRINUSE also where only one of the two is taken: half a server would be a riddle
  */
 export async function listen(
@@ -27,18 +28,22 @@ export async function listen(
 ): Promise<() => Promise<void>> {
   const second = await listenAtAll(app, ctx.config)
   const { tls } = ctx.config.server
-  const servers = [app.server, second].filter((server) => server instanceof TlsServer)
+  const servers = [app.server, second?.server].filter((server) => server instanceof TlsServer)
   const follower = tls && followCertificate({ ...ctx, files: tls, servers, warns: warnsOfExpiry })
   return async () => {
     follower?.stop()
-    const closed = second && new Promise((resolve) => second.close(resolve))
-    second?.closeIdleConnections()
-    await Promise.all([closed, app.close()])
+    await Promise.all([second?.drain(), app.close()])
+    second?.server.close()
   }
 }
 
+interface SecondServer {
+  readonly server: Server
+  readonly drain: () => Promise<void>
+}
+
 /** @returns the second server, where there is one */
-async function listenAtAll(app: FastifyInstance, config: Config): Promise<Server | undefined> {
+async function listenAtAll(app: FastifyInstance, config: Config): Promise<SecondServer | undefined> {
   const { host, port } = config.server
   if (host !== 'localhost') {
     await app.listen({ host, port })
@@ -47,7 +52,7 @@ async function listenAtAll(app: FastifyInstance, config: Config): Promise<Server
   await app.listen({ host: '127.0.0.1', port })
   const second = createSecondServer(app, config)
   try {
-    await listenAt(second, '::1', (app.server.address() as AddressInfo).port)
+    await listenAt(second.server, '::1', (app.server.address() as AddressInfo).port)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     // A machine without IPv6.
@@ -79,14 +84,14 @@ export async function tryPort({ server: { host, port } }: Config): Promise<void>
 }
 
 /** Fastify's own second listener for `localhost` would have neither our limits nor our answers to what cannot be read. */
-function createSecondServer(app: FastifyInstance, { server: { tls, maxConnections } }: Config): Server {
+function createSecondServer(app: FastifyInstance, { server: { tls, maxConnections } }: Config): SecondServer {
   const { routing } = app
   const server: Server = tls
     ? createTlsServer({ ...limits, ...tlsOptions(tls) }, routing)
     : createServer(limits, routing)
   server.maxConnections = maxConnections
   server.on('clientError', refuseUnreadable)
-  return server
+  return { server, drain: prepareDrain(server) }
 }
 
 function listenAt(server: SocketServer, host: string, port: number): Promise<void> {

@@ -8,11 +8,11 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
-import { TemporarilyUnavailableError } from '../oauth/errors.js'
 import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
 import { tlsOptions } from '../platform/tls.js'
+import { prepareDrain } from './drain.js'
 import { routeAllMethods } from './methods.js'
 import { decoratePages } from './pages.js'
 import { HttpError } from './refusal.js'
@@ -61,7 +61,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     bodyLimit: BODY_LIMIT,
     requestTimeout: limits.requestTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
-    // Answered by the scopes, in their form.
+    // A request that arrives on an open connection is served to the end.
     return503OnClosing: false,
     routerOptions: {
       ignoreTrailingSlash: false,
@@ -89,16 +89,12 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
   app.removeAllContentTypeParsers()
   app.register(formbody, { bodyLimit: BODY_LIMIT, parser: (encoded: string): Encoded => ({ encoded }) })
 
-  let closing = false
-  app.addHook('preClose', (done) => {
-    closing = true
-    done()
-  })
   app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
-    if (!closing) return done()
-    done(new TemporarilyUnavailableError('The server is closing.', { reason: 'closing', retryAfter: 1 }))
+    done()
   })
+  // Fastify has answers say `Connection: close` from here on.
+  app.addHook('preClose', prepareDrain(app.server))
   // After the hooks of the scopes, so that what is refused here is refused in their form and with their CORS headers.
   app.addHook('preParsing', (request, _reply, payload, done) => done(refusalOf(request), payload))
   app.addHook('onResponse', (request, reply, done) => {

@@ -11,7 +11,7 @@ import { reconcile } from './support/reconcile.js'
 async function killAndStart(installation: Installation, load: Load, name: string, moments: readonly [number, number]) {
   const process = installation.process(name)
   await delay(moments[0])
-  const over = load.ledger.fault(name, { breaks: true })
+  const over = load.ledger.fault(name, 'breaks')
   await process.end('SIGKILL')
   await delay(moments[1])
   await process.start()

@@ -8,7 +8,7 @@ import type { Test } from 'tap'
 import { isBuilt } from '../../scripts/is-built.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const main = join(root, 'dist/main.js')
+const builtMain = join(root, 'dist/main.js')
 
 /** What `npm start` runs, in a process of its own. */
 export interface RunningProcess {
@@ -26,10 +26,13 @@ export interface StartOptions {
   readonly cwd: string
   readonly uid?: number
   readonly gid?: number
+  /** Of another build than this one. */
+  readonly main?: string
 }
 
 /** Starts the built server; it ends with the test, whatever happens. */
-export function startProcess(t: Test, { args = ['start'], env = {}, cwd, uid, gid }: StartOptions): RunningProcess {
+export function startProcess(t: Test, options: StartOptions): RunningProcess {
+  const { args = ['start'], env = {}, cwd, uid, gid, main = builtMain } = options
   requireBuild()
   const child = spawn(process.execPath, [main, ...args], {
     cwd,

@@ -13,8 +13,8 @@ export interface ProcessOptions {
   readonly role: Role
   /** Over that of the installation. */
   readonly env?: Readonly<Record<string, string>>
-  /** How it is started where not as `node dist/main.js`: another release, say. */
-  readonly launch?: (t: Test, options: { cwd: string; env: Readonly<Record<string, string>> }) => RunningProcess
+  /** The program of another release. */
+  readonly main?: string
 }
 
 /** One process of an installation, which can be ended and started again as often as a test likes. */
@@ -138,7 +138,7 @@ function assemble(
 
 async function manageProcess(
   t: Test,
-  { name, role, env: own, launch }: ProcessOptions,
+  { name, role, env: own, main }: ProcessOptions,
   env: Readonly<Record<string, string>>,
   port: number | undefined,
   folder?: string,
@@ -162,9 +162,7 @@ async function manageProcess(
     async start() {
       if (isRunning()) throw new Error(`${name} runs already`)
       earlier += running ? running.stdout() + running.stderr() : ''
-      const started = launch
-        ? launch(t, { cwd, env: environment })
-        : startProcess(t, { cwd, args: [role], env: environment })
+      const started = startProcess(t, { cwd, args: [role], env: environment, ...(main === undefined ? {} : { main }) })
       running = started
       // The address, not the name: with `localhost` each request would be tried at both families.
       if (port !== undefined) await waitUntilReady(`http://127.0.0.1:${port}`, started)

@@ -22,9 +22,14 @@ interface Excuse {
   readonly target: string | undefined
   readonly from: number
   until: number
-  /** Connections may break, too; else an answer must come, though it may be an honest 503. */
-  readonly breaks: boolean
+  readonly allows: FaultKind
 }
+
+/**
+ * What clients may suffer besides a right answer or an honest 503: `answers`: nothing; `breaks`: broken connections;
+ * `refuses`: connections that are not made, or are cut at the moment at which something is sent after a long silence.
+ */
+export type FaultKind = 'answers' | 'breaks' | 'refuses'
 
 /** A client whose connection died with a process may learn of it this much later; so may one that was told to wait. */
 const aftermath = 5_000
@@ -53,38 +58,37 @@ export class Ledger {
   }
 
   /**
-   * A fault begins: from now on the process, or all of them, may answer 503; with `breaks`, connections to it may break.
+   * A fault begins, in the process of this name or in all of them.
    *
    * @returns ends it: what happens from then on has no excuse
    */
-  fault(target: string | undefined, { breaks }: { readonly breaks: boolean }): () => void {
-    const excuse: Excuse = { target, from: performance.now(), until: Number.POSITIVE_INFINITY, breaks }
+  fault(target: string | undefined, allows: FaultKind): () => void {
+    const excuse: Excuse = { target, from: performance.now(), until: Number.POSITIVE_INFINITY, allows }
     this.#excuses.push(excuse)
     return () => {
       excuse.until = performance.now()
     }
   }
 
-  /** Requests that were left without an answer, or got a 503, while no fault explains it. */
+  /** Requests that were left without an answer while no fault explains it, or got a 503 that says nothing of a retry. */
   unexplained(): readonly string[] {
     return this.entries.flatMap((entry) => {
       const { kind, target, invoked, returned, outcome } = entry
       const about = `${kind} at ${target}, ${Math.round(returned - invoked)} ms`
       if (outcome.kind === 'hung') return [`${about}: hung`]
-      if (outcome.kind === 'answer' && outcome.status !== 503) return []
-      if (outcome.kind === 'answer' && !/^[1-9]\d*$/.test(outcome.headers['retry-after'] ?? '')) {
-        return [`${about}: 503 without Retry-After`]
+      if (outcome.kind === 'answer') {
+        const honest = outcome.status !== 503 || /^[1-9]\d*$/.test(outcome.headers['retry-after'] ?? '')
+        return honest ? [] : [`${about}: 503 without Retry-After`]
       }
-      const broke = outcome.kind !== 'answer'
       const excused = this.#excuses.some(
         (excuse) =>
           (excuse.target === undefined || excuse.target === target) &&
-          (!broke || excuse.breaks) &&
+          covers(excuse.allows, outcome) &&
           excuse.from <= returned &&
           excuse.until + aftermath >= invoked,
       )
       if (excused) return []
-      return [`${about}: ${broke ? (outcome.kind === 'lost' ? outcome.reason : outcome.kind) : '503'} without a fault`]
+      return [`${about}: ${outcome.kind === 'lost' ? outcome.reason : outcome.kind} without a fault`]
     })
   }
 
@@ -118,6 +122,22 @@ export interface Totals {
   /** No connection was made. */
   readonly unreachable: number
   readonly hung: number
+}
+
+/** A server that stops waits this long for one more request on an open connection. Milliseconds, less what a clock is off. */
+const lull = 900
+
+/**
+ * The connection was reset, and nothing had come over it before, or not for long: the request met the close. No server can
+ * prevent that, and whoever sent it may send it again.
+ */
+export function metTheClose(outcome: Outcome): boolean {
+  return outcome.kind === 'lost' && outcome.idle >= lull && ['ECONNRESET', 'EPIPE'].includes(outcome.reason)
+}
+
+function covers(allowed: FaultKind, outcome: Outcome): boolean {
+  if (allowed === 'refuses') return outcome.kind === 'unreachable' || metTheClose(outcome)
+  return allowed === 'breaks' || outcome.kind === 'answer'
 }
 
 /** A name for a secret that may stand in a recorded history. */

@@ -29,6 +29,8 @@ export interface FaultReport {
   readonly fault: string
   /** How often it was done. */
   readonly rounds: number
+  /** What the table has no column for. */
+  readonly remark?: string
 }
 
 /**
@@ -47,7 +49,10 @@ export async function reconcile(t: Test, installation: Installation, load: Load,
     t.ok(await servesEverything(installation, load, requester, server), `${server.name} serves requests of every kind`)
   }
   await compareHoldings(installation, load, requester, holdings, lost, doubled)
+  let database = ''
   await inBackOffice(installation, async (office) => {
+    const [shown] = await office.sql('SHOW server_version')
+    database = String(shown?.['server_version'])
     doubled.push(...(await doubledRows(office)))
     lost.push(...(await countedGuesses(office, load, doubled)))
   })
@@ -78,6 +83,7 @@ export async function reconcile(t: Test, installation: Installation, load: Load,
     histories: histories.length,
     failed: failed.length + (second.failed?.length ?? 0),
     porcupine: second.skipped === undefined,
+    database,
   })
 }
 

@@ -17,6 +17,8 @@ export interface Row extends Totals {
   readonly failed: number
   /** Whether porcupine checked them, too. */
   readonly porcupine: boolean
+  /** The version of PostgreSQL. */
+  readonly database: string
   /** What the table has no column for. */
   readonly remark?: string
 }

@@ -1,4 +1,5 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
+import type { Socket } from 'node:net'
 import { encodeForm } from '../../support/server.js'
 
 /** What became of a request, as its sender sees it. */
@@ -6,8 +7,11 @@ export type Outcome =
   | { readonly kind: 'answer'; readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: string }
   /** No connection was made, so nothing was sent. */
   | { readonly kind: 'unreachable' }
-  /** It was sent, wholly or in part, and no whole answer came: whether it was done is not known. */
-  | { readonly kind: 'lost'; readonly reason: string }
+  /**
+   * It was sent, wholly or in part, and no whole answer came: whether it was done is not known. `idle`: milliseconds that its
+   * connection had carried nothing; infinite for a new one, which may never have been accepted.
+   */
+  | { readonly kind: 'lost'; readonly reason: string; readonly idle: number }
   /** Nothing came within the bound. */
   | { readonly kind: 'hung' }
 
@@ -29,6 +33,8 @@ export interface Wire {
 
 /** @param host what the server is known by: all processes share it, as behind a load balancer */
 export function openWire(host: string, { keepAlive = true }: { readonly keepAlive?: boolean } = {}): Wire {
+  /** When something last came over a connection. */
+  const used = new WeakMap<Socket, number>()
   const agent = new Agent({ keepAlive, maxSockets: 256 })
   return {
     send: (port, { method, path, form, headers }) =>
@@ -51,12 +57,17 @@ export function openWire(host: string, { keepAlive = true }: { readonly keepAliv
             ...headers,
           },
         })
+        let idle = Number.POSITIVE_INFINITY
+        sending.on('socket', (socket) => {
+          idle = performance.now() - (used.get(socket) ?? Number.NEGATIVE_INFINITY)
+        })
         const bound = setTimeout(() => {
           resolve({ kind: 'hung' })
           sending.destroy()
         }, answerBound)
         const end = (outcome: Outcome): void => {
           clearTimeout(bound)
+          if (sending.socket) used.set(sending.socket, performance.now())
           resolve(outcome)
         }
         sending.on('response', (reply) => {
@@ -65,17 +76,19 @@ export function openWire(host: string, { keepAlive = true }: { readonly keepAliv
           reply.on('data', (chunk) => {
             text += chunk
           })
-          reply.on('error', (error) => end({ kind: 'lost', reason: codeOf(error) }))
+          reply.on('error', (error) => end({ kind: 'lost', reason: codeOf(error), idle: 0 }))
           reply.on('end', () =>
             end(
               reply.complete
                 ? { kind: 'answer', status: reply.statusCode ?? 0, headers: reply.headers, body: text }
-                : { kind: 'lost', reason: 'cut' },
+                : { kind: 'lost', reason: 'cut', idle: 0 },
             ),
           )
         })
         sending.on('error', (error) =>
-          end(codeOf(error) === 'ECONNREFUSED' ? { kind: 'unreachable' } : { kind: 'lost', reason: codeOf(error) }),
+          end(
+            codeOf(error) === 'ECONNREFUSED' ? { kind: 'unreachable' } : { kind: 'lost', reason: codeOf(error), idle },
+          ),
         )
         sending.end(body)
       }),

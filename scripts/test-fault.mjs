@@ -1,0 +1,144 @@
+// `npm run test:fault`: every fault of test/fault in its long form, one after the other, and docs/reliability.md from what
+// came of them. It takes the machine for itself for a while.
+//
+//   npm run test:fault                            all of it
+//   npm run test:fault -- test/fault/x.test.ts    one of them, without the document
+//   OSTIARY_FAULT_SEED=… npm run test:fault       the choices of an earlier run
+
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { arch, availableParallelism, cpus, platform, release, tmpdir, totalmem } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const page = join(root, 'docs/reliability.md')
+const chosen = process.argv.slice(2)
+const seed = process.env.OSTIARY_FAULT_SEED ?? randomBytes(4).toString('hex')
+const results = mkdtempSync(join(tmpdir(), 'ostiary-fault-'))
+
+/** Seconds that one file may take. */
+const patience = 1800
+
+function runTests() {
+  const files = chosen.length > 0 ? chosen : ['test/fault']
+  const child = spawn(
+    process.execPath,
+    [join(root, 'scripts/test.mjs'), '--jobs=1', `--timeout=${patience}`, ...files],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        OSTIARY_FAULT_FORM: 'long',
+        OSTIARY_FAULT_RESULTS: results,
+        OSTIARY_FAULT_SEED: seed,
+      },
+    },
+  )
+  // The terminal's own Ctrl-C reaches it as well; a signal to us alone must, too.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve(signal ? 1 : code))
+  })
+}
+
+/** In the order in which they were run. */
+function readRows() {
+  return readdirSync(results)
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(results, name), 'utf8')))
+}
+
+function documentOf(rows) {
+  const sum = (name) => rows.reduce((total, row) => total + row[name], 0)
+  const number = (value) => value.toLocaleString('en')
+  const columns = [
+    ['Fault', ({ fault }) => fault],
+    ['Rounds', ({ rounds }) => number(rounds)],
+    ['Requests', ({ operations }) => number(operations)],
+    ['Done and acknowledged', ({ acknowledged }) => number(acknowledged)],
+    ['Refused by rule', ({ refused }) => number(refused)],
+    ['503 with Retry-After', ({ unavailable }) => number(unavailable)],
+    ['Connection broke', ({ unanswered }) => number(unanswered)],
+    ['No connection', ({ unreachable }) => number(unreachable)],
+    ['Histories', ({ histories }) => number(histories)],
+    ['Lost', ({ lost }) => number(lost)],
+    ['Doubled', ({ doubled }) => number(doubled)],
+  ]
+  const cells = (texts) => `| ${texts.join(' | ')} |`
+  const remarks = rows.filter(({ remark }) => remark).map(({ fault, remark }) => `- ${fault}: ${remark}`)
+  const [{ model }] = cpus()
+  const gigabytes = Math.round(totalmem() / 2 ** 30)
+  const databases = [...new Set(rows.map(({ database }) => database))].join(' and ')
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return `# Reliability
+
+What happens to codes, tokens, revocations and counts when something fails. \`npm run test:fault\` writes this page; the same
+tests run with every change in a short form.
+
+- ${new Date().toISOString().slice(0, 10)}, Ostiary ${version}, Node ${process.versions.node}, PostgreSQL ${databases}
+- ${availableParallelism()} × ${model.trim()}, ${gigabytes} GB, ${platform()} ${release()} ${arch()}
+- seed ${seed}: \`OSTIARY_FAULT_SEED=${seed} npm run test:fault\` makes the same choices again, though not at the same instants
+
+${cells(columns.map(([title]) => title))}
+${cells(columns.map(([, value]) => (value(rows[0]).match(/^[\d,]+$/) ? '--:' : '---')))}
+${rows.map((row) => cells(columns.map(([, value]) => value(row)))).join('\n')}
+
+In all: ${number(sum('operations'))} requests, ${number(sum('acknowledged'))} acknowledged, ${number(sum('lost'))} lost, ${number(sum('doubled'))} doubled.
+${remarks.length > 0 ? `\n${remarks.join('\n')}\n` : ''}
+## How it is measured
+
+Clients log in by password, redeem codes, refresh, revoke, introspect and take tokens of their own over HTTP, each at a pace
+drawn from the seed. Some send one code or one token twice at once, some use a spent one as a thief would, and one guesses at
+secrets. A client that got no answer to a refresh or a revocation sends the same request again until it has one. Each writes
+down every request, its answer or that none came, and the times.
+
+When the fault is over, this ledger is held against the server:
+
+- **Lost**: a token that was given and is not good, a revocation that was answered 200 and does not hold at some process, a
+  wrong secret that was answered and is not in the count.
+- **Doubled**: a code or refresh token that gave tokens twice, two live tokens of one grant, a count that is too high.
+- Every request must have been answered as the protocol says, or by 503 with \`Retry-After\`, or its connection must have
+  broken while the fault lasted. None may hang for 20 s.
+- Afterwards requests of every kind must succeed at every process.
+
+The history of each grant, token and count is checked for linearizability: there must be an order of its operations, each
+between its request and its answer, in which one at a time would have given the same answers.
+${checkersOf(rows)}
+`
+}
+
+function checkersOf(rows) {
+  const both = rows.every(({ porcupine }) => porcupine)
+  const own = 'An exhaustive search in `test/fault/support/linearizability.ts` does it'
+  return both
+    ? `${own}, and so does porcupine,\na checker that is not ours. Both are tested on histories that must fail.`
+    : `${own}.\nIt is tested on histories that must fail. Go was not there, so porcupine was not asked.`
+}
+
+/** What `npm run fuzz` wrote into the page stays. */
+function sectionOfFuzz() {
+  const [section] = existsSync(page)
+    ? (/<!-- fuzz -->.*<!-- \/fuzz -->\n?/s.exec(readFileSync(page, 'utf8')) ?? [])
+    : []
+  return section === undefined ? '' : `\n${section}`
+}
+
+let status = 1
+try {
+  console.log(`seed ${seed}`)
+  status = await runTests()
+  const rows = readRows()
+  if (status === 0 && chosen.length === 0 && rows.length > 0) {
+    writeFileSync(page, `${documentOf(rows)}${sectionOfFuzz()}`)
+    console.log('docs/reliability.md is written.')
+  } else {
+    for (const row of rows) console.log(JSON.stringify(row))
+  }
+} finally {
+  rmSync(results, { recursive: true, force: true })
+}
+process.exitCode = status
