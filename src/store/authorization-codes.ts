@@ -12,6 +12,7 @@ import {
   nth,
   type Presentation,
   presentationParameters,
+  untilDecided,
   winners,
   writePresented,
 } from './tokens.js'
@@ -116,7 +117,14 @@ const redeemAll = byFormat<Redemption>((opaque) => ({
  * @returns false when the code is used or expired, or its grant has ended
  */
 export function redeem(database: Database, redemption: Redemption): Promise<boolean> {
-  return database.run(redeemAll(redemption), redemption)
+  const { code, now } = redemption
+  return untilDecided(
+    () => database.run(redeemAll(redemption), redemption),
+    async () => {
+      const found = await find(database, code.bucket, code.hash, now)
+      return found?.standing === true && !found.usedAt && found.expiresAt > now
+    },
+  )
 }
 
 /** Marks the code used without giving anything for it, and says so. Where it is used already, neither. */

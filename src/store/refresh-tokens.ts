@@ -10,6 +10,7 @@ import {
   nth,
   type Presentation,
   presentationParameters,
+  untilDecided,
   winners,
   writePresented,
 } from './tokens.js'
@@ -135,7 +136,10 @@ const rotateAll = byFormat<Rotation>((opaque) => ({
  * @returns false when the token is used or expired, or its grant has ended
  */
 export function rotate(database: Database, rotation: Rotation): Promise<boolean> {
-  return database.run(rotateAll(rotation), rotation)
+  return untilDecided(
+    () => database.run(rotateAll(rotation), rotation),
+    () => isUsable(database, rotation),
+  )
 }
 
 export interface Extension extends Presentation {
@@ -165,7 +169,15 @@ const extendAll = byFormat<Extension>((opaque) => ({
 
 /** For a client without rotation: the token lives on, its idle time starts again. Any number of callers may get true. */
 export function extend(database: Database, extension: Extension): Promise<boolean> {
-  return database.run(extendAll(extension), extension)
+  return untilDecided(
+    () => database.run(extendAll(extension), extension),
+    () => isUsable(database, extension),
+  )
+}
+
+async function isUsable(database: Database, { token, now }: { token: RefreshToken; now: Date }): Promise<boolean> {
+  const found = await find(database, token.bucket, token.hash, now)
+  return found?.standing === true && !found.usedAt && found.expiresAt > now
 }
 
 /**

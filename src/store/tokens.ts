@@ -1,3 +1,4 @@
+import { DeadlineError } from '../platform/batch.js'
 import { type ArrayParameter, byteas, ints, jsonbs, texts, times, uuids } from './arrays.js'
 import { insertColumns } from './audit-events.js'
 import { weekBucket } from './buckets.js'
@@ -100,6 +101,29 @@ export function winners(items: readonly unknown[], rows: readonly Row[]): readon
   const won = items.map(() => false)
   for (const row of rows) won[row['n'] - 1] = true
   return won
+}
+
+/** As often as one is overtaken by somebody else's lock in the same batch, and again in the next. */
+const mostAttempts = 10
+
+/**
+ * Whether this caller spends a code or token. Where a statement waited for one row, PostgreSQL 18.4
+ * prunes wrongly the partitions of all rows behind it, and gives nothing for them: nothing happened to these, and nobody else
+ * has spent them. So who did not win asks why, and tries again where there is no reason.
+ *
+ * @param attempt runs the statement
+ * @param isUsable whether the row, as it is now, could be spent
+ * @throws {DeadlineError} when it was overtaken again and again
+ */
+export async function untilDecided(
+  attempt: () => Promise<boolean>,
+  isUsable: () => Promise<boolean>,
+): Promise<boolean> {
+  for (let attempts = 0; attempts < mostAttempts; attempts++) {
+    if (await attempt()) return true
+    if (!(await isUsable())) return false
+  }
+  throw new DeadlineError('overtaken again and again')
 }
 
 /** A code or token by its key. */
