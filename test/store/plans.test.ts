@@ -101,6 +101,8 @@ const crowd: readonly string[] = [
   `INSERT INTO revocation SELECT ${today} + n % 3, 'token', 't' || n, n, true, $1, NULL, 'test', $1`,
   `INSERT INTO audit_event (bucket, id, time, type, actor, count) SELECT ${thisWeek} + n % 2, gen_random_uuid(), $1, 'x', 'y', 1`,
 ]
+// Before the first test: from then on the pool may be one that only writes down what it is sent.
+const batches = await inBatches(store, party)
 for (const text of crowd) await store.sql(`${text} FROM generate_series(1, ${thousands}) n`, [now()])
 await store.sql('ANALYZE')
 
@@ -289,11 +291,12 @@ async function inBatches(
   }
 }
 
-for (const [name, work] of Object.entries(await inBatches(store, party))) {
+for (const [name, work] of Object.entries(batches)) {
   t.test(`${name} looks at as many rows for each of 64 as for each of 8`, async (t) => {
     const [few, many] = [await sentBy(() => work(8)), await sentBy(() => work(64))]
-    t.equal(few.length, 1)
-    t.equal(many.length, 1)
+    // One statement; where the rows of a batch are not spent by it, one more that asks why.
+    t.ok(few.length <= 2)
+    t.equal(many.length, few.length)
     const [each, eachOfMany] = [rowsOf(await planOf(few[0]!)) / 8, rowsOf(await planOf(many[0]!)) / 64]
     t.ok(eachOfMany < each * 1.5, `${eachOfMany} rows, ${each}`)
   })
