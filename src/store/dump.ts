@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { to } from 'pg-copy-streams'
 import { type Migration, readHistory } from './migrations.js'
-import { dumpLock, partitionedTables } from './partitions.js'
+import { dumpLock, maintenanceLock, partitionedTables } from './partitions.js'
 import { listBy, type WrappedKey, wrappedColumns } from './wrapped-keys.js'
 
 /** A table as it is moved to another database. */
@@ -80,6 +80,9 @@ export async function withSnapshot<Result>(
   try {
     await client.query(sessionOfMoving)
     await client.query('SELECT pg_advisory_lock_shared($1)', [dumpLock])
+    // Whoever creates or drops a partition now may have begun before: afterwards everybody sees the lock.
+    await client.query('SELECT pg_advisory_lock($1)', [maintenanceLock])
+    await client.query('SELECT pg_advisory_unlock($1)', [maintenanceLock])
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     await client.query(`LOCK TABLE ${movedTables.map(({ name }) => name).join(', ')} IN ACCESS SHARE MODE`)
     const result = await work({

@@ -57,7 +57,7 @@ export async function horizonOf(db: Db, config: Config): Promise<Horizon> {
 export const dumpLock = 7_236_405
 
 /** Serialises whoever creates or drops partitions. */
-const lock = 'SELECT pg_advisory_xact_lock(7236401)'
+export const maintenanceLock = 7_236_401
 
 /**
  * Creates the partitions that will be needed within the horizon. Rows that fell into the DEFAULT partition meanwhile are
@@ -112,9 +112,14 @@ async function inTurn<Result>(
   let broken: Error | undefined
   try {
     await client.query('BEGIN')
-    await client.query(lock)
-    // A backup reads every partition to its end: whoever waited for one would hold up all requests to that table.
-    const { rows } = await client.query<{ free: boolean }>('SELECT pg_try_advisory_xact_lock($1) AS free', [dumpLock])
+    await client.query('SELECT pg_advisory_xact_lock($1)', [maintenanceLock])
+    // A backup reads every partition to its end: whoever waited for one would hold up all requests to that table. The lock is
+    // looked at and not taken: it would be held a moment longer than the other, and the next in turn take us for a backup.
+    const { rows } = await client.query<{ free: boolean }>(
+      `SELECT NOT EXISTS (SELECT FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()
+                           WHERE locktype = 'advisory' AND classid = 0 AND objid = $1 AND objsubid = 1 AND granted) AS free`,
+      [dumpLock],
+    )
     const done = rows[0]?.free ? await work(client) : undefined
     await client.query('COMMIT')
     return done
