@@ -9,7 +9,8 @@ t.setTimeout(15 * 60_000)
 t.test(
   'bad input is refused: no 5xx, no hang, no growth, no secret told, nothing spent by what was refused',
   async (t) => {
-    const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 2 ** 30))
+    // The same every time: what is new is looked for by `npm run fuzz`, whose seed is another at each run.
+    const seed = Number(process.env['FUZZ_SEED'] ?? 1)
     t.comment(`seed ${seed}`)
     const result = await fuzz(t, { requests, seed })
     t.comment(JSON.stringify(result))
