@@ -11,6 +11,11 @@ export const here = dirname(fileURLToPath(import.meta.url))
 /** Milliseconds for an answer of one of our processes, beyond the time that it was told to take. */
 const answerDeadline = 120_000
 
+/** What `npm start` gives Node.js along. */
+export const startFlags = JSON.parse(readFileSync(join(here, '../package.json'), 'utf8'))
+  .scripts.start.split(' ')
+  .filter((word) => word.startsWith('--'))
+
 /** Processes are ended and folders removed, whatever happens. */
 const cleanups = []
 
@@ -59,10 +64,10 @@ export async function onCores(cores, work) {
 /**
  * One of our own processes, which answers messages.
  *
- * @param node the Node.js that runs it
+ * @param node the Node.js that runs it, with `flags`
  */
-export function startProcess(file, { cores = otherCore, node = process.execPath } = {}) {
-  const child = spawnOn(cores, node, [join(here, file)], {
+export function startProcess(file, { cores = otherCore, node = process.execPath, flags = [] } = {}) {
+  const child = spawnOn(cores, node, [...flags, join(here, file)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, NODE_ENV: 'production' },
   })

@@ -1,11 +1,11 @@
-// The server as it is started: `node dist/main.js start`, which is what `npm start` runs.
+// The server as `npm start` runs it.
 
 import { once } from 'node:events'
 import { readlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { createAgent, send } from './http.mjs'
-import { cpuOf, here, processTree, rssOf, startCommand } from './machine.mjs'
+import { cpuOf, here, processTree, rssOf, startCommand, startFlags } from './machine.mjs'
 import { makeFolder } from './postgres.mjs'
 
 const main = join(here, '../dist/main.js')
@@ -20,7 +20,7 @@ const startDeadline = 60_000
 export async function startProduct(env, { cores } = {}) {
   const port = await freePort()
   const startedAt = performance.now()
-  const { pid, end, child } = startCommand([main, 'start'], {
+  const { pid, end, child } = startCommand([...startFlags, main, 'start'], {
     cores,
     // No .env of somebody's lies there.
     cwd: makeFolder(),

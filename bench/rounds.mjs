@@ -1,6 +1,6 @@
 // Candidates side by side: each in turn, round after round, so that what disturbs the machine disturbs all of them.
 
-import { startProcess } from './machine.mjs'
+import { startFlags, startProcess } from './machine.mjs'
 
 /** Seconds. The first is longer: code is compiled, connections are opened, plans are made. */
 const firstWarmUp = 2
@@ -8,7 +8,8 @@ const warmUp = 1
 
 /** Starts the process of a candidate. @returns it, with its `origin` and `jobs` */
 export async function startServer(file, options, placement) {
-  const server = startProcess(`servers/${file}.mjs`, placement)
+  const flags = file === 'ostiary' ? startFlags : []
+  const server = startProcess(`servers/${file}.mjs`, { ...placement, flags })
   const ready = await server.ask({ ...options, prepare: options.prepare ?? [] })
   return { ...server, ...ready, origin: `http://127.0.0.1:${ready.port}` }
 }

@@ -21,9 +21,17 @@ const EXPOSED = 'WWW-Authenticate, Retry-After, X-Request-Id'
  */
 export function corsScope(scope: FastifyInstance, options: CorsOptions, register: Register): void {
   scope.register(async (inner) => {
+    inner.decorate(VARIES, true)
     inner.addHook('onRequest', cors(options))
     await registerWithAllMethods(inner, register)
   })
+}
+
+const VARIES = 'variesByOrigin'
+
+/** Whether what the scope's routes answer depends on who asks: a cache must not give it to another origin. */
+export function variesByOrigin(scope: FastifyInstance): boolean {
+  return scope.hasDecorator(VARIES)
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Context } from '../context.js'
 import { followCertificate } from '../platform/certificate.js'
 import type { Config } from '../platform/config/index.js'
 import { tlsOptions } from '../platform/tls.js'
+import { directAnswers } from './direct.js'
 import { prepareDrain } from './drain.js'
 import { limits, refuseUnreadable } from './server.js'
 
@@ -85,10 +86,10 @@ export async function tryPort({ server: { host, port } }: Config): Promise<void>
 
 /** Fastify's own second listener for `localhost` would have neither our limits nor our answers to what cannot be read. */
 function createSecondServer(app: FastifyInstance, { server: { tls, maxConnections } }: Config): SecondServer {
-  const { routing } = app
+  const { listener } = directAnswers(app)
   const server: Server = tls
-    ? createTlsServer({ ...limits, ...tlsOptions(tls) }, routing)
-    : createServer(limits, routing)
+    ? createTlsServer({ ...limits, ...tlsOptions(tls) }, listener)
+    : createServer(limits, listener)
   server.maxConnections = maxConnections
   server.on('clientError', refuseUnreadable)
   return { server, drain: prepareDrain(server) }

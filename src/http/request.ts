@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
+import { all, compile } from '@fastify/proxy-addr'
 import type { FastifyRequest } from 'fastify'
 import type { Origin } from '../context.js'
 import { normaliseAddress, UNKNOWN_ADDRESS } from '../platform/network.js'
@@ -22,16 +24,32 @@ function encodedText(value: unknown): string {
     : ''
 }
 
+/** Whether an address is a proxy whose X-Forwarded-For is believed. */
+export type TrustedProxies = (address: string, hop: number) => boolean
+
+/** @param proxies addresses, networks and names as in TRUST_PROXY */
+export function trustedProxies(proxies: readonly string[]): TrustedProxies {
+  return compile([...proxies])
+}
+
 /**
  * The address that the request came from, in one spelling: the peer's, or what a proxy named in TRUST_PROXY says. A
  * proxy that says nonsense is the address itself (attack 101).
  */
 export function clientAddress(request: FastifyRequest): string {
-  const { ip } = request
-  const peer = request.socket.remoteAddress
+  return addressOf(request.ip, request.socket.remoteAddress)
+}
+
+/** The same for a request that did not go through Fastify. */
+export function peerAddress(request: IncomingMessage, trusted: TrustedProxies | undefined): string {
+  const { remoteAddress } = request.socket
+  return addressOf(trusted ? all(request, trusted).at(-1) : remoteAddress, remoteAddress)
+}
+
+function addressOf(claimed: string | undefined, peer: string | undefined): string {
   // Nearly always plain IPv4: nothing to normalise.
-  if (ip !== undefined && isIP(ip) === 4) return ip
-  const address = normaliseAddress(ip ?? '')
+  if (claimed !== undefined && isIP(claimed) === 4) return claimed
+  const address = normaliseAddress(claimed ?? '')
   return address === UNKNOWN_ADDRESS && peer !== undefined ? normaliseAddress(peer) : address
 }
 

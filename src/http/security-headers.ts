@@ -24,6 +24,8 @@ export function securityHeaders(issuer: string): Readonly<Record<string, string>
 }
 
 /** RFC 6749 §5.1: neither a browser nor a proxy keeps the answer. `Pragma` is for those that know no HTTP/1.1. */
+export const noStoreHeaders = { 'Cache-Control': 'no-store', Pragma: 'no-cache' } as const
+
 export function noStore(reply: FastifyReply): void {
-  reply.header('Cache-Control', 'no-store').header('Pragma', 'no-cache')
+  reply.headers(noStoreHeaders)
 }

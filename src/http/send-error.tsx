@@ -1,10 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { OAuthError, type OAuthErrorOptions } from '../oauth/errors.js'
 import { ErrorPage, errorTexts } from '../ui/index.js'
+import { challenge, nameError } from './describe-error.js'
 import { pageSettings, sendPage } from './pages.js'
-import { asOAuthError, HttpError } from './refusal.js'
 import { wantsPage } from './request.js'
-import { noStore } from './security-headers.js'
 
 /** A dead end on a page, with a way on. For what has no code in the specifications or needs other words than theirs. */
 export class PageError extends OAuthError {
@@ -32,10 +31,7 @@ export interface PageErrorOptions extends OAuthErrorOptions {
 /** RFC 6749 §5.2: the error as JSON. `toJSON` is sent, since Fastify would handle an Error as one once more. */
 export function sendJsonError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = prepareError(thrown, request, reply)
-  if (error.status === 401) {
-    // RFC 6749 §5.2, RFC 7617 §2: asked of those that used the header; HTTP asks it of every 401.
-    reply.header('WWW-Authenticate', `Basic realm="${pageSettings(reply).issuer}", charset="UTF-8"`)
-  }
+  reply.headers(challenge(error.status, pageSettings(reply).issuer))
   return reply.type('application/json; charset=utf-8').send(error.toJSON())
 }
 
@@ -57,18 +53,8 @@ export function sendAnyError(thrown: unknown, request: FastifyRequest, reply: Fa
 
 /** Names the error, writes it down and sets what both forms share. */
 function prepareError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): OAuthError {
-  const error = asOAuthError(thrown)
-  const { code, reason, status } = error
-  if (status === 500) request.log.error({ err: error.cause ?? error, reason }, 'request failed')
-  else if (status === 503) request.log.warn({ err: error.cause, reason }, 'request not served')
-  else request.log.info({ error: code, reason }, 'request refused')
-
-  noStore(reply)
-  reply.code(status).header('X-Request-Id', request.id)
-  if (error.retryAfter !== undefined) reply.header('Retry-After', Math.max(1, Math.ceil(error.retryAfter)))
-  if (error instanceof HttpError) reply.headers(error.headers)
-  // What is left of a body that was refused is not read as the next request.
-  if (status === 413 || status === 415) reply.header('Connection', 'close')
+  const { error, status, headers } = nameError(thrown, request.log, request.id)
+  reply.code(status).headers(headers)
   return error
 }
 

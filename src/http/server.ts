@@ -12,11 +12,13 @@ import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
 import { tlsOptions } from '../platform/tls.js'
+import { createDirectAnswers, decorateDirect } from './direct.js'
 import { prepareDrain } from './drain.js'
 import { routeAllMethods } from './methods.js'
 import { decoratePages } from './pages.js'
 import { HttpError } from './refusal.js'
-import type { Encoded } from './request.js'
+import { type Encoded, trustedProxies } from './request.js'
+import { refusalOf } from './screening.js'
 import { securityHeaders } from './security-headers.js'
 import { sendAnyError } from './send-error.js'
 
@@ -50,6 +52,7 @@ export const limits = {
 export function createHttpServer({ config, log, random }: HttpServerOptions): FastifyInstance {
   const { trustProxy, tls, issuer, maxConnections } = config.server
   const headers = securityHeaders(issuer)
+  const trusted = trustProxy ? trustedProxies(trustProxy) : undefined
   const options = {
     loggerInstance: quiet(log),
     // One line per request is ours, below: Fastify's would hold the address with its query.
@@ -57,7 +60,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     // A caller must not choose what the audit trail is searched by.
     requestIdHeader: false as const,
     genReqId: () => random.uuid(),
-    trustProxy: trustProxy ? [...trustProxy] : false,
+    trustProxy: trusted ?? false,
     bodyLimit: BODY_LIMIT,
     requestTimeout: limits.requestTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
@@ -83,6 +86,11 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
   const either: FastifyHttpOptions<Server> = options
   const app = fastify(either)
   app.server.maxConnections = maxConnections
+  const direct = createDirectAnswers({
+    ...{ log, random, issuer, trusted, headers, bodyLimit: BODY_LIMIT, routing: app.routing },
+  })
+  decorateDirect(app, direct)
+  app.server.removeAllListeners('request').on('request', direct.listener)
 
   routeAllMethods(app)
   decoratePages(app, { random, issuer })
@@ -94,9 +102,13 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     done()
   })
   // Fastify has answers say `Connection: close` from here on.
-  app.addHook('preClose', prepareDrain(app.server))
+  const drain = prepareDrain(app.server)
+  app.addHook('preClose', async () => {
+    direct.stop()
+    await drain()
+  })
   // After the hooks of the scopes, so that what is refused here is refused in their form and with their CORS headers.
-  app.addHook('preParsing', (request, _reply, payload, done) => done(refusalOf(request), payload))
+  app.addHook('preParsing', (request, _reply, payload, done) => done(refusalOf(request.raw) ?? null, payload))
   app.addHook('onResponse', (request, reply, done) => {
     const { method, routeOptions } = request
     const ms = Math.round(reply.elapsedTime * 10) / 10
@@ -113,61 +125,6 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
 /** Fastify's own lines (where it listens) are ours to write. Its type of a logger is narrower than pino's. */
 function quiet(log: Logger): FastifyBaseLogger {
   return log
-}
-
-const FORM = /^application\/x-www-form-urlencoded[\t ]*(?:;[\t ]*charset="?utf-8"?[\t ]*)?$/i
-
-/** Why a request is refused by its header alone, before its body is read. */
-function refusalOf(request: FastifyRequest): HttpError | null {
-  const { rawHeaders, headers } = request.raw
-  let seen = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]!
-    const bit = mayBeSingle(name) ? (SINGLE.get(name.toLowerCase()) ?? 0) : 0
-    if (bit === 0) continue
-    if (seen & bit) {
-      // Node keeps the first of them, a proxy may have looked at the last (attacks 119 and 123).
-      return new HttpError(400, 'A header field is repeated.', { reason: 'header_repeated' })
-    }
-    seen |= bit
-  }
-
-  // Bombs are small until they are unpacked (attack 138), and no client has a reason to compress a form.
-  const encoding = headers['content-encoding']
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    return new HttpError(415, 'The body must not be compressed.', {
-      reason: 'content_encoding',
-      headers: { 'Accept-Encoding': 'identity' },
-    })
-  }
-  const type = headers['content-type']
-  if (type !== undefined && hasBody(request) && !FORM.test(type)) {
-    return new HttpError(415, 'The body must be application/x-www-form-urlencoded in UTF-8.', {
-      reason: 'content_type',
-    })
-  }
-  return null
-}
-
-function hasBody({ method }: FastifyRequest): boolean {
-  return method !== 'GET' && method !== 'HEAD'
-}
-
-/** Fields that may occur once, each with a bit. */
-const SINGLE: ReadonlyMap<string, number> = new Map([
-  ['authorization', 1],
-  ['content-type', 2],
-  ['content-encoding', 4],
-  ['host', 8],
-  ['origin', 16],
-  ['dpop', 32],
-])
-
-/** Most fields are told apart by their length alone: this runs for every field of every request. */
-const SINGLE_LENGTHS = [...SINGLE.keys()].reduce((bits, { length }) => bits | (1 << length), 0)
-
-function mayBeSingle({ length }: string): boolean {
-  return length < 32 && (SINGLE_LENGTHS & (1 << length)) !== 0
 }
 
 /** What HTTP's parser could not read, or did not get in time. There is no request to answer, only a connection. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
-import { originOf } from '../http/index.js'
+import { type DirectForm, directAnswers, encodedBody, originOf } from '../http/index.js'
 import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
 import { within } from '../platform/deadline.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
@@ -29,25 +29,25 @@ export function clientEndpoint(
   path: string,
   handle: (request: ClientRequest) => Promise<object | undefined>,
 ): void {
-  app.post(path, async (request, reply) => {
+  const answer = async ({ authorization, encoded, origin }: DirectForm): Promise<object | undefined> => {
     const since = monotonicMilliseconds()
-    refuseSecretsInQuery(request)
-    const parameters = readForm(request)
-    const origin = originOf(request)
-    const client = await authenticateClient(ctx, request.headers.authorization, parameters, origin)
+    const parameters = readParameters(encoded, { repeatable })
+    const client = await authenticateClient(ctx, authorization, parameters, origin)
     const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
-    const answer = await within(left, handle({ client, parameters, origin }))
+    return within(left, handle({ client, parameters, origin }))
+  }
+  directAnswers(app).form(app, path, answer)
+  app.post(path, async (request, reply) => {
+    refuseSecretsInQuery(request)
+    const { authorization } = request.headers
+    const answered = await answer({ authorization, encoded: encodedBody(request), origin: originOf(request) })
     // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
-    if (answer === undefined) return reply.code(200).header('content-length', '0').send()
-    return answer
+    if (answered === undefined) return reply.code(200).header('content-length', '0').send()
+    return answered
   })
 }
 
-/** The body's parameters. @throws {InvalidRequestError} */
-export function readForm(request: FastifyRequest): Parameters {
-  const { encoded } = (request.body ?? {}) as { encoded?: string }
-  return readParameters(encoded ?? '', { repeatable: ['resource'] })
-}
+const repeatable = ['resource']
 
 const secretNames = /(?:^|&)(?:client_secret|client_assertion|code|code_verifier|refresh_token|token|password)=/
 

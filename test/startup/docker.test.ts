@@ -93,6 +93,9 @@ const known = new Set(
   describeVariables().flatMap(({ name, fileVariable }) => (fileVariable ? [name, fileVariable] : [name])),
 )
 
+/** Node.js with the flags of `npm start`. */
+const startedBy: readonly string[] = JSON.parse(read('package.json')).scripts.start.split(' dist/main.js')[0].split(' ')
+
 t.test('docker-compose.yml: every setting of the server exists', async (t) => {
   t.same(
     Object.keys(environment).filter((name) => !known.has(name)),
@@ -240,7 +243,7 @@ t.test('Dockerfile: the server runs under a number that is not 0, without a shel
   t.match(last, [{ name: 'FROM' }, { name: 'ENV' }])
   t.match(
     last.filter(({ name }) => name === 'ENTRYPOINT' || name === 'CMD').map(({ rest }) => JSON.parse(rest)),
-    [['node', '/app/dist/main.js'], ['start']],
+    [[...startedBy, '/app/dist/main.js'], ['start']],
   )
   t.notMatch(read('Dockerfile'), /\b(?:curl|wget|apt-get|apk)\b/)
 })

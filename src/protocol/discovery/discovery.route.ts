@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../context.js'
-import { type CachedDocument, cachedDocument, sendCached } from '../../http/index.js'
+import { type CachedDocument, cachedDocument, directAnswers, sendCached } from '../../http/index.js'
 import { authorizationServerMetadata } from './metadata.js'
 
 /** Seconds that anybody may keep them: a new signing key is published a day before it signs. */
@@ -24,12 +24,17 @@ export function discoveryRoutes(app: FastifyInstance, ctx: Context): void {
   )
 
   for (const path of metadataPaths(ctx.config.server.issuer)) {
-    app.get(path, (request, reply) => sendCached(request, reply, metadata()))
+    document(app, path, metadata)
   }
   const prefix = issuerPath(ctx.config.server.issuer)
   for (const path of [`${prefix}/jwks`, `${prefix}/.well-known/jwks.json`]) {
-    app.get(path, (request, reply) => sendCached(request, reply, jwks()))
+    document(app, path, jwks)
   }
+}
+
+function document(app: FastifyInstance, path: string, current: () => CachedDocument): void {
+  directAnswers(app).document(app, path, current)
+  app.get(path, (request, reply) => sendCached(request, reply, current()))
 }
 
 /** The path of the issuer, without a slash at its end. */

@@ -1,0 +1,51 @@
+import type { OAuthError } from '../oauth/errors.js'
+import type { Logger } from '../platform/log.js'
+import { asOAuthError, HttpError } from './refusal.js'
+import { noStoreHeaders } from './security-headers.js'
+
+/** What both forms of an error, and both ways of an answer, share. */
+export interface DescribedError {
+  readonly error: OAuthError
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Names what was thrown, and writes it down. */
+export function nameError(
+  thrown: unknown,
+  log: Pick<Logger, 'error' | 'warn' | 'info'>,
+  requestId: string,
+): DescribedError {
+  const error = asOAuthError(thrown)
+  const { code, reason, status } = error
+  if (status === 500) log.error({ err: error.cause ?? error, reason }, 'request failed')
+  else if (status === 503) log.warn({ err: error.cause, reason }, 'request not served')
+  else log.info({ error: code, reason }, 'request refused')
+  const { retryAfter } = error
+  return {
+    error,
+    status,
+    headers: {
+      ...noStoreHeaders,
+      'X-Request-Id': requestId,
+      ...(retryAfter === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(retryAfter))) }),
+      ...(error instanceof HttpError ? error.headers : {}),
+      // What is left of a body that was refused is not read as the next request.
+      ...(status === 413 || status === 415 ? { Connection: 'close' } : {}),
+    },
+  }
+}
+
+/** RFC 6749 §5.2: the error as JSON. */
+export function describeError(
+  thrown: unknown,
+  { log, requestId, issuer }: { readonly log: Logger; readonly requestId: string; readonly issuer: string },
+): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: object } {
+  const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId)
+  return { status, headers: { ...headers, ...challenge(status, issuer) }, body: error.toJSON() }
+}
+
+/** RFC 6749 §5.2, RFC 7617 §2: asked of those that used the header; HTTP asks it of every 401. */
+export function challenge(status: number, issuer: string): Readonly<Record<string, string>> {
+  return status === 401 ? { 'WWW-Authenticate': `Basic realm="${issuer}", charset="UTF-8"` } : {}
+}

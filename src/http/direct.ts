@@ -1,0 +1,214 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import type { Origin } from '../context.js'
+import type { Logger } from '../platform/log.js'
+import { monotonicMilliseconds } from '../platform/monotonic.js'
+import type { Random } from '../platform/random.js'
+import { type CachedDocument, documentHeaders } from './cached-document.js'
+import { variesByOrigin } from './cors.js'
+import { describeError } from './describe-error.js'
+import { peerAddress, type TrustedProxies } from './request.js'
+import { isForm, refusalOf } from './screening.js'
+import { noStoreHeaders } from './security-headers.js'
+
+/** A form as a program sends it. */
+export interface DirectForm {
+  readonly authorization: string | undefined
+  /** As it came, for `readParameters`. */
+  readonly encoded: string
+  readonly origin: Origin
+}
+
+/**
+ * The direct way: most requests of a busy server are one of a few, and have nothing special about them: a form for /token
+ * with a length, or a GET of the JWKS, without query, `Origin` or anything that `refusalOf` would refuse. Fastify's
+ * objects and hooks would cost more than half of what the answer takes (bench/RESULTS.md). So they are answered here,
+ * by the same functions and with the same header fields; everything else, also of the same addresses, goes through the
+ * scopes. test/unit/http/direct.test.ts compares the two.
+ */
+export interface DirectAnswers {
+  readonly form: (
+    scope: FastifyInstance,
+    path: string,
+    answer: (form: DirectForm) => Promise<object | undefined>,
+  ) => void
+  readonly document: (scope: FastifyInstance, path: string, current: () => CachedDocument) => void
+  /** What the server listens by. */
+  readonly listener: RequestListener
+  /** From here on everything goes through Fastify, whose answers tell that the connection closes. */
+  readonly stop: () => void
+}
+
+export interface DirectOptions {
+  readonly log: Logger
+  readonly random: Random
+  readonly issuer: string
+  readonly trusted: TrustedProxies | undefined
+  /** Header fields of every response. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly bodyLimit: number
+  /** For what is not answered directly. */
+  readonly routing: RequestListener
+}
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void
+
+export function createDirectAnswers(options: DirectOptions): DirectAnswers {
+  const { log, random, issuer, trusted, headers, bodyLimit, routing } = options
+  const forms = new Map<string, Answer>()
+  const documents = new Map<string, Answer>()
+  let stopped = false
+
+  /** One line per request, as of those that go through the scopes. */
+  function logged(response: ServerResponse, method: string, route: string, requestId = random.uuid()): void {
+    const since = monotonicMilliseconds()
+    response.once('finish', () => {
+      const ms = Math.round((monotonicMilliseconds() - since) * 10) / 10
+      log.info({ requestId, method, route, status: response.statusCode, ms }, 'request')
+    })
+  }
+
+  /** @param fixed header fields of every answer, flat */
+  function answerForm(
+    path: string,
+    fixed: readonly string[],
+    answer: (form: DirectForm) => Promise<object | undefined>,
+  ): Answer {
+    const respond = (response: ServerResponse, result: object | undefined): void => {
+      if (result === undefined) {
+        // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
+        response.writeHead(200, [...fixed, 'Content-Length', '0']).end()
+        return
+      }
+      send(response, 200, fixed, result)
+    }
+    const refuse = (response: ServerResponse, thrown: unknown, requestId: string): void => {
+      const { status, headers: own, body } = describeError(thrown, { log, requestId, issuer })
+      send(response, status, [...withoutReplaced(fixed, own), ...Object.entries(own).flat()], body)
+    }
+    return (request, response) => {
+      const origin = { ip: peerAddress(request, trusted), requestId: random.uuid() }
+      if (log.isLevelEnabled('info')) logged(response, 'POST', path, origin.requestId)
+      readBody(request, (encoded) => {
+        answer({ authorization: request.headers.authorization, encoded, origin }).then(
+          (result) => respond(response, result),
+          (error) => refuse(response, error, origin.requestId),
+        )
+      })
+    }
+  }
+
+  function answerDocument(path: string, vary: readonly string[], current: () => CachedDocument): Answer {
+    const fixed = [...Object.entries(headers).flat(), ...vary]
+    let made: { readonly of: CachedDocument; readonly fields: string[] } | undefined
+    return (_request, response) => {
+      if (log.isLevelEnabled('info')) logged(response, 'GET', path)
+      const document = current()
+      if (made?.of !== document) {
+        const length = ['Content-Type', document.contentType, 'Content-Length', String(document.body.length)]
+        const fields = [...fixed, ...Object.entries(documentHeaders(document)).flat(), ...length]
+        made = { of: document, fields }
+      }
+      response.writeHead(200, made.fields)
+      response.end(document.body)
+    }
+  }
+
+  return {
+    form(scope, path, answer) {
+      const fixed = [...Object.entries({ ...headers, ...noStoreHeaders }).flat(), ...varyOf(scope)]
+      const address = `${scope.prefix}${path}`
+      forms.set(address, answerForm(address, fixed, answer))
+    },
+
+    document(scope, path, current) {
+      const address = `${scope.prefix}${path}`
+      documents.set(address, answerDocument(address, varyOf(scope), current))
+    },
+
+    listener(request, response) {
+      const { method, url } = request
+      if (!stopped && url !== undefined) {
+        const answer = method === 'POST' ? forms.get(url) : method === 'GET' ? documents.get(url) : undefined
+        if (
+          answer &&
+          isPlain(request) &&
+          (method === 'GET' ? isFirstLook(request) : hasWholeForm(request, bodyLimit))
+        ) {
+          answer(request, response)
+          return
+        }
+      }
+      routing(request, response)
+    },
+
+    stop() {
+      stopped = true
+    },
+  }
+}
+
+function isPlain(request: IncomingMessage): boolean {
+  const { headers } = request
+  return headers.origin === undefined && headers.expect === undefined && refusalOf(request) === undefined
+}
+
+/** Nothing to compare, and nothing behind the header. */
+function isFirstLook({ headers }: IncomingMessage): boolean {
+  return (
+    headers['if-none-match'] === undefined &&
+    headers['content-length'] === undefined &&
+    headers['transfer-encoding'] === undefined
+  )
+}
+
+/** Its length is known beforehand, and Node reads exactly so much. */
+function hasWholeForm({ headers }: IncomingMessage, bodyLimit: number): boolean {
+  const length = Number(headers['content-length'])
+  return length > 0 && length <= bodyLimit && headers['transfer-encoding'] === undefined && isForm(headers)
+}
+
+/** Whoever leaves before the end gets no answer. */
+function readBody(request: IncomingMessage, done: (encoded: string) => void): void {
+  const length = Number(request.headers['content-length'])
+  let read = 0
+  let text = ''
+  request.on('data', (chunk: Buffer) => {
+    read += chunk.length
+    // What is not ASCII is refused by `readParameters`, whatever it would be as UTF-8.
+    text += chunk.toString('latin1')
+    if (read === length) done(text)
+  })
+}
+
+function send(response: ServerResponse, status: number, fields: readonly string[], body: object): void {
+  const text = JSON.stringify(body)
+  const length = Buffer.byteLength(text)
+  const own = ['Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(length)]
+  response.writeHead(status, [...fields, ...own])
+  response.end(text, encodingOf(text, length))
+}
+
+/** A text goes with its header in one piece; what is all ASCII need not be encoded, which costs more than the rest of it. */
+function encodingOf(text: string, length: number): 'latin1' | 'utf8' {
+  return text.length === length ? 'latin1' : 'utf8'
+}
+
+function varyOf(scope: FastifyInstance): readonly string[] {
+  return variesByOrigin(scope) ? ['Vary', 'Origin'] : []
+}
+
+function withoutReplaced(fields: readonly string[], own: Readonly<Record<string, string>>): readonly string[] {
+  const names = new Set(Object.keys(own).map((name) => name.toLowerCase()))
+  return fields.filter((_, index) => !names.has(fields[index - (index % 2)]!.toLowerCase()))
+}
+
+const DIRECT = 'directAnswers'
+
+export function decorateDirect(app: FastifyInstance, direct: DirectAnswers): void {
+  app.decorate(DIRECT, direct)
+}
+
+export function directAnswers(scope: FastifyInstance): DirectAnswers {
+  return scope.getDecorator<DirectAnswers>(DIRECT)
+}
