@@ -12,7 +12,7 @@ import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
 import { tlsOptions } from '../platform/tls.js'
-import { prepareDrain } from './drain.js'
+import { decorateFarewells, prepareDrain } from './drain.js'
 import { routeAllMethods } from './methods.js'
 import { decoratePages } from './pages.js'
 import { HttpError } from './refusal.js'
@@ -93,6 +93,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     reply.headers(headers)
     done()
   })
+  decorateFarewells(app)
   // Fastify has answers say `Connection: close` from here on.
   app.addHook('preClose', prepareDrain(app.server))
   // After the hooks of the scopes, so that what is refused here is refused in their form and with their CORS headers.
