@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from './context.js'
 import { demoRoutes } from './demo/index.js'
-import { browserScope, corsScope, createHttpServer, protocolScope, publicScope } from './http/index.js'
+import { bearerScope, browserScope, corsScope, createHttpServer, protocolScope, publicScope } from './http/index.js'
 import { consentRoute, loginRoute } from './interaction/index.js'
 import { version } from './platform/version.js'
 import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
@@ -9,7 +9,7 @@ import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
 import { healthRoutes } from './protocol/health/index.js'
 import { homeRoutes } from './protocol/home/index.js'
 import { introspectRoute } from './protocol/introspection/index.js'
-import { revokeRoute } from './protocol/revocation/index.js'
+import { feedRoute, revokeRoute, snapshotRoute } from './protocol/revocation/index.js'
 import { tokenRoute } from './protocol/token/index.js'
 
 /** The demo that a first start on one's own machine sets up. */
@@ -46,6 +46,12 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
           revokeRoute(inner, ctx)
         })
         introspectRoute(scope, ctx)
+      })
+
+      // What an access token opens: errors are challenges.
+      bearerScope(server, (scope) => {
+        feedRoute(scope, ctx)
+        snapshotRoute(scope, ctx)
       })
 
       // What a person sees: errors are pages.

@@ -71,6 +71,14 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     const flush = async (): Promise<void> => {
       await Promise.all([audit.flush(), clientUse.flush()])
     }
+    // A process that has not heard that its key ended must not sign with it until the next look at the keys.
+    revocations.follow({
+      onNews(entries) {
+        if (entries.some(({ kind }) => kind === 'key')) {
+          keys.refresh().catch((error) => log.warn({ err: error }, 'the signing keys could not be read again'))
+        }
+      },
+    })
     const following = follow
       ? await followChanges({ url: databaseUrl, log, refresh, clients, keys, resources, revocations, failures, flush })
       : undefined

@@ -1,6 +1,6 @@
 import type { Context } from '../context.js'
 import type { SigningKey } from '../tokens/index.js'
-import { defineCommand } from './command.js'
+import { defineCommand, UsageError } from './command.js'
 import { operator } from './operator.js'
 import { table, timeText } from './output.js'
 
@@ -14,21 +14,37 @@ const list = defineCommand({
   },
 })
 
+const rotateOptions = {
+  now: {
+    type: 'boolean',
+    description: 'The new keys sign at once. What the old ones signed stays good until it expires.',
+  },
+  revoke: {
+    type: 'boolean',
+    description: 'With --now: ends the old keys, which may be in wrong hands, and all that they signed.',
+  },
+} as const
+
 const rotate = defineCommand({
   name: 'key rotate',
   summary: 'Bring in the successors of the signing keys',
   description:
     'The new keys are published now and sign when every verifier has had time to fetch them ' +
     '(SIGNING_KEY_PUBLISH_BEFORE). The old ones stay published until the last token that they signed has expired.',
-  options: {
-    now: {
-      type: 'boolean',
-      description: 'The new keys sign at once. What the old ones signed stays good until it expires.',
-    },
-  },
-  examples: ['ostiary key rotate', 'ostiary key rotate --now'],
+  options: rotateOptions,
+  examples: ['ostiary key rotate', 'ostiary key rotate --now', 'ostiary key rotate --now --revoke'],
   async run({ options, context }) {
+    if (options.revoke && !options.now)
+      throw new UsageError('--revoke goes with --now: without its keys the server must sign with others.')
     const ctx = await context()
+    if (options.revoke) {
+      const ended = await ctx.keys.end(undefined, operator)
+      await ctx.revocations.refresh()
+      return {
+        json: { revoked: ended, keys: described(ctx) },
+        text: (width) => `${endedText(ended)}\n\n${keyTable(ctx, width)}`,
+      }
+    }
     const before = new Map(ctx.keys.list().map((key) => [key.kid, key.activeAt.getTime()]))
     const made = await ctx.keys.rotate(options.now ? 'now' : 'next', operator)
     const changed = ctx.keys.list().filter(({ kid, activeAt }) => before.get(kid) !== activeAt.getTime())
@@ -46,6 +62,14 @@ const rotate = defineCommand({
     }
   },
 })
+
+/** What an operator must know of keys that ended. */
+export function endedText(kids: readonly string[]): string {
+  return (
+    `Ended ${kids.join(', ')}. What they signed is refused by introspection now, and by APIs that follow the revocations.\n` +
+    'An API that knows the keys by the JWKS alone goes on until it fetches that again.'
+  )
+}
 
 export const keyCommands = [list, rotate]
 

@@ -6,13 +6,14 @@ import { revoke } from '../revocation/index.js'
 import { grants, sessions } from '../store/index.js'
 import { type Answer, defineCommand, exactlyOne, UsageError } from './command.js'
 import { readSecretLine } from './input.js'
+import { endedText } from './key.js'
 import { operator } from './operator.js'
 
 const cause = { ...operator, reason: 'revoked_by_operator' }
 
 const revokeCommand = defineCommand({
   name: 'revoke',
-  summary: 'Take back a token, a grant, a session, or all that a client or a user has',
+  summary: 'Take back a token, a grant, a session, a signing key, or all that a client or a user has',
   description:
     'Takes effect at once, at every process. A client or user that is revoked can get new tokens; `client disable` and ' +
     '`user disable` stop that too.',
@@ -27,6 +28,11 @@ const revokeCommand = defineCommand({
     session: { type: 'string', value: 'ID', description: 'A login at a browser: sid in its tokens.' },
     client: { type: 'string', value: 'CLIENT_ID', description: 'All that was issued to it until now.' },
     user: { type: 'string', value: 'ID|EMAIL', description: 'Their sessions, grants and tokens.' },
+    key: {
+      type: 'string',
+      value: 'KID',
+      description: 'A signing key that may be in wrong hands, and all that it signed. Another signs from now on.',
+    },
   },
   examples: [
     'ostiary revoke --token - < token.txt',
@@ -34,7 +40,7 @@ const revokeCommand = defineCommand({
     'ostiary revoke --user ann@example.com',
   ],
   async run({ io, options, context }) {
-    const kind = exactlyOne(options, ['token', 'grant', 'session', 'client', 'user'])
+    const kind = exactlyOne(options, ['token', 'grant', 'session', 'client', 'user', 'key'])
     const given = options[kind] ?? ''
     switch (kind) {
       case 'token': {
@@ -72,6 +78,12 @@ const revokeCommand = defineCommand({
         const { id, email } = await findUser(ctx, given)
         await revoke(ctx, { kind, userId: id }, cause)
         return answer(kind, id, `Revoked the sessions, grants and tokens of ${email}.`)
+      }
+      case 'key': {
+        const ctx = await context()
+        const ended = await ctx.keys.end([given], operator)
+        if (ended.length === 0) throw new NotFoundError(kind, `There is no signing key ${given}.`)
+        return answer(kind, given, endedText(ended))
       }
     }
   },

@@ -153,6 +153,7 @@ export async function updateClient(
 export async function disableClient(ctx: Context, clientId: string, by: By): Promise<boolean> {
   const done = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
+    // The row is held, so nobody changes whom it concerns until this is committed.
     const client = await clients.findForUpdate(tx, clientId)
     if (!client) throw isUnknown(clientId)
     if (client.disabledAt) return false

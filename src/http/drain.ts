@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import { Server as TlsServer } from 'node:https'
 import { type Socket, Server as SocketServer } from 'node:net'
+import type { FastifyInstance } from 'fastify'
 
 /**
  * Milliseconds in which a connection that is kept alive may bring one more request: it is served, and told that the
@@ -72,4 +73,20 @@ async function acceptAll(server: Server): Promise<void> {
     await new Promise(setImmediate)
   }
   server.off('connection', count)
+}
+
+const FAREWELLS = 'farewells'
+
+/** Before the drain: it would wait in vain for answers that end by themselves only after minutes. */
+export function decorateFarewells(app: FastifyInstance): void {
+  const farewells: (() => void)[] = []
+  app.decorate(FAREWELLS, farewells)
+  app.addHook('preClose', async () => {
+    for (const say of farewells) say()
+  })
+}
+
+/** Whoever sends an answer without an end says here how to end it when the server stops. */
+export function onStop(app: FastifyInstance, farewell: () => void): void {
+  app.getDecorator<(() => void)[]>(FAREWELLS).push(farewell)
 }

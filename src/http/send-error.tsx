@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { OAuthError, type OAuthErrorOptions } from '../oauth/errors.js'
+import { InsufficientScopeError, MissingTokenError, OAuthError, type OAuthErrorOptions } from '../oauth/errors.js'
 import { ErrorPage, errorTexts } from '../ui/index.js'
 import { challenge, nameError } from './describe-error.js'
 import { pageSettings, sendPage } from './pages.js'
@@ -33,6 +33,26 @@ export function sendJsonError(thrown: unknown, request: FastifyRequest, reply: F
   const error = prepareError(thrown, request, reply)
   reply.headers(challenge(error.status, pageSettings(reply).issuer))
   return reply.type('application/json; charset=utf-8').send(error.toJSON())
+}
+
+/** RFC 6750 §3: for whoever comes with an access token, the challenge says what is wrong with it. */
+export function sendBearerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = prepareError(thrown, request, reply)
+  const { status } = error
+  if (status === 400 || status === 401 || status === 403) {
+    reply.header('WWW-Authenticate', challengeOf(error, pageSettings(reply).issuer))
+  }
+  // RFC 6750 §3.1: no error code for a request that knew of no authentication.
+  if (error instanceof MissingTokenError) return reply.header('Content-Length', '0').send()
+  return reply.type('application/json; charset=utf-8').send(error.toJSON())
+}
+
+function challengeOf(error: OAuthError, issuer: string): string {
+  const realm = `Bearer realm="${issuer}"`
+  if (error instanceof MissingTokenError) return realm
+  const { error: code, error_description: description } = error.toJSON()
+  const scope = error instanceof InsufficientScopeError ? `, scope="${error.scope}"` : ''
+  return `${realm}, error="${code}", error_description="${description}"${scope}`
 }
 
 /** The error as a page, at the address that was asked for. */

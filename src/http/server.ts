@@ -13,7 +13,7 @@ import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
 import { tlsOptions } from '../platform/tls.js'
 import { createDirectAnswers, decorateDirect } from './direct.js'
-import { prepareDrain } from './drain.js'
+import { decorateFarewells, prepareDrain } from './drain.js'
 import { routeAllMethods } from './methods.js'
 import { decoratePages } from './pages.js'
 import { HttpError } from './refusal.js'
@@ -101,6 +101,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     reply.headers(headers)
     done()
   })
+  decorateFarewells(app)
   // Fastify has answers say `Connection: close` from here on.
   const drain = prepareDrain(app.server)
   app.addHook('preClose', async () => {

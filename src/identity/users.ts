@@ -71,17 +71,19 @@ export async function setPassword(ctx: Context, userId: string, password: string
  * @throws {NotFoundError}
  */
 export async function disableUser(ctx: Context, userId: string, by: By): Promise<boolean> {
-  const done = await ctx.db.transaction(async (tx) => {
+  const revocation = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const user = await users.findForUpdate(tx, userId)
     if (!user) throw isUnknown()
-    if (user.disabledAt) return false
+    if (user.disabledAt) return undefined
     const cause = { ...by, reason: 'user_disabled' }
-    await revocations.create(tx, describeRevocation(ctx, { kind: 'user', userId, lasting: 'disabled' }, cause))
-    return true
+    const made = describeRevocation(ctx, { kind: 'user', userId, lasting: 'disabled' }, cause)
+    await revocations.create(tx, made)
+    return made
   })
+  if (revocation) await coverCommit(ctx, revocation)
   await ctx.revocations.refresh()
-  return done
+  return revocation !== undefined
 }
 
 /**

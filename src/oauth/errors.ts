@@ -152,10 +152,20 @@ export class InvalidTokenError extends OAuthError {
   override readonly status = 401
 }
 
+/** The request has no access token at all: it is told how to bring one, and nothing else. RFC 6750 §3. */
+export class MissingTokenError extends InvalidTokenError {}
+
 /** The access token is good and does not reach this far. RFC 6750 §3.1. */
 export class InsufficientScopeError extends OAuthError {
   override readonly code = 'insufficient_scope'
   override readonly status = 403
+  /** What would reach. */
+  readonly scope: string
+
+  constructor(message: string, { scope, ...options }: OAuthErrorOptions & { readonly scope: string }) {
+    super(message, options)
+    this.scope = scope
+  }
 }
 
 /** A redirect URI that may not be registered. RFC 7591 §3.2.2. */

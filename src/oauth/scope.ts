@@ -13,6 +13,9 @@ export const wellKnownScopes: ReadonlyMap<string, string> = new Map([
   ['offline_access', 'Keep this access while you are signed out.'],
 ])
 
+/** A scope of this server itself, for the clients of resource servers: to follow the revocation feed. */
+export const revocationsScope = 'revocations'
+
 /** `scope-token` and the space between two. RFC 6749 §3.3. */
 const scopeCharacters = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 

@@ -1,6 +1,6 @@
 import { TemporarilyUnavailableError } from '../oauth/index.js'
 import { clockTolerance } from '../platform/clock.js'
-import type { EndableBy, Revocation } from '../store/index.js'
+import type { EndableBy } from '../store/index.js'
 
 /** The claims by which a token can be ended. */
 export interface EndableClaims {
@@ -19,8 +19,12 @@ export function roleTarget(holder: string, resource: string): string {
   return `${holder} ${resource}`
 }
 
-/** Everything whose revocation ends a token with these claims. */
-export function endableBy(claims: Omit<EndableClaims, 'iat'>): readonly EndableBy[] {
+/**
+ * Everything whose revocation ends a token with these claims.
+ *
+ * @param kid the key that signed it, where one did
+ */
+export function endableBy(claims: Omit<EndableClaims, 'iat'>, kid?: string): readonly EndableBy[] {
   const targets: EndableBy[] = [
     { kind: 'token', target: claims.jti },
     { kind: 'client', target: claims.client_id },
@@ -30,6 +34,7 @@ export function endableBy(claims: Omit<EndableClaims, 'iat'>): readonly EndableB
     targets.push({ kind: 'grant', target: claims.grant_id }, { kind: 'user', target: claims.sub })
   }
   if (claims.sid !== undefined) targets.push({ kind: 'session', target: claims.sid })
+  if (kid !== undefined) targets.push({ kind: 'key', target: kid })
   return targets
 }
 
@@ -37,8 +42,11 @@ export function endableBy(claims: Omit<EndableClaims, 'iat'>): readonly EndableB
  * Whether the entry ends a token that was issued at `iat`, if its target is one of the token's. `iat` has whole seconds:
  * whatever was issued in the second of the instant is ended, and the issuer gives no later token such an `iat`.
  */
-export function ends(revocation: Revocation, iat: number): boolean {
-  return revocation.terminal || iat <= Math.floor(revocation.instant.getTime() / 1000)
+export function ends(
+  { terminal, instant }: { readonly terminal: boolean; readonly instant: Date | number },
+  iat: number,
+): boolean {
+  return terminal || iat <= Math.floor(Number(instant) / 1000)
 }
 
 /**

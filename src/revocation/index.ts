@@ -1,7 +1,7 @@
 // Owns taking back: revoke(target), and what this process has heard of revocations.
 
 export { type EndableClaims, endableBy, ends, refuseBehind, roleTarget } from './ended-by.js'
-export { createRevocationList, type RevocationList } from './list.js'
+export { createRevocationList, type ListedRevocation, type RevocationList } from './list.js'
 export {
   coverCommit,
   describeRevocation,

@@ -26,6 +26,7 @@ export type RevocationTarget =
   | { readonly kind: 'session'; readonly id: string; readonly bucket: number; readonly userId: string }
   | { readonly kind: 'client'; readonly clientId: string; readonly lasting?: 'disabled' | 'deleted' }
   | { readonly kind: 'user'; readonly userId: string; readonly lasting?: 'disabled' }
+  | { readonly kind: 'key'; readonly kid: string }
 
 export interface RevocationCause {
   /** Who revokes: `client:…`, `user:…`, `operator`, `system`. */
@@ -36,7 +37,7 @@ export interface RevocationCause {
 }
 
 /**
- * Takes back a token, or everything under a grant, session, client or user. Resolves once it is committed; the cost does
+ * Takes back a token, or everything under a grant, session, client, user or signing key. Resolves once it is committed; the cost does
  * not depend on how many tokens there are.
  */
 export async function revoke(ctx: Context, target: RevocationTarget, cause: RevocationCause): Promise<void> {
@@ -47,18 +48,22 @@ export async function revoke(ctx: Context, target: RevocationTarget, cause: Revo
 }
 
 /**
- * A not-before takes its instant before it is committed. Where the second has changed meanwhile, a token of the new one
- * may have been issued by somebody who could not know: so it is set once more, up to now. Before the answer, always.
+ * A revocation takes its instant and finds whom it concerns before it is committed. Where the second has changed meanwhile,
+ * a token of the new one may have been issued by somebody who could not know; and one for an API that the user had never
+ * used before. So it is made once more, up to now. Before the answer, always.
  */
 export async function coverCommit(ctx: Context, revocation: NewRevocation): Promise<void> {
   let { instant } = revocation
-  while (!revocation.terminal && wholeSecond(instant) < wholeSecond(ctx.clock.now())) {
+  const repeat = async (): Promise<void> => {
     const { id: _, time: __, ...about } = revocation.event
     const event = newEvent(ctx, about)
     instant = event.time
-    const expiresAt = new Date(instant.getTime() + (longestAccessToken + 1) * 1000)
+    const expiresAt = revocation.expiresAt && new Date(instant.getTime() + (longestAccessToken + 1) * 1000)
     await revocations.add(ctx.db, { ...revocation, instant, expiresAt, event })
   }
+  while (!revocation.terminal && wholeSecond(instant) < wholeSecond(ctx.clock.now())) await repeat()
+  const isFound = revocation.grantsOf !== undefined || revocation.kind === 'client'
+  if (isFound && !(await revocations.reachesAll(ctx.db, revocation, ctx.clock.now()))) await repeat()
 }
 
 function wholeSecond(time: Date): number {
@@ -66,8 +71,14 @@ function wholeSecond(time: Date): number {
 }
 
 /** The same as data, for a revocation that belongs into another transaction. */
-export function describeRevocation(ctx: Context, target: RevocationTarget, cause: RevocationCause): NewRevocation {
+export function describeRevocation(
+  ctx: Pick<Context, 'clock' | 'random' | 'config'>,
+  target: RevocationTarget,
+  cause: RevocationCause,
+): NewRevocation {
   const now = ctx.clock.now()
+  // Tokens for this server itself: so the list of audiences is not empty, which would be everybody.
+  const self = [ctx.config.server.issuer]
   const expiresAt = new Date(now.getTime() + (longestAccessToken + 1) * 1000)
   const event = (type: string, about: { clientId?: string; subject?: string; grantId?: string }) =>
     newEvent(ctx, { type, actor: cause.actor, reason: cause.reason, ...cause.origin, ...about })
@@ -94,7 +105,7 @@ export function describeRevocation(ctx: Context, target: RevocationTarget, cause
         kind: 'grant',
         target: target.id,
         terminal: true,
-        audiences: target.resources,
+        audiences: target.resources.length > 0 ? target.resources : self,
         row: { bucket: target.bucket, id: target.id },
         event: event('grant.revoked', { clientId: target.clientId, subject: target.userId, grantId: target.id }),
       }
@@ -104,6 +115,9 @@ export function describeRevocation(ctx: Context, target: RevocationTarget, cause
         kind: 'session',
         target: target.id,
         terminal: true,
+        audiences: self,
+        // A session's own grants are among them.
+        grantsOf: target.userId,
         row: { bucket: target.bucket, id: target.id },
         event: event('session.revoked', { subject: target.userId }),
       }
@@ -124,8 +138,20 @@ export function describeRevocation(ctx: Context, target: RevocationTarget, cause
         target: target.userId,
         terminal: target.lasting !== undefined,
         expiresAt: target.lasting ? undefined : expiresAt,
+        audiences: self,
+        grantsOf: target.userId,
         row: { bucket: 0, id: target.userId },
         event: event(`user.${target.lasting ?? 'revoked'}`, { subject: target.userId }),
+      }
+    case 'key':
+      return {
+        ...common,
+        kind: 'key',
+        target: target.kid,
+        terminal: true,
+        // For ever: whoever stole it gives what they sign any lifetime.
+        expiresAt: undefined,
+        event: { ...event('key.revoked', {}), detail: { kid: target.kid } },
       }
   }
 }

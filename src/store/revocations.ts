@@ -1,14 +1,14 @@
 import { type AuditEvent, insertColumns } from './audit-events.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
-import type { BatchedStatement, Database, Db, Row } from './database.js'
+import type { BatchedStatement, Database, Db } from './database.js'
 
-export type RevocationKind = 'token' | 'grant' | 'session' | 'client' | 'user' | 'role'
+export type RevocationKind = 'token' | 'grant' | 'session' | 'client' | 'user' | 'role' | 'key'
 
 /** An entry of the revocation list. */
 export interface Revocation {
   readonly kind: RevocationKind
-  /** A jti, grant_id, sid, client_id or sub; for a role the holder and the resource, separated by a space. */
+  /** A jti, grant_id, sid, client_id, sub or kid; for a role the holder and the resource, separated by a space. */
   readonly target: string
   /** The target never comes back (until enabled again). Else tokens issued up to `instant` are ended. */
   readonly terminal: boolean
@@ -18,13 +18,53 @@ export interface Revocation {
 export interface NewRevocation extends Revocation {
   /** After this no token that it could end is alive. Undefined: until it is lifted. */
   readonly expiresAt?: Date | undefined
-  /** Identifiers of the resources concerned; empty: all. */
+  /** Identifiers of the resources concerned; empty: all. Those of a client are found by its registration. */
   readonly audiences: readonly string[]
+  /** A user: the resources of all their grants are concerned too. */
+  readonly grantsOf?: string | undefined
   readonly reason: string
   /** Where the row of the grant or session lies that gets the end mark. */
   readonly row?: { readonly bucket: number; readonly id: string }
   readonly event: AuditEvent
 }
+
+/** More combinations of resources than that in one user's grants, and everybody is told. */
+const mostCombinations = 100
+
+/**
+ * The SQL of the audiences of a row `g` of what is given; an empty array is everybody.
+ *
+ * Of a user's grants the combinations of resources that differ are looked up one after the other, each by the index behind
+ * the one before it: so the cost is that of the APIs that somebody uses, not of the grants that they ever gave. A client
+ * without a list of allowed resources can get a token for any; one whose registration was changed within the lifetime of a
+ * token may have had others.
+ */
+const audiencesOf = `
+  CASE WHEN g.grants_of IS NOT NULL THEN (
+         WITH RECURSIVE granted (resources, n) AS (
+           (SELECT resources, 1 FROM authorization_grant WHERE user_id = g.grants_of ORDER BY resources LIMIT 1)
+            UNION ALL
+           SELECT behind.resources, n + 1
+             FROM granted
+            CROSS JOIN LATERAL (SELECT a.resources FROM authorization_grant a
+                                 WHERE a.user_id = g.grants_of AND a.resources > granted.resources
+                                 ORDER BY a.resources LIMIT 1) behind
+            WHERE n < ${mostCombinations}
+         )
+         SELECT CASE WHEN max(n) = ${mostCombinations} THEN ARRAY[]::text[]
+                     ELSE string_to_array(g.audiences, ' ') || COALESCE(array_agg(DISTINCT each), ARRAY[]::text[]) END
+           FROM granted CROSS JOIN LATERAL unnest(resources) each)
+       WHEN g.kind = 'client' THEN COALESCE(
+         (SELECT c.allowed_resources FROM client c
+           WHERE c.client_id = g.target
+             AND (c.updated_at = c.created_at OR c.updated_at < g.instant - interval '65 minutes')), ARRAY[]::text[])
+       ELSE string_to_array(g.audiences, ' ') END`
+
+/** The SQL of the audiences of two entries of one target. Whom one concerned that is long over does not matter. */
+const bothAudiences = `
+  CASE WHEN revocation.expires_at < excluded.instant - interval '10 minutes' THEN excluded.audiences
+       WHEN cardinality(revocation.audiences) = 0 OR cardinality(excluded.audiences) = 0 THEN ARRAY[]::text[]
+       ELSE ARRAY(SELECT DISTINCT each FROM unnest(revocation.audiences || excluded.audiences) each) END`
 
 /**
  * The end mark, the entry of the list and the audit event in one statement. The advisory lock is held to the commit, so
@@ -42,21 +82,21 @@ const record: BatchedStatement<NewRevocation, undefined> = {
       SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bool[], $5::timestamptz[], $6::timestamptz[], $7::text[],
                            $8::text[], $9::int[], $10::uuid[],
                            $11::int[], $12::uuid[], $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[],
-                           $18::uuid[], $19::text[], $20::text[], $21::jsonb[])
+                           $18::uuid[], $19::text[], $20::text[], $21::jsonb[], $22::uuid[])
         AS i (bucket, kind, target, terminal, instant, expires_at, audiences, reason, row_bucket, row_id,
               event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
-              event_ip, event_request_id, event_detail)
+              event_ip, event_request_id, event_detail, grants_of)
     ), ahead AS MATERIALIZED (
       SELECT max(time) + interval '2 seconds' AS time FROM audit_event
-       WHERE bucket BETWEEN $22 AND $22 + 1 AND time > $23::timestamptz + interval '2 seconds'
-         AND time < $23::timestamptz + interval '25 hours'
+       WHERE bucket BETWEEN $23 AND $23 + 1 AND time > $24::timestamptz + interval '2 seconds'
+         AND time < $24::timestamptz + interval '25 hours'
     ), input AS MATERIALIZED (
       SELECT CASE WHEN a.time > g.instant AND g.expires_at IS NOT NULL
                   THEN floor(extract(epoch FROM g.expires_at + (a.time - g.instant)) / 86400)::int
                   ELSE g.bucket END AS bucket,
              g.kind, g.target, g.terminal, GREATEST(g.instant, a.time) AS instant,
-             g.expires_at + (GREATEST(g.instant, a.time) - g.instant) AS expires_at, g.audiences, g.reason, g.row_bucket,
-             g.row_id, g.event_bucket, g.event_id, g.event_time, g.event_type, g.event_actor, g.event_client_id,
+             g.expires_at + (GREATEST(g.instant, a.time) - g.instant) AS expires_at, ${audiencesOf} AS audiences,
+             g.reason, g.row_bucket, g.row_id, g.event_bucket, g.event_id, g.event_time, g.event_type, g.event_actor, g.event_client_id,
              g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail
         FROM given g, ahead a
     ), held AS MATERIALIZED (
@@ -86,12 +126,12 @@ const record: BatchedStatement<NewRevocation, undefined> = {
     ), listed AS (
       INSERT INTO revocation (bucket, kind, target, position, terminal, instant, audiences, reason, expires_at)
       SELECT i.bucket, i.kind, i.target, nextval('revocation_position'), i.terminal, i.instant,
-             string_to_array(i.audiences, ' '), i.reason, i.expires_at
+             i.audiences, i.reason, i.expires_at
         FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input
                ORDER BY bucket, kind, target, terminal DESC, instant DESC) i, held
           ON CONFLICT (bucket, kind, target) DO UPDATE
              SET position = excluded.position, terminal = revocation.terminal OR excluded.terminal,
-                 instant = GREATEST(revocation.instant, excluded.instant), audiences = excluded.audiences,
+                 instant = GREATEST(revocation.instant, excluded.instant), audiences = ${bothAudiences},
                  reason = excluded.reason, expires_at = GREATEST(revocation.expires_at, excluded.expires_at)
     ), audited AS (
       ${insertColumns}
@@ -126,6 +166,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
     items.map(({ event }) => event.ip ?? null),
     items.map(({ event }) => event.requestId ?? null),
     items.map(({ event }) => (event.detail ? JSON.stringify(event.detail) : null)),
+    items.map(({ grantsOf }) => grantsOf ?? null),
     weekBucket(earliest(items)),
     earliest(items).toISOString(),
   ],
@@ -139,6 +180,23 @@ function earliest(items: readonly NewRevocation[]): Date {
 /** Revokes and records. Resolves when committed, together with all other revocations of this turn. */
 export async function add(database: Database, revocation: NewRevocation): Promise<void> {
   await database.run(record, revocation)
+}
+
+/**
+ * Whether everybody is told whom a committed revocation concerns. A grant or registration that was written while it was on
+ * its way is not in the audiences that it found, and a token may have been issued under it until the commit.
+ */
+export async function reachesAll(database: Database, revocation: NewRevocation, now: Date): Promise<boolean> {
+  const { kind, target, audiences, grantsOf, instant } = revocation
+  const rows = await database.query(
+    'revocations.reaches_all',
+    `SELECT FROM (SELECT $1::text, $2::text, $3::text, $4::uuid, $5::timestamptz) g (kind, target, audiences, grants_of, instant)
+      CROSS JOIN LATERAL (SELECT ${audiencesOf} AS audiences OFFSET 0) concerned
+      JOIN revocation r ON r.bucket >= $6 AND r.kind = $1 AND r.target = $2
+       AND (cardinality(r.audiences) = 0 OR (cardinality(concerned.audiences) > 0 AND r.audiences @> concerned.audiences))`,
+    [kind, target, audiences.join(' '), grantsOf ?? null, instant.toISOString(), dayBucket(now)],
+  )
+  return rows.length > 0
 }
 
 /** Before rows are held in a transaction that revokes: everybody takes this first, so that two cannot deadlock. */
@@ -192,6 +250,8 @@ export interface EndableBy {
 export interface PositionedRevocation extends Revocation {
   readonly position: bigint
   readonly expiresAt?: Date | undefined
+  /** Identifiers of the resources concerned; empty: all. */
+  readonly audiences: readonly string[]
 }
 
 /** What was listed behind the position and could still end a token, in commit order, the first `limit` of it. */
@@ -203,17 +263,34 @@ export async function listBehind(
 ): Promise<readonly PositionedRevocation[]> {
   const rows = await database.query(
     'revocations.list_behind',
-    `SELECT kind, target, terminal, instant, position, expires_at FROM revocation
+    `SELECT kind, target, terminal, instant, position, expires_at, array_to_string(audiences, ' ') AS audiences FROM revocation
       WHERE position > $1 AND (expires_at IS NULL OR expires_at > $2::timestamptz) ORDER BY position LIMIT $3`,
     [position.toString(), now.toISOString(), limit],
   )
+  // Most entries concern the same few APIs: one array for all of them.
+  const audiences = new Map<string, readonly string[]>()
+  const toAudiences = (text: string): readonly string[] => {
+    const list = audiences.get(text) ?? (text === '' ? [] : text.split(' '))
+    audiences.set(text, list)
+    return list
+  }
   return rows.map((row) => ({
-    ...toRevocation(row),
+    kind: row['kind'],
+    target: row['target'],
+    terminal: row['terminal'],
+    instant: row['instant'],
     position: BigInt(row['position']),
     expiresAt: row['expires_at'] ?? undefined,
+    audiences: toAudiences(row['audiences'] ?? ''),
   }))
 }
 
-function toRevocation(row: Row): Revocation {
-  return { kind: row['kind'], target: row['target'], terminal: row['terminal'], instant: row['instant'] }
+/** The last position that was ever taken here, committed or not. Whoever knows a later one knows another database. */
+export async function lastPosition(database: Database): Promise<bigint> {
+  const [row] = await database.query(
+    'revocations.last_position',
+    'SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS position FROM revocation_position',
+    [],
+  )
+  return BigInt(row?.['position'] ?? 0)
 }

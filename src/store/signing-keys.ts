@@ -55,6 +55,12 @@ export async function activate(db: Db, kid: string, activeAt: Date): Promise<voi
   await notify(db, { kind: 'keys' })
 }
 
+/** Forgets keys that may be in wrong hands: nothing is signed or verified with them any more, by whatever clock. */
+export async function remove(db: Db, kids: readonly string[]): Promise<void> {
+  await db.prisma.signingKey.deleteMany({ where: { kid: { in: [...kids] } } })
+  await notify(db, { kind: 'keys' })
+}
+
 /** Serialises whoever creates keys, to the end of the transaction. */
 export async function lock(db: Db): Promise<void> {
   await db.prisma.$executeRaw`SELECT pg_advisory_xact_lock(7236403)`

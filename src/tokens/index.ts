@@ -17,4 +17,13 @@ export {
 } from './keys/index.js'
 export { drawOpaque, type Opaque, readOpaque } from './opaque.js'
 export { hashRequest, openAnswer, sealAnswer } from './refresh-answer.js'
-export { type Asked, askedResources, askedScope, ownersFor, scopeForGrant, scopeForToken } from './scope.js'
+export {
+  type Asked,
+  askedResources,
+  askedScope,
+  asksForOwnScope,
+  ownersFor,
+  scopeForGrant,
+  scopeForToken,
+  type TokenScope,
+} from './scope.js'

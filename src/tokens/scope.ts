@@ -7,6 +7,7 @@ import {
   narrowScope,
   parseResources,
   parseScope,
+  revocationsScope,
   selectResource,
   wellKnownScopes,
 } from '../oauth/index.js'
@@ -84,6 +85,14 @@ export function ownersFor(ctx: Context, client: Client): (scope: string) => read
   const { allowedResources } = client
   if (allowedResources.length === 0) return ctx.resources.ownersOf
   return (scope) => ctx.resources.ownersOf(scope).filter((identifier) => allowedResources.includes(identifier))
+}
+
+/**
+ * Whether the client of a resource server asks for what is this server's own, and nobody registers: the token is for us.
+ * What else has the name `revocations` is a resource's, and is asked for by its resource.
+ */
+export function asksForOwnScope(client: Client, scope: unknown, resource: unknown): boolean {
+  return client.resourceServerOf !== undefined && scope === revocationsScope && resource === undefined
 }
 
 export interface TokenScope {

@@ -5,11 +5,13 @@ import { disableUser, setPassword } from '../../src/identity/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { consents, sessions } from '../../src/store/index.js'
 import { authorizationUrl, signedIn } from '../support/authorization.js'
+import { listenToFeed } from '../support/feed.js'
 import { createTestServer, sql } from '../support/server.js'
 import { saveDecisions } from '../support/store.js'
 import {
   apiIdentifier,
   application,
+  claimsOf,
   codeFor,
   introspect,
   openScene,
@@ -227,4 +229,55 @@ t.test('attack 86: after that the browser has to sign in again', async (t) => {
   t.equal((await browser.open(authorizationUrl(client))).step, 'consent')
   await revoke(server.ctx, { kind: 'user', userId: someone.id }, cause)
   t.equal((await browser.open(authorizationUrl(client))).step, 'login')
+})
+
+t.test('attack 83: the API is told, whatever ends the token, before the answer of whoever ended it', async (t) => {
+  const listener = await listenToFeed(t, server, api)
+  await listener.untilHeartbeat()
+  const tokens = await tokensFor(scene)
+  await revokeAt(server, client, tokens.refresh_token)
+  t.match(await listener.untilEntry(tokens.issued.grantId), { kind: 'grant' })
+  const someone = await server.createUser('told@example.com')
+  await tokensFor({ ...scene, user: someone })
+  await disableUser(server.ctx, someone.id, by)
+  t.match(await listener.untilEntry(someone.id), { kind: 'user' })
+})
+
+t.test('attack 85: of another client’s token, and of one that is unknown, the feed hears nothing', async (t) => {
+  const thief = await server.createClient(application)
+  const listener = await listenToFeed(t, server, api)
+  await listener.untilHeartbeat()
+  const tokens = await tokensFor(scene)
+  for (const token of [tokens.access_token, tokens.refresh_token, 'nonsense', 'a.b.c'])
+    await revokeAt(server, thief, token)
+  await listener.untilHeartbeat()
+  t.same(listener.entries(), [])
+})
+
+t.test('attack 86: where a revocation is not stored, the feed says nothing of it', async (t) => {
+  const listener = await listenToFeed(t, server, api)
+  await listener.untilHeartbeat()
+  const tokens = await tokensFor(scene)
+  await failing('53100')
+  t.equal((await revokeAt(server, client, tokens.access_token)).statusCode, 503)
+  await failing(undefined)
+  await server.refresh()
+  await listener.untilHeartbeat()
+  t.same(listener.entries(), [])
+  t.equal((await revokeAt(server, client, tokens.access_token)).statusCode, 200)
+  t.match(await listener.untilEntry(String(claimsOf(tokens.access_token)['jti'])), { kind: 'token' })
+})
+
+t.test('attack 136: whoever may not hear it learns nothing of what is revoked', async (t) => {
+  const { access_token } = await tokensFor(scene)
+  await revoke(server.ctx, { kind: 'user', userId: scene.user.id }, cause)
+  for (const path of ['/revocations', '/revocations/snapshot']) {
+    for (const authorization of [undefined, client.basic, `Bearer ${access_token}`]) {
+      const headers: Record<string, string> = authorization === undefined ? {} : { authorization }
+      const reply = await server.get(path, headers)
+      t.equal(reply.statusCode, 401)
+      t.notMatch(reply.body, scene.user.id)
+      t.notMatch(JSON.stringify(reply.headers), /position/)
+    }
+  }
 })

@@ -271,6 +271,33 @@ t.test('attack 79: a key that was rotated out is refused after the last token of
   t.notOk(keys.some(({ kid }: { kid: string }) => kid === headerOf(access_token).kid))
 })
 
+t.test('attack 77: what a revoked key signs is refused by every process, whatever it says', async (t) => {
+  const own = await openScene(t)
+  const beside = await createTestServer(t, { beside: own.server })
+  const tokens = await tokensFor(own)
+  const { kid } = headerOf(tokens.access_token)
+  const stolen = await signingKey(own.server, kid)
+  const forged = es256(stolen, headerOf(tokens.access_token), {
+    ...claimsOf(tokens.access_token),
+    jti: 'forged',
+    exp: 4_000_000_000,
+  })
+  t.match(await introspect(beside, own.api, forged), { active: true }, 'with the key in hand it is')
+  await own.server.ctx.keys.end([kid], by)
+  // The other process has not heard that the key is gone: introspection reads the list.
+  t.ok(beside.ctx.keys.list().some((each) => each.kid === kid))
+  for (const token of [tokens.access_token, forged]) {
+    t.same(await introspect(own.server, own.api, token), inactive)
+    t.same(await introspect(beside, own.api, token), inactive)
+    t.equal((await beside.get('/revocations', { authorization: `Bearer ${token}` })).statusCode, 401)
+  }
+  own.server.clock.advance(40 * 86_400)
+  await beside.refresh()
+  t.same(await introspect(beside, own.api, forged), inactive, 'for ever')
+  const next = await refresh(own.server, own.client, tokens.refresh_token)
+  t.equal(next.statusCode, 400, 'past its idle time')
+})
+
 t.test('attack 79: unknown key ids make nobody read the keys again', async (t) => {
   const attacker = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   await introspect(server, api, 'warm')

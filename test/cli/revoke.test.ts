@@ -48,6 +48,27 @@ t.test('a grant by its id, and a session by its sid', async (t) => {
   t.match((await refresh(server, client, second.refresh_token)).json(), { error: 'invalid_grant' })
 })
 
+t.test('a signing key: what it signed ends, what others sign does not', async (t) => {
+  server.clock.set(new Date())
+  const { access_token } = await tokensFor(scene)
+  const { kid } = JSON.parse(Buffer.from(access_token.split('.')[0] ?? '', 'base64url').toString())
+  t.same(await revoke(['--key', kid]), { revoked: 'key', id: kid })
+  t.equal(await isActive(access_token), false)
+  const again = await run(['revoke', '--key', kid])
+  t.match(again, { status: 1, stderr: /There is no signing key/ })
+
+  await server.refresh()
+  const next = await tokensFor(scene)
+  t.equal(await isActive(next.access_token), true)
+  t.match(await run(['key', 'rotate', '--revoke']), { status: 2, stderr: /goes with --now/ })
+  const all = await run(['key', 'rotate', '--now', '--revoke', '--json'])
+  t.equal(all.status, 0, all.stderr)
+  t.equal(all.json().revoked.length, 1)
+  t.equal(await isActive(next.access_token), false)
+  await server.refresh()
+  t.equal(await isActive((await tokensFor(scene)).access_token), true)
+})
+
 t.test('all of a client, and all of a user; both can have new ones', async (t) => {
   const other = {
     ...scene,

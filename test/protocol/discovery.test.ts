@@ -19,6 +19,8 @@ t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a w
     jwks_uri: `${testIssuer}/jwks`,
     revocation_endpoint: `${testIssuer}/revoke`,
     introspection_endpoint: `${testIssuer}/introspect`,
+    revocation_feed_endpoint: `${testIssuer}/revocations`,
+    revocation_snapshot_endpoint: `${testIssuer}/revocations/snapshot`,
     scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access'],
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
@@ -38,7 +40,7 @@ t.test('RFC 8414 §2: every endpoint that is published answers', async (t) => {
     if (!/_endpoint$|_uri$/.test(name)) continue
     t.ok(address.startsWith(`${testIssuer}/`), name)
     const path = address.slice(testIssuer.length)
-    const method = /authorization|jwks/.test(name) ? 'GET' : 'POST'
+    const method = /authorization|jwks|feed|snapshot/.test(name) ? 'GET' : 'POST'
     const { statusCode } = await server.app.inject({ method, url: path })
     t.not(statusCode, 404, name)
     t.not(statusCode, 405, name)

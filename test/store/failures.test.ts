@@ -14,6 +14,7 @@ const limits = {
   failuresPerSite: 12,
   failureWindow: 600,
   passwordQueue: 64,
+  revocationStreams: 1000,
 }
 const ada: FailureSubject = { kind: 'account', id: 'ada@example.com', ip: '192.0.2.1' }
 const elsewhere = { ...ada, ip: '198.51.100.1' }

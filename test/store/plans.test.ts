@@ -167,7 +167,7 @@ function visited(plan: Node): Readonly<Record<string, number>> {
 }
 
 const failureKeys = [1, 2].map((n) => ({ key: Buffer.alloc(32, n), window: 7, windowStart: now() }))
-const revoking = (kind: 'grant' | 'client', target: string) => ({
+const revoking = (kind: 'grant' | 'client' | 'user', target: string) => ({
   kind,
   target,
   terminal: true,
@@ -176,6 +176,7 @@ const revoking = (kind: 'grant' | 'client', target: string) => ({
   audiences: [],
   reason: 'test',
   ...(kind === 'grant' ? { row: token.grant } : {}),
+  ...(kind === 'user' ? { row: { bucket: 0, id: target }, grantsOf: target } : {}),
   event: store.event(),
 })
 const found = (await sessions.find(db, party.session.bucket, party.session.tokenHash, now()))!
@@ -212,6 +213,9 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   // Two of the audit: whether anything in it is ahead of our clock is asked first.
   ['revocations.add of a grant', () => revocations.add(db, revoking('grant', token.grant.id)), 2],
   ['revocations.add of a client', () => revocations.add(db, revoking('client', 'c77')), 2],
+  // A user's grants end in any week.
+  ['revocations.add of a user', () => revocations.add(db, revoking('user', party.user.id)), 30],
+  ['revocations.reachesAll', () => revocations.reachesAll(db, revoking('user', party.user.id), now()), 30],
   ['roles.heldBy', () => roles.heldBy(db, { kind: 'user', holder: party.user.id })],
   ['failures.count', () => failures.count(db, failureKeys)],
   ['failures.add', () => failures.add(db, failureKeys, store.event())],

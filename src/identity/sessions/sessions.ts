@@ -1,7 +1,7 @@
 import { newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
 import { drawOpaque, readOpaque } from '../../platform/crypto/opaque.js'
-import { describeRevocation, refuseBehind, revoke } from '../../revocation/index.js'
+import { coverCommit, describeRevocation, refuseBehind, revoke } from '../../revocation/index.js'
 import {
   auditEvents,
   type Db,
@@ -72,6 +72,7 @@ export async function startSession(ctx: Context, login: NewLogin): Promise<Start
     refuseBehind(ctx.clock.now(), earliest)
     await ctx.clock.until(earliest)
   }
+  const replaced = previous && endOf(ctx, previous, 'session_replaced', origin)
   const started = await ctx.db.transaction(async (tx) => {
     // First, as everybody who revokes does: no two wait for each other.
     if (previous) await revocations.lock(tx)
@@ -82,9 +83,10 @@ export async function startSession(ctx: Context, login: NewLogin): Promise<Start
     const event = { type: 'login.succeeded', actor: `user:${user.id}`, subject: user.id, clientId, detail, ...origin }
     await auditEvents.create(tx, newEvent(ctx, event))
     await within?.(tx, session)
-    if (previous && !renewed) await revocations.create(tx, endOf(ctx, previous, 'session_replaced', origin))
-    return { session, cookie }
+    if (replaced && !renewed) await revocations.create(tx, replaced)
+    return { session, cookie, isNew: !renewed }
   })
+  if (replaced && started?.isNew) await coverCommit(ctx, replaced)
   if (previous) await ctx.revocations.refresh()
   return started
 }

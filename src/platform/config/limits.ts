@@ -59,6 +59,13 @@ export const limitsVariables = Type.Object({
     description:
       'Passwords that may wait to be hashed, per process; beyond, logins are answered 503. Bounds memory under attack.',
   }),
+  revocationStreams: Type.Integer({
+    default: 1000,
+    minimum: 1,
+    maximum: 100_000,
+    description:
+      'Streams of the revocation feed that one client may have open, per process; beyond, 503. One for each instance of its API.',
+  }),
 })
 
 export type LimitsConfig = Static<typeof limitsVariables>

@@ -18,6 +18,9 @@ export function authorizationServerMetadata(ctx: Context): Readonly<Record<strin
     jwks_uri: `${issuer}/jwks`,
     revocation_endpoint: `${issuer}/revoke`,
     introspection_endpoint: `${issuer}/introspect`,
+    // Of ours: what is revoked, as it happens, for resource servers.
+    revocation_feed_endpoint: `${issuer}/revocations`,
+    revocation_snapshot_endpoint: `${issuer}/revocations/snapshot`,
     scopes_supported: [...wellKnownScopes.keys(), ...ctx.resources.scopes()],
     response_types_supported: ['code'],
     response_modes_supported: ['query'],

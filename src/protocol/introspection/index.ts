@@ -1,4 +1,4 @@
 // Owns POST /introspect (RFC 7662): what a token is worth now.
 
 export { introspectRoute } from './introspect.route.js'
-export { readAccessToken } from './read-token.js'
+export { type PresentedToken, readAccessToken } from './read-token.js'

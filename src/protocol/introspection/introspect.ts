@@ -1,10 +1,9 @@
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
-import { endableBy } from '../../revocation/index.js'
 import { refreshTokens, roles } from '../../store/index.js'
 import { type AccessTokenClaims, readOpaque } from '../../tokens/index.js'
-import { readAccessToken } from './read-token.js'
+import { type PresentedToken, readAccessToken } from './read-token.js'
 
 /** RFC 7662 §2.2. */
 export type IntrospectionResponse =
@@ -32,9 +31,9 @@ export async function introspect(ctx: Context, client: Client, value: string): P
       grant_id: token.grant.id,
     }
   }
-  const claims = await readAccessToken(ctx, value)
-  if (!claims || !mayKnow(client, claims) || !(await isGood(ctx, claims))) return inactive
-  return { active: true, token_type: 'Bearer', ...claims }
+  const token = await readAccessToken(ctx, value)
+  if (!token || !mayKnow(client, token.claims) || !(await isGood(ctx, token))) return inactive
+  return { active: true, token_type: 'Bearer', ...token.claims }
 }
 
 /** The client that it was issued to, and the resource server that it is meant for. */
@@ -42,13 +41,13 @@ function mayKnow(client: Client, claims: AccessTokenClaims): boolean {
   return client.clientId === claims.client_id || client.resourceServerOf === claims.aud
 }
 
-async function isGood(ctx: Context, claims: AccessTokenClaims): Promise<boolean> {
+async function isGood(ctx: Context, { claims, endableBy }: PresentedToken): Promise<boolean> {
   const resource = ctx.resources.find(claims.aud)
   // An API that was deleted has no tokens.
   if (!resource && claims.aud !== ctx.config.server.issuer) return false
   // One read for all who ask meanwhile, and it starts after they asked: nothing that was answered 200 is missed.
   await ctx.revocations.refresh()
-  if (ctx.revocations.ends(endableBy(claims), claims.iat)) return false
+  if (ctx.revocations.ends(endableBy, claims.iat)) return false
   if (!resource?.usesRoles) return true
   // A process that had not heard of a withdrawn role may have issued the scope in the second after.
   const holder = { kind: claims.grant_id === undefined ? 'client' : 'user', holder: claims.sub } as const

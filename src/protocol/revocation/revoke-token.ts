@@ -1,7 +1,7 @@
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { InvalidGrantError } from '../../oauth/index.js'
-import { endableBy, type RevocationCause, revoke } from '../../revocation/index.js'
+import { type RevocationCause, revoke } from '../../revocation/index.js'
 import { refreshTokens } from '../../store/index.js'
 import { readOpaque } from '../../tokens/index.js'
 import { readAccessToken } from '../introspection/index.js'
@@ -40,11 +40,12 @@ export async function revokeTokenValue(
   }
 
   // What has expired by our clock may be good by another's: until nobody's can be that wrong, it is revoked (attack 133).
-  const claims = await readAccessToken(ctx, value, wrongestClock)
-  if (!claims) return 'unknown'
+  const token = await readAccessToken(ctx, value, wrongestClock)
+  if (!token) return 'unknown'
+  const { claims } = token
   own(claims.client_id)
   // What is remembered was committed. Else one token could be revoked for ever, each time with an event.
-  if (ctx.revocations.ends(endableBy(claims), claims.iat)) return 'unknown'
+  if (ctx.revocations.ends(token.endableBy, claims.iat)) return 'unknown'
   const { jti, client_id: clientId, aud: audience, grant_id: id, sub, exp } = claims
   const grant = id === undefined ? undefined : { id, userId: sub }
   await revoke(ctx, { kind: 'token', jti, clientId, audience, grant, expiresAt: new Date(exp * 1000) }, cause)

@@ -13,9 +13,13 @@ export interface GrantRequest<P> {
   readonly origin: Origin
 }
 
+/** Who may use a grant type for what, without being registered for it. */
+type Exemption = (client: Client, parameters: Parameters) => boolean
+
 /** How a client asks at /token. */
 export interface GrantType {
   readonly name: string
+  readonly permits?: Exemption | undefined
   readonly handle: (ctx: Context, request: GrantRequest<Parameters>) => Promise<TokenResponse>
 }
 
@@ -23,6 +27,7 @@ export interface GrantTypeDefinition<T extends TObject> {
   /** As in the IANA registry. */
   readonly name: string
   readonly parameters: T
+  readonly permits?: Exemption
   readonly handle: (ctx: Context, request: GrantRequest<Static<T>>) => Promise<TokenResponse>
 }
 
@@ -31,6 +36,7 @@ export function defineGrantType<T extends TObject>(definition: GrantTypeDefiniti
   const read = compileParameters(definition.parameters)
   return {
     name: definition.name,
+    permits: definition.permits,
     handle: async (ctx, request) => definition.handle(ctx, { ...request, parameters: read(request.parameters) }),
   }
 }

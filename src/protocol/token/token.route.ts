@@ -13,7 +13,7 @@ export function tokenRoute(app: FastifyInstance, ctx: Context): void {
     }
     const grantType = grantTypes.find(({ name }) => name === grant_type)
     if (!grantType) throw new UnsupportedGrantTypeError('The grant type is unknown.', { reason: 'grant_type_unknown' })
-    if (!client.grantTypes.includes(grantType.name)) {
+    if (!client.grantTypes.includes(grantType.name) && !grantType.permits?.(client, parameters)) {
       throw new UnauthorizedClientError('The client is not registered for this grant type.', {
         reason: 'grant_type_not_registered',
       })

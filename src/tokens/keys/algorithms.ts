@@ -46,11 +46,13 @@ export function signAtOnce(alg: SigningAlg, key: KeyObject, data: Uint8Array): B
   return alg === 'EdDSA' ? cryptoSign(null, data, key) : cryptoSign('sha256', data, { key, dsaEncoding: 'ieee-p1363' })
 }
 
-export function signOnThreadPool(alg: 'RS256' | 'PS256', key: KeyObject, data: Uint8Array): Promise<Buffer> {
+/** The same for all algorithms, and for what is so large that its hash alone takes milliseconds. */
+export function signOnThreadPool(alg: SigningAlg, key: KeyObject, data: Uint8Array): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    cryptoSign('sha256', data, { key, ...rsaOptions(alg) }, (error, signature) =>
-      error ? reject(error) : resolve(signature),
-    )
+    const done = (error: Error | null, signature: Buffer): void => (error ? reject(error) : resolve(signature))
+    if (alg === 'EdDSA') cryptoSign(null, data, key, done)
+    else if (alg === 'ES256') cryptoSign('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, done)
+    else cryptoSign('sha256', data, { key, ...rsaOptions(alg) }, done)
   })
 }
 

@@ -24,6 +24,7 @@ const statuses: Record<string, readonly [code: string, status: number]> = {
   RegistrationNotSupportedError: ['registration_not_supported', 400],
   UnsupportedTokenTypeError: ['unsupported_token_type', 400],
   InvalidTokenError: ['invalid_token', 401],
+  MissingTokenError: ['invalid_token', 401],
   InsufficientScopeError: ['insufficient_scope', 403],
   InvalidRedirectUriError: ['invalid_redirect_uri', 400],
   InvalidClientMetadataError: ['invalid_client_metadata', 400],
@@ -32,7 +33,7 @@ const statuses: Record<string, readonly [code: string, status: number]> = {
 t.test('each error has the code and the status of its specification', async (t) => {
   t.same(Object.keys(classes).sort(), Object.keys(statuses).sort())
   for (const [name, ErrorClass] of Object.entries(classes)) {
-    const error = new ErrorClass('Wait.', { reason: 'because', retryAfter: 7 })
+    const error = new ErrorClass('Wait.', { reason: 'because', retryAfter: 7, scope: 'read' })
     t.ok(error instanceof errors.OAuthError)
     t.equal(error.name, name)
     t.same([error.code, error.status], statuses[name])

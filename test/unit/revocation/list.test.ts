@@ -14,6 +14,7 @@ function open() {
   const clock = new TestClock()
   let position = 0n
   let fail = false
+  let milliseconds = 0
   const db = {
     async query(_name: string, _text: string, [behind, , limit]: [string, unknown, number]) {
       reads.push(BigInt(behind))
@@ -22,15 +23,28 @@ function open() {
       return rows
         .filter((row) => row.position > BigInt(behind))
         .slice(0, limit)
-        .map(({ expiresAt, ...row }) => ({ ...row, position: String(row.position), expires_at: expiresAt ?? null }))
+        .map(({ expiresAt, audiences, ...row }) => ({
+          ...row,
+          audiences: audiences.join(' '),
+          position: String(row.position),
+          expires_at: expiresAt ?? null,
+        }))
     },
   } as unknown as Database
   const add = (kind: RevocationKind, target: string, more: Partial<PositionedRevocation> = {}) => {
     position++
     const terminal = kind === 'token' || kind === 'grant' || kind === 'session'
-    rows.push({ kind, target, terminal, instant: clock.now(), expiresAt: at(3601), position, ...more })
+    rows.push({ kind, target, terminal, instant: clock.now(), expiresAt: at(3601), position, audiences: [], ...more })
   }
-  return { list: createRevocationList(db, clock), add, rows, reads, clock, failing: (now: boolean) => (fail = now) }
+  return {
+    list: createRevocationList(db, clock, () => milliseconds),
+    add,
+    rows,
+    reads,
+    clock,
+    failing: (now: boolean) => (fail = now),
+    pass: (time: number) => (milliseconds += time),
+  }
 }
 
 t.test('each read goes on behind the last position', async (t) => {
@@ -177,4 +191,120 @@ t.test('RFC 9068 §2.2: what a token can be ended by is what it says', async (t)
   const entry = { kind: 'user', target: 'u', terminal: false, instant: at(0.999) } as const
   t.equal(ends(entry, second), true)
   t.equal(ends(entry, second + 1), false)
+})
+
+/** The targets that the list gives behind a position. */
+const behind = (list: ReturnType<typeof open>['list'], audience: string, position = 0n) =>
+  [...list.behind(audience, position)].map(({ target }) => target)
+
+t.test('what concerns an audience is given in commit order from any position', async (t) => {
+  const { list, add } = open()
+  for (let n = 1; n <= 100; n++)
+    add('token', `t${n}`, { audiences: [[], ['one'], ['two'], ['one', 'two']][n % 4] ?? [] })
+  await list.refresh()
+  t.equal(list.position(), 100n)
+  for (let position = 0; position <= 101; position++) {
+    const expected = Array.from({ length: 100 }, (_, n) => n + 1).filter((n) => n > position && n % 4 !== 2)
+    t.same(
+      behind(list, 'one', BigInt(position)),
+      expected.map((n) => `t${n}`),
+    )
+  }
+})
+
+t.test('more changes than are found by their position: all are read, and none is missed', async (t) => {
+  const { list, add } = open()
+  for (let n = 1; n <= 40_000; n++) add('token', `t${n}`)
+  await list.refresh()
+  for (const position of [0n, 1n, 23_000n, 30_000n, 39_999n, 40_000n]) {
+    const given = behind(list, 'one', position)
+    t.equal(given.length, 40_000 - Number(position), `behind ${position}`)
+    t.equal(given.at(-1), position === 40_000n ? undefined : 't40000')
+  }
+})
+
+t.test('whoever reads in pieces gets what is listed meanwhile', async (t) => {
+  for (const count of [10, 20_000]) {
+    const { list, add } = open()
+    for (let n = 1; n <= count; n++) add('token', `t${n}`)
+    await list.refresh()
+    const reader = list.behind('one', 0n)[Symbol.iterator]()
+    reader.next()
+    // One that it has, and one that it has not, are changed; another is new.
+    add('token', 't1', { expiresAt: at(7000) })
+    add('token', 't5', { expiresAt: at(7000) })
+    add('token', 'new')
+    await list.refresh()
+    const rest: string[] = []
+    for (let each = reader.next(); !each.done; each = reader.next()) rest.push(each.value.target)
+    t.same(rest.slice(-3), ['t1', 't5', 'new'])
+    t.equal(rest.length, count + 1, 'each that was changed once, where it now stands')
+  }
+})
+
+t.test('followers hear the stricter of two entries, once, and whom either concerns', async (t) => {
+  const { list, add } = open()
+  const heard: unknown[] = []
+  const stop = list.follow({ onNews: (entries, position) => heard.push([position, ...entries]) })
+  add('client', 'c', { terminal: true, expiresAt: undefined, audiences: ['one'] })
+  await list.refresh()
+  add('client', 'c', { instant: at(5), audiences: ['two'] })
+  add('client', 'd', { audiences: ['one'] })
+  add('client', 'd', { audiences: [] })
+  await list.refresh()
+  await list.refresh()
+  t.match(heard, [
+    [1n, { target: 'c', terminal: true, audiences: ['one'] }],
+    [
+      4n,
+      { target: 'c', terminal: true, instant: at(5).getTime(), expiresAt: undefined, audiences: ['one', 'two'] },
+      { target: 'd', terminal: false, audiences: [] },
+    ],
+  ])
+  t.equal(heard.length, 2)
+  stop()
+  add('client', 'e')
+  await list.refresh()
+  t.equal(heard.length, 2)
+})
+
+t.test('the age is that of the last read that succeeded, from its beginning', async (t) => {
+  const { list, failing, pass } = open()
+  pass(1000)
+  t.equal(list.age(), 1000)
+  const reading = list.refresh()
+  // It has begun when its turn has come.
+  await Promise.resolve()
+  pass(30)
+  await reading
+  t.equal(list.age(), 30)
+  failing(true)
+  for (let turn = 1; turn <= 3; turn++) {
+    pass(500)
+    await t.rejects(list.refresh())
+    t.equal(list.age(), 30 + turn * 500, 'a server that cannot see does not look fresh')
+  }
+  failing(false)
+  await list.refresh()
+  t.equal(list.age(), 0)
+})
+
+t.test('attack 133: the clock is set back: what comes back is in its place, and who follows begins anew', async (t) => {
+  const { list, add, clock, rows } = open()
+  let resets = 0
+  list.follow({ onNews: () => undefined, onReset: () => resets++ })
+  add('token', 'early')
+  add('token', 'late', { expiresAt: at(50_000) })
+  const early = rows.shift()!
+  await list.refresh()
+  rows.unshift(early)
+  t.same(behind(list, 'one'), ['late'])
+  clock.advance(-3600)
+  await list.refresh()
+  t.equal(resets, 1)
+  t.same(behind(list, 'one'), ['early', 'late'])
+  add('token', 'new')
+  await list.refresh()
+  t.equal(resets, 1)
+  t.same(behind(list, 'one', 2n), ['new'])
 })

@@ -1,8 +1,22 @@
-import { Type } from '@sinclair/typebox'
-import { InvalidScopeError, wellKnownScopes } from '../../../oauth/index.js'
+import { type Static, Type } from '@sinclair/typebox'
+import type { Client } from '../../../clients/index.js'
+import type { Context } from '../../../context.js'
+import { InvalidScopeError, revocationsScope, wellKnownScopes } from '../../../oauth/index.js'
 import { accessTokens } from '../../../store/index.js'
-import { askedResources, askedScope, makeAccessToken, scopeForToken } from '../../../tokens/index.js'
+import {
+  askedResources,
+  askedScope,
+  asksForOwnScope,
+  makeAccessToken,
+  scopeForToken,
+  type TokenScope,
+} from '../../../tokens/index.js'
 import { defineGrantType } from '../grant-type.js'
+
+const parameterTypes = Type.Object({
+  scope: Type.Optional(Type.String()),
+  resource: Type.Optional(Type.Array(Type.String())),
+})
 
 /**
  * The client credentials grant. RFC 6749 §4.4. On a warm process it reads and writes no row: the client is in memory, the
@@ -11,22 +25,17 @@ import { defineGrantType } from '../grant-type.js'
 export const clientCredentials = defineGrantType({
   name: 'client_credentials',
 
-  parameters: Type.Object({
-    scope: Type.Optional(Type.String()),
-    resource: Type.Optional(Type.Array(Type.String())),
-  }),
+  parameters: parameterTypes,
+
+  // Resource servers registered nothing, and may follow the revocations that concern them.
+  permits: (client, { scope, resource }) => asksForOwnScope(client, scope, resource),
 
   async handle(ctx, { client, parameters, origin }) {
     // Nothing else asks the database here: without it, nothing is issued.
     ctx.assertFresh()
-    const resources = askedResources(ctx, client, parameters.resource ?? [])
-    const asked = askedScope(ctx, client, { scope: parameters.scope, resources })
-    // What is well known concerns a user, and here is none.
-    const own = asked.filter((name) => !wellKnownScopes.has(name))
-    if (own.length === 0 && parameters.scope !== undefined && asked.length > 0) {
-      throw new InvalidScopeError('The scopes concern a user.', { reason: 'scope_needs_a_user' })
-    }
-    const { resource, scope } = scopeForToken(ctx, client, { scope: own, resources }, client.roles)
+    const { resource, scope } = asksForOwnScope(client, parameters.scope, parameters.resource)
+      ? { resource: undefined, scope: [revocationsScope] }
+      : registeredScope(ctx, client, parameters)
 
     const token = await makeAccessToken(ctx, { client, sub: client.clientId, scope, resource, roles: client.roles })
     if (token.row) await accessTokens.create(ctx.db, token.row)
@@ -40,3 +49,14 @@ export const clientCredentials = defineGrantType({
     return { access_token: token.value, token_type: 'Bearer', expires_in: token.expiresIn, scope: scope.join(' ') }
   },
 })
+
+function registeredScope(ctx: Context, client: Client, parameters: Static<typeof parameterTypes>): TokenScope {
+  const resources = askedResources(ctx, client, parameters.resource ?? [])
+  const asked = askedScope(ctx, client, { scope: parameters.scope, resources })
+  // What is well known concerns a user, and here is none.
+  const own = asked.filter((name) => !wellKnownScopes.has(name))
+  if (own.length === 0 && parameters.scope !== undefined && asked.length > 0) {
+    throw new InvalidScopeError('The scopes concern a user.', { reason: 'scope_needs_a_user' })
+  }
+  return scopeForToken(ctx, client, { scope: own, resources }, client.roles)
+}

@@ -59,6 +59,7 @@ t.test('without any setting the defaults hold, without a warning', async (t) => 
       failuresPerNetwork: 100,
       failureWindow: 600,
       passwordQueue: 64,
+      revocationStreams: 1000,
     },
     audit: { retentionDays: 90 },
   })
