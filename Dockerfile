@@ -7,6 +7,7 @@ FROM node:${NODE_VERSION}-slim AS build
 WORKDIR /app
 # Install scripts are not run: Prisma's would download an engine that `generate` does not need.
 COPY package.json package-lock.json ./
+COPY packages/resource-server/package.json packages/resource-server/
 RUN ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
 COPY tsconfig.json prisma.config.ts ./
 COPY scripts/build.mjs scripts/
@@ -20,8 +21,8 @@ FROM node:${NODE_VERSION}-slim AS production
 WORKDIR /app
 COPY package.json package-lock.json ./
 # `--omit=dev` alone keeps the command line of Prisma (an optional peer of its client) and the embedded PostgreSQL: 407 MB.
-# Without what is optional it is 100 MB.
-RUN ["npm", "ci", "--omit=dev", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund"]
+# Without what is optional it is 100 MB. What APIs install is no part of the server.
+RUN ["npm", "ci", "--omit=dev", "--omit=optional", "--workspaces=false", "--ignore-scripts", "--no-audit", "--no-fund"]
 # One optional dependency is needed: the binary of argon2 for this platform.
 COPY --from=build /app/node_modules/@node-rs/ node_modules/@node-rs/
 # Prisma's client brings query compilers for databases that this is not for: 60 MB.

@@ -2,10 +2,11 @@
 //
 //   1. prisma generate → src/store/prisma
 //   2. tsc             → dist
-//   3. tap build       → .tap, the test runner without its TypeScript plugin; beside 1 and 2
+//   3. tsc             → packages/*/dist
+//   4. tap build       → .tap, the test runner without its TypeScript plugin; beside the rest
 
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,6 +58,16 @@ async function generateAndCompile(prisma, tsc) {
   await run('tsc', tsc, ['--project', 'tsconfig.json', '--pretty', 'false'])
 }
 
+/** The image has their manifests alone. */
+async function compilePackages(tsc) {
+  for (const name of readdirSync(join(root, 'packages'))) {
+    const folder = join(root, 'packages', name)
+    if (!existsSync(join(folder, 'tsconfig.json'))) continue
+    rmSync(join(folder, 'dist'), { recursive: true, force: true })
+    await run('tsc', tsc, ['--project', folder, '--pretty', 'false'])
+  }
+}
+
 async function build() {
   const prisma = command('prisma')
   const tsc = command('typescript', 'tsc')
@@ -69,7 +80,10 @@ async function build() {
         'afterwards with `npm prune --omit=dev --ignore-scripts`.',
     )
   }
-  const results = await Promise.allSettled([generateAndCompile(prisma, tsc), tap && run('tap build', tap, ['build'])])
+  const results = await Promise.allSettled([
+    generateAndCompile(prisma, tsc).then(() => compilePackages(tsc)),
+    tap && run('tap build', tap, ['build']),
+  ])
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 

@@ -11,10 +11,13 @@ const readJson = (path) => JSON.parse(readFileSync(new URL(path, root), 'utf8'))
 /** Licences under which a dependency that is installed with the server may be. Each lets us give the server away under MIT. */
 export const allowedLicenses = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0', '0BSD']
 
-/** Every package of a lock file (version 3). One that several versions are needed of occurs several times. */
+/**
+ * Every package of a lock file (version 3) but our own. One that several versions are needed of occurs several times. What
+ * lies in a package of ours is not installed with the server.
+ */
 export function packagesOf(lock) {
   return Object.entries(lock.packages)
-    .filter(([path, entry]) => path !== '' && !entry.link)
+    .filter(([path, entry]) => path.startsWith('node_modules/') && !entry.link)
     .map(([path, entry]) => ({
       path,
       name: entry.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),

@@ -349,3 +349,57 @@ function outside(folder: string, matches: (node: ts.Node) => boolean): readonly 
 function isNamed(node: ts.Node, name: string): boolean {
   return node.getText() === name
 }
+
+/** What APIs install is no part of src: it knows the server by its issuer alone. */
+const packageRoot = fileURLToPath(new URL('../packages/resource-server/src', import.meta.url))
+
+/** Entry points for a framework import its types, and the command what a command needs. Everything else runs anywhere. */
+const packageImports: Readonly<Record<string, readonly string[]>> = {
+  'fastify.ts': ['fastify'],
+  'hono.ts': ['hono'],
+  'main.ts': ['node:process', 'node:util'],
+  'verification-key.ts': ['jose'],
+}
+
+const packageSources: readonly Source[] = readdirSync(packageRoot, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => {
+    const text = readFileSync(join(packageRoot, name), 'utf8')
+    return {
+      path: name.replaceAll('\\', '/'),
+      text,
+      tree: ts.createSourceFile(name, text, ts.ScriptTarget.Latest, true),
+    }
+  })
+
+t.test('packages/resource-server imports nothing of ours, and jose alone', async (t) => {
+  for (const source of packageSources) {
+    t.same(packagesOf(source), packageImports[source.path] ?? [], source.path)
+    const outside = specifiersOf(source).filter(
+      ({ name }) => name.startsWith('.') && join(dirname(source.path), name).startsWith('..'),
+    )
+    t.same(outside, [], `${source.path}: nothing outside of the package`)
+    t.ok(source.text.split('\n').length <= longest, `${source.path} is short`)
+  }
+  const { dependencies } = JSON.parse(readFileSync(join(packageRoot, '../package.json'), 'utf8'))
+  t.same(Object.keys(dependencies), ['jose'])
+})
+
+t.test('the core of packages/resource-server runs wherever there are fetch and WebCrypto', async (t) => {
+  for (const { path, tree } of packageSources) {
+    if (path === 'main.ts') continue
+    visit(tree, (node) => {
+      const name = ts.isIdentifier(node) && !ts.isPropertyAccessExpression(node.parent) ? node.text : ''
+      if (['Buffer', 'process', '__dirname'].includes(name)) t.fail(`${path} says ${name}`)
+    })
+  }
+  for (const { path, tree } of packageSources) {
+    if (path === 'platform.ts') continue
+    visit(tree, (node) => {
+      const asks = ['Date.now', 'performance.now', 'Math.random', 'globalThis.fetch']
+      if (ts.isPropertyAccessExpression(node) && asks.includes(node.getText())) t.fail(`${path} says ${node.getText()}`)
+      if (ts.isCallExpression(node) && isNamed(node.expression, 'fetch')) t.fail(`${path} calls fetch`)
+      if (ts.isCallExpression(node) && isNamed(node.expression, 'setTimeout')) t.fail(`${path} sets a timer`)
+    })
+  }
+})

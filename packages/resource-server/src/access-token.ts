@@ -1,0 +1,66 @@
+import { freezeDeep, isStrings, type JsonObject } from './json.js'
+import type { RevocationTarget } from './revocation/entries.js'
+import type { VerificationKey } from './verification-key.js'
+
+/** A token that was found good. Requests that bring the same one share it, so nothing in it can be changed. */
+export interface AccessToken {
+  /** The user's id, or the client's where it acts for itself. */
+  readonly sub: string
+  readonly clientId: string
+  readonly scope: readonly string[]
+  /** Of this API; empty where the token says none (`resource update --claims roles`). */
+  readonly roles: readonly string[]
+  /** Seconds since 1970. */
+  readonly expiresAt: number
+  /** Everything that it says. */
+  readonly claims: JsonObject
+}
+
+/** What the verifier remembers of one. */
+export interface KnownToken {
+  readonly token: AccessToken
+  /** Seconds since 1970 from which it is good; with the skew of clocks until it ends. */
+  readonly from: number
+  readonly until: number
+  readonly iat: number
+  /** Everything whose revocation ends it. */
+  readonly targets: readonly RevocationTarget[]
+  /** What state of revocations and keys it was last compared with. */
+  readonly comparedWith: { version: number }
+  /** What signed it; undefined for an opaque one. */
+  readonly key: VerificationKey | undefined
+}
+
+/** @param claims checked before */
+export function knownToken(claims: JsonObject, skew: number, key?: VerificationKey): KnownToken {
+  const { sub, client_id, jti, iat, exp, nbf, scope, roles, grant_id, sid } = claims
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+  const number = (value: unknown, otherwise: number): number => (typeof value === 'number' ? value : otherwise)
+  const targets: RevocationTarget[] = [
+    { kind: 'client', id: text(client_id) },
+    { kind: 'role', id: text(sub) },
+  ]
+  if (typeof jti === 'string') targets.push({ kind: 'token', id: jti })
+  // Then a user allowed it, and `sub` is that user.
+  if (typeof grant_id === 'string') targets.push({ kind: 'grant', id: grant_id }, { kind: 'user', id: text(sub) })
+  if (typeof sid === 'string') targets.push({ kind: 'session', id: sid })
+  if (key?.kid !== undefined) targets.push({ kind: 'key', id: key.kid })
+  const expiresAt = number(exp, 0)
+  return {
+    token: freezeDeep({
+      sub: text(sub),
+      clientId: text(client_id),
+      scope: text(scope) === '' ? [] : text(scope).split(' '),
+      roles: isStrings(roles) ? roles : [],
+      expiresAt,
+      claims,
+    }),
+    from: Math.max(number(nbf, 0), number(iat, 0)) - skew,
+    until: expiresAt + skew,
+    // Without one, any not-before ends it.
+    iat: number(iat, 0),
+    targets,
+    comparedWith: { version: -1 },
+    key,
+  }
+}

@@ -1,0 +1,111 @@
+import type { AccessToken } from './access-token.js'
+import { isUnavailable, type Reason } from './problems.js'
+import type { Requirement } from './requirement.js'
+
+/** What comes of a request. */
+export type Decision = Granted | Refusal
+
+export interface Granted {
+  readonly ok: true
+  readonly token: AccessToken
+}
+
+/** The answer to send, as it is. */
+export interface Refusal {
+  readonly ok: false
+  readonly status: 400 | 401 | 403 | 503
+  readonly headers: Readonly<Record<string, string>>
+  /** JSON. */
+  readonly body: string
+  /** For logs: no client is told. */
+  readonly reason: Reason
+}
+
+export interface Challenge {
+  /** The names of the schemes that are understood. */
+  readonly schemes: readonly string[]
+  readonly requirement: Requirement
+  /** Where the metadata of this API stand; undefined where they have no address. RFC 9728 §5.1. */
+  readonly resourceMetadata: string | undefined
+}
+
+/** Seconds after which a client that got no answer for want of knowledge may ask again. */
+const retryAfter = 1
+
+interface Wording {
+  readonly status: 400 | 401 | 403
+  readonly error?: string
+  readonly description?: string
+}
+
+/** By RFC 6750 §3.1. Whoever shows nothing is told no error; a bad token is never 403, whatever it lacks besides. */
+function wordingOf(reason: Reason): Wording {
+  switch (reason) {
+    case 'credentials_missing':
+      return { status: 401 }
+    case 'request_malformed':
+      return { status: 400, error: 'invalid_request', description: 'The credentials are malformed or repeated.' }
+    case 'credentials_in_query':
+      return { status: 400, error: 'invalid_request', description: 'The token belongs into the Authorization header.' }
+    case 'scope_missing':
+    case 'role_missing':
+      return { status: 403, error: 'insufficient_scope', description: 'The access token does not permit this.' }
+    case 'authentication_insufficient':
+      // RFC 9470 §3.
+      return {
+        status: 401,
+        error: 'insufficient_user_authentication',
+        description: 'The user has to be authenticated more strongly, or anew.',
+      }
+    default:
+      return {
+        status: 401,
+        error: 'invalid_token',
+        description: 'The access token is malformed, expired, revoked or not for this API.',
+      }
+  }
+}
+
+export function refuse(reason: Reason, challenge: Challenge): Refusal {
+  if (isUnavailable(reason)) {
+    const body = { error: 'temporarily_unavailable', error_description: 'Access tokens cannot be checked now.' }
+    return answer(503, { 'retry-after': String(retryAfter) }, body, reason)
+  }
+  const { status, error, description } = wordingOf(reason)
+  const parameters = { error, error_description: description, ...wantedBy(reason, challenge) }
+  const written = Object.entries(parameters).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}="${value}"`],
+  )
+  const challenges = challenge.schemes.map((scheme) => [scheme, written.join(', ')].filter(Boolean).join(' '))
+  const headers = { 'www-authenticate': challenges.join(', ') }
+  return answer(status, headers, error === undefined ? {} : { error, error_description: description }, reason)
+}
+
+/** What would do. None of it has a character that must be escaped: requirements are checked when they are made. */
+function wantedBy(
+  reason: Reason,
+  { requirement: { scopes, acrValues, maxAge }, resourceMetadata }: Challenge,
+): Readonly<Record<string, string | undefined>> {
+  const stepUp = reason === 'authentication_insufficient'
+  return {
+    scope: scopes && scopes.length > 0 ? scopes.join(' ') : undefined,
+    acr_values: stepUp ? acrValues?.join(' ') : undefined,
+    max_age: stepUp && maxAge !== undefined ? String(maxAge) : undefined,
+    resource_metadata: resourceMetadata,
+  }
+}
+
+function answer(
+  status: Refusal['status'],
+  headers: Readonly<Record<string, string>>,
+  body: object,
+  reason: Reason,
+): Refusal {
+  return {
+    ok: false,
+    status,
+    headers: { ...headers, 'cache-control': 'no-store', 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    reason,
+  }
+}

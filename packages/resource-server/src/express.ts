@@ -1,0 +1,67 @@
+// For Express and whatever takes its middleware.
+
+import type { AccessToken } from './access-token.js'
+import type { ProtectOptions } from './options.js'
+import { type Api, protect as protectAny } from './protect.js'
+import type { RequestLike } from './request.js'
+import type { Requirement } from './requirement.js'
+import { metadataHeaders } from './resource-metadata.js'
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** On routes that check. */
+      accessToken: AccessToken
+    }
+  }
+}
+
+/** What is used of a request: a router shortens `url`, and `originalUrl` is what was sent. */
+interface ExpressRequest extends RequestLike {
+  readonly originalUrl?: string
+  accessToken?: AccessToken
+}
+
+interface ExpressResponse {
+  writeHead(status: number, headers: Readonly<Record<string, string>>): { end(body: string): unknown }
+}
+
+export type Middleware = (request: ExpressRequest, response: ExpressResponse, next: (error?: unknown) => void) => void
+
+export interface ExpressApi extends Omit<Api, 'scopes' | 'require'> {
+  readonly scopes: (...scopes: readonly string[]) => Middleware
+  readonly require: (requirement: Requirement) => Middleware
+  /** `app.use(api.metadata)`: answers for the metadata of the API. */
+  readonly metadata: Middleware
+}
+
+/** @throws {ConfigurationError} */
+export async function protect(options: ProtectOptions): Promise<ExpressApi> {
+  const api = await protectAny(options)
+
+  const require = (requirement: Requirement): Middleware => {
+    const check = api.require(requirement)
+    return (request, response, next) => {
+      check(asSent(request)).then((decision) => {
+        if (!decision.ok) {
+          response.writeHead(decision.status, decision.headers).end(decision.body)
+          return
+        }
+        request.accessToken = decision.token
+        next()
+      }, next)
+    }
+  }
+
+  const metadata: Middleware = (request, response, next) => {
+    const body = api.metadataFor(asSent(request))
+    if (body === undefined) next()
+    else response.writeHead(200, metadataHeaders).end(body)
+  }
+
+  return { ...api, require, scopes: (...scopes) => require({ scopes }), metadata }
+}
+
+function asSent({ method, originalUrl, url, headers, rawHeaders }: ExpressRequest): RequestLike {
+  return { method, url: originalUrl ?? url, headers, rawHeaders }
+}

@@ -1,0 +1,157 @@
+import { type Connection, connect } from './connect.js'
+import { type Decision, type Refusal, refuse } from './decision.js'
+import { ConfigurationError, messageOf } from './errors.js'
+import { type ProtectOptions, readOptions } from './options.js'
+import { sleep } from './platform.js'
+import type { Reason } from './problems.js'
+import { pathOf, type RequestLike } from './request.js'
+import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
+import { createResourceMetadata } from './resource-metadata.js'
+import { readShown } from './schemes/scheme.js'
+
+/** The protection of one API. */
+export interface Api {
+  /** What comes of a request: the token, or the answer to send. */
+  readonly check: (request: RequestLike, requirement?: Requirement) => Promise<Decision>
+  /** A check for these scopes, all of them. @throws {TypeError} where one is none */
+  readonly scopes: (...scopes: readonly string[]) => Check
+  /** A check for whatever else a route requires. @throws {TypeError} */
+  readonly require: (requirement: Requirement) => Check
+  /** The metadata of this API, where the request asks for them; undefined for any other request. RFC 9728 §3.1. */
+  readonly metadataFor: (request: RequestLike) => string | undefined
+  /** Their path; undefined where the audience is no http(s) URL. */
+  readonly metadataPath: string | undefined
+  readonly health: () => Health
+  /** Ends the connection to the server, which keeps the process alive. */
+  readonly close: () => Promise<void>
+}
+
+export type Check = (request: RequestLike) => Promise<Decision>
+
+export interface Health {
+  /** `stale`: past the tolerance, so tokens are refused or introspected. */
+  readonly state: 'starting' | 'ready' | 'stale' | 'closed'
+  /** How it hears of revocations. `undecided`: it has not reached the server yet. */
+  readonly revocation: 'feed' | 'status-list' | 'undecided'
+  /** Milliseconds; undefined where nothing is followed. */
+  readonly age: number | undefined
+  readonly connected: boolean
+  readonly position: string | undefined
+  /** Entries of the list that is followed. */
+  readonly revocations: number
+  /** Tokens that are remembered, and keys. */
+  readonly tokens: number
+  readonly keys: number
+  /** What went wrong last and still does. */
+  readonly problem: string | undefined
+}
+
+/** Milliseconds between two attempts to reach the server at first: the most. */
+const longestPause = 5_000
+
+/**
+ * Protects an API with the access tokens of a server. Returns when tokens can be checked; where the server is away for
+ * longer than `startTimeout`, it returns all the same, answers 503, and goes on trying.
+ *
+ * @throws {ConfigurationError} where trying again would change nothing
+ */
+export async function protect(options: ProtectOptions): Promise<Api> {
+  const settings = readOptions(options)
+  const { platform, schemes, warn, tolerance } = settings
+  const resource = createResourceMetadata(settings)
+  const names = schemes.map(({ name }) => name)
+  const scopes = new Set<string>()
+  const closing = new AbortController()
+  let connection: Connection | undefined
+  let problem: string | undefined
+
+  async function start(): Promise<void> {
+    for (let pause = 100; !connection && !closing.signal.aborted; pause = Math.min(pause * 2, longestPause)) {
+      try {
+        connection = await connect(settings)
+        problem = undefined
+      } catch (error) {
+        if (error instanceof ConfigurationError) throw error
+        if (problem === undefined) warn(`The server cannot be asked; requests are answered 503. ${messageOf(error)}`)
+        problem = messageOf(error)
+        await sleep(platform, pause * platform.random(), closing.signal)
+      }
+    }
+    if (closing.signal.aborted) await connection?.feed?.close()
+    else await connection?.feed?.ready
+  }
+
+  const refusal = (reason: Reason, requirement: Requirement): Refusal =>
+    refuse(reason, { schemes: names, requirement, resourceMetadata: resource.url })
+
+  async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
+    const shown = readShown(schemes, request)
+    if (typeof shown === 'string') return refusal(shown, requirement)
+    if (!connection || closing.signal.aborted) return refusal('starting', requirement)
+    const known = await connection.verifier.verify(shown.token)
+    if (typeof known === 'string') return refusal(known, requirement)
+    const { token } = known
+    const found =
+      (await shown.scheme.confirm(token, request)) ?? problemOfRequirement(token, requirement, platform.now() / 1000)
+    return found === undefined ? { ok: true, token } : refusal(found, requirement)
+  }
+
+  function require(requirement: Requirement): Check {
+    const checked = checkedRequirement(requirement)
+    for (const scope of checked.scopes ?? []) scopes.add(scope)
+    return (request) => check(request, checked)
+  }
+
+  function stateOf(age: number | undefined): Health['state'] {
+    if (closing.signal.aborted) return 'closed'
+    if (!connection || age === Number.POSITIVE_INFINITY) return 'starting'
+    return age !== undefined && age > tolerance ? 'stale' : 'ready'
+  }
+
+  const api: Api = {
+    check: async (request, requirement = {}) => check(request, checkedRequirement(requirement)),
+    scopes: (...names) => require({ scopes: names }),
+    require,
+    metadataFor: (request) => {
+      const isRead = request.method === undefined || request.method === 'GET' || request.method === 'HEAD'
+      return resource.path !== undefined && isRead && pathOf(request) === resource.path
+        ? resource.body(scopes)
+        : undefined
+    },
+    metadataPath: resource.path,
+    health() {
+      const feed = connection?.feed
+      const heard = feed?.health()
+      const age = feed?.age()
+      return {
+        state: stateOf(age),
+        revocation: !connection ? 'undecided' : feed ? 'feed' : 'status-list',
+        age,
+        connected: heard?.connected ?? false,
+        position: heard?.position,
+        revocations: connection?.revocations.size() ?? 0,
+        tokens: connection?.verifier.size() ?? 0,
+        keys: connection?.jwks.size() ?? 0,
+        problem: heard?.problem ?? problem,
+      }
+    },
+    async close() {
+      closing.abort()
+      await connection?.feed?.close()
+    },
+  }
+
+  const starting = start()
+  const timeout = new AbortController()
+  try {
+    await Promise.race([starting, sleep(platform, settings.startTimeout, timeout.signal)])
+  } finally {
+    timeout.abort()
+  }
+  // Whoever waited is gone: what is wrong stands in the log and in `health`.
+  starting.catch((error: unknown) => {
+    problem = messageOf(error)
+    warn(problem)
+  })
+  return api
+}

@@ -1,0 +1,42 @@
+/** What is looked at of a request: Node's, Fastify's and Express's, and those of the Fetch standard, are like this. */
+export interface RequestLike {
+  /** With path and query. */
+  readonly url?: string | undefined
+  readonly method?: string | undefined
+  readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>
+  /** Of Node.js: whose `headers` keep one of two `Authorization` and drop the other. */
+  readonly rawHeaders?: readonly string[] | undefined
+}
+
+/** Every value of the header, as it was sent. @param name in lower case */
+export function headerValues({ headers, rawHeaders }: RequestLike, name: string): readonly string[] {
+  if (rawHeaders) {
+    const found: string[] = []
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      const raw = rawHeaders[index]!
+      if (raw.length === name.length && raw.toLowerCase() === name) found.push(rawHeaders[index + 1]!)
+    }
+    return found
+  }
+  const value = isHeaders(headers) ? (headers.get(name) ?? undefined) : headers[name]
+  if (value === undefined) return []
+  return typeof value === 'string' ? [value] : value
+}
+
+function isHeaders(headers: RequestLike['headers']): headers is Headers {
+  return typeof headers.get === 'function'
+}
+
+/** Whether a token stands in the address, where it gets into logs and histories. RFC 9700 §4.3.2, RFC 6750 §5.3. */
+export function hasTokenInQuery({ url }: RequestLike): boolean {
+  const query = url?.indexOf('?') ?? -1
+  if (url === undefined || query < 0) return false
+  return new URLSearchParams(url.slice(query + 1)).has('access_token')
+}
+
+/** The path of a request, without its query. */
+export function pathOf({ url = '/' }: RequestLike): string {
+  if (!url.startsWith('/')) return URL.canParse(url) ? new URL(url).pathname : ''
+  const query = url.indexOf('?')
+  return query < 0 ? url : url.slice(0, query)
+}

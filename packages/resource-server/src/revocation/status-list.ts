@@ -1,0 +1,168 @@
+import { decodeBase64url } from '../base64url.js'
+import { messageOf, UnavailableError } from '../errors.js'
+import { fetchText } from '../http.js'
+import { isObject, type JsonObject } from '../json.js'
+import type { Jwks } from '../jwks.js'
+import type { Platform } from '../platform.js'
+import type { Revocations } from './entries.js'
+import { isCurrent, readSigned } from './signed-document.js'
+
+/**
+ * Token Status Lists: what is revoked, for verifiers without the feed. draft-ietf-oauth-status-list.
+ */
+export interface StatusLists {
+  /** Undefined where the token says no status: then its expiry is all there is. */
+  readonly check: (claims: JsonObject) => Promise<'valid' | 'invalid' | 'unavailable'> | 'valid' | 'invalid' | undefined
+  readonly size: () => number
+}
+
+export interface StatusListsOptions {
+  readonly platform: Platform
+  readonly jwks: Jwks
+  readonly revocations: Revocations
+  readonly issuer: string
+  /** Seconds. */
+  readonly skew: number
+  readonly warn: (message: string) => void
+}
+
+interface StatusList {
+  readonly bits: number
+  readonly statuses: Uint8Array
+  /** Monotonic milliseconds from which a fresh one is fetched. */
+  readonly freshUntil: number
+  /** Seconds since 1970: it says nothing any more. */
+  readonly exp: number
+}
+
+/** Lists at once; characters of one as it comes, and bytes of it unpacked: 2^20 tokens of 8 bits. */
+const limits = { lists: 64, characters: 2 * 1024 * 1024, bytes: 1024 * 1024 }
+
+/** Seconds, where a list says none, and the least and most that are believed. */
+const ttl = { otherwise: 60, least: 1, most: 3_600 }
+
+/** Milliseconds between two attempts at a list that cannot be fetched. */
+const pause = 1_000
+
+export function createStatusLists(options: StatusListsOptions): StatusLists {
+  const { platform, jwks, revocations, issuer, skew, warn } = options
+  const lists = new Map<string, StatusList>()
+  const underWay = new Map<string, Promise<StatusList | undefined>>()
+  const failedAt = new Map<string, number>()
+
+  const usable = (list: StatusList | undefined): StatusList | undefined =>
+    list && platform.now() / 1000 < list.exp + skew ? list : undefined
+
+  async function fetchList(uri: string): Promise<StatusList> {
+    const askedAt = platform.monotonic()
+    const { text } = await fetchText(platform, uri, { accept: 'application/statuslist+jwt', limit: limits.characters })
+    const kind = { typ: 'statuslist+jwt', limit: limits.characters }
+    const claims = await readSigned(text, kind, jwks, revocations)
+    // §8.3: it must be the list that was asked for, or one list could be shown in place of another.
+    const isThis = claims['sub'] === uri && (claims['iss'] === undefined || claims['iss'] === issuer)
+    if (!isThis || !isCurrent(claims, platform.now() / 1000, skew)) {
+      throw new UnavailableError('A status list is another one, or is over')
+    }
+    const lifetime = typeof claims['ttl'] === 'number' ? claims['ttl'] : ttl.otherwise
+    return {
+      ...(await readList(claims['status_list'])),
+      freshUntil: askedAt + Math.min(Math.max(lifetime, ttl.least), ttl.most) * 1000,
+      exp: typeof claims['exp'] === 'number' ? claims['exp'] : Number.POSITIVE_INFINITY,
+    }
+  }
+
+  /** One request for all who ask meanwhile. @returns the last one that is not over where no new one can be had */
+  function load(uri: string): Promise<StatusList | undefined> {
+    const loading =
+      underWay.get(uri) ??
+      fetchList(uri)
+        .then((list) => {
+          lists.delete(uri)
+          lists.set(uri, list)
+          failedAt.delete(uri)
+          for (const oldest of lists.keys()) {
+            if (lists.size <= limits.lists) break
+            lists.delete(oldest)
+          }
+          return list
+        })
+        .catch((error: unknown) => {
+          for (const [each, at] of failedAt) if (platform.monotonic() - at >= pause) failedAt.delete(each)
+          failedAt.set(uri, platform.monotonic())
+          warn(`A status list could not be fetched. ${messageOf(error)}`)
+          return usable(lists.get(uri))
+        })
+        .finally(() => underWay.delete(uri))
+    underWay.set(uri, loading)
+    return loading
+  }
+
+  return {
+    check({ status }) {
+      if (status === undefined) return undefined
+      const reference = isObject(status) ? status['status_list'] : undefined
+      const { idx, uri } = isObject(reference) ? reference : {}
+      // Of the server and nobody else: a token must not send us elsewhere.
+      if (typeof idx !== 'number' || !Number.isSafeInteger(idx) || idx < 0 || !isOf(issuer, uri)) return 'invalid'
+      const known = usable(lists.get(uri))
+      if (known && platform.monotonic() < known.freshUntil) return statusAt(known, idx)
+      const failed = failedAt.get(uri)
+      if (failed !== undefined && platform.monotonic() - failed < pause) {
+        return known ? statusAt(known, idx) : Promise.resolve('unavailable')
+      }
+      return load(uri).then((list) => (list ? statusAt(list, idx) : 'unavailable'))
+    },
+    size: () => lists.size,
+  }
+}
+
+function isOf(issuer: string, uri: unknown): uri is string {
+  if (typeof uri !== 'string' || !URL.canParse(uri) || new URL(uri).href !== uri) return false
+  return uri.startsWith(issuer.endsWith('/') ? issuer : `${issuer}/`)
+}
+
+/** The least significant bits come first (§4.1); 0 is valid (§7.1). What lies behind the end of the list is not (§8.3). */
+function statusAt({ bits, statuses }: StatusList, idx: number): 'valid' | 'invalid' {
+  const perByte = 8 / bits
+  const byte = statuses[Math.floor(idx / perByte)]
+  if (byte === undefined) return 'invalid'
+  return ((byte >> ((idx % perByte) * bits)) & ((1 << bits) - 1)) === 0 ? 'valid' : 'invalid'
+}
+
+/** §4.2. */
+async function readList(value: unknown): Promise<Pick<StatusList, 'bits' | 'statuses'>> {
+  const { bits, lst } = isObject(value) ? value : {}
+  const compressed = typeof lst === 'string' ? decodeBase64url(lst) : undefined
+  if (typeof bits !== 'number' || ![1, 2, 4, 8].includes(bits) || !compressed) {
+    throw new UnavailableError('A status list is malformed')
+  }
+  return { bits, statuses: await inflate(compressed) }
+}
+
+/** ZLIB (RFC 1950), up to a bound: a list of zeros is small, whatever its length (attack 81). */
+async function inflate(compressed: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const reader = new Blob([compressed]).stream().pipeThrough(new DecompressionStream('deflate')).getReader()
+  const pieces: Uint8Array[] = []
+  let size = 0
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      size += value.length
+      if (size > limits.bytes) throw new UnavailableError('A status list is too long')
+      pieces.push(value)
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => undefined)
+    throw error instanceof UnavailableError
+      ? error
+      : new UnavailableError('A status list is malformed', { cause: error })
+  }
+  const all = new Uint8Array(size)
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at)
+    at += piece.length
+  }
+  return all
+}
