@@ -48,7 +48,7 @@ async function measure(load, candidate, seconds, connections) {
   const stocked = await stock(load, candidate, job, seconds, connections)
   const before = await usageOf(target)
   const result = job.loop
-    ? await target.ask({ action: 'loop', seconds }, seconds * 1000)
+    ? await target.ask({ action: 'loop', seconds, name }, seconds * 1000)
     : await load.ask(
         { closed: { ...job, ...stocked, name, origin: target.origin, connections, seconds } },
         seconds * 3000,

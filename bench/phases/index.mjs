@@ -7,6 +7,7 @@ import { measureNodeVersions } from './node-versions.mjs'
 import { profileHotPaths } from './profile.mjs'
 import { measureStartAndMemory } from './start-and-memory.mjs'
 import { measureTwoProcesses } from './two-processes.mjs'
+import { measureVerifiers } from './verifier.mjs'
 
 export const phases = [
   { name: 'hot', title: 'The hot paths', measure: measureHotPaths },
@@ -14,6 +15,7 @@ export const phases = [
   { name: 'start', title: 'Start and memory', measure: measureStartAndMemory },
   { name: 'growth', title: 'Growth', measure: measureGrowth },
   { name: 'processes', title: 'Two processes', measure: measureTwoProcesses },
+  { name: 'verifier', title: 'What an API installs', measure: measureVerifiers },
   { name: 'node', title: 'Node.js 24', measure: measureNodeVersions },
   { name: 'profile', title: 'Where the time goes', measure: profileHotPaths },
 ]

@@ -1,6 +1,7 @@
 // Every goal with what was measured: met, missed, or why neither can be said.
 
 import { count, megabytes, milliseconds, table } from './text.mjs'
+import { verifierGoals, verifierRatio } from './verifier.mjs'
 
 /** What is above its ceiling by more than noise proves that the ceiling is none, and nothing else. */
 const ceilingTooLow = 1.05
@@ -11,6 +12,7 @@ export function describeGoals(results) {
     ...loginGoals(results.logins),
     ...startGoals(results.start),
     ...growthGoals(results.growth),
+    ...verifierGoalsOf(results.verifier),
   ]
   if (goals.length === 0) return ['None of them was measured in this run.']
   const missed = goals.filter(({ verdict }) => verdict !== 'met').length
@@ -129,4 +131,14 @@ function growthGoals(growth) {
       verdict: judge(dropped.slowestDuring <= 100),
     },
   ]
+}
+
+function verifierGoalsOf(verifier) {
+  if (!verifier) return []
+  const titles = { first: 'a token at first sight, in an API', seen: 'a token seen before, in an API' }
+  return Object.entries(verifierGoals).map(([job, goal]) => {
+    const ratio = verifierRatio(verifier, job)
+    const measured = ratio.toFixed(ratio < 10 ? 2 : 0)
+    return { what: titles[job], goal: `≥ ${goal} of a bare jwtVerify`, measured, verdict: judge(ratio >= goal) }
+  })
 }

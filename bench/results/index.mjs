@@ -9,6 +9,7 @@ import { describeGoals } from './goals.mjs'
 import { describeHotPaths } from './hot-paths.mjs'
 import { describeBesideLogins, describeStartAndMemory } from './living.mjs'
 import { describeProfiles } from './profiles.mjs'
+import { describeVerifiers } from './verifier.mjs'
 
 const parts = [
   ['hot', describeHotPaths],
@@ -16,6 +17,7 @@ const parts = [
   ['start', describeStartAndMemory],
   ['growth', describeGrowth],
   ['processes', describeTwoProcesses],
+  ['verifier', describeVerifiers],
   ['node', describeNodeVersions],
   ['profile', describeProfiles],
 ]

@@ -3,6 +3,9 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { createRunningServer } from '../support/running-server.js'
 
+// Each question is a process of its own.
+t.setTimeout(120_000)
+
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const audience = 'https://orders.example'
 

@@ -42,8 +42,8 @@ export function readJws(token: string, limit: number = longestToken): Jws | JwsP
 /** Whether the key signed this, by the key's own algorithm, which the header must name. */
 export async function verifyJws(
   { header, signature, signingInput }: Jws,
-  { alg, key, parameters, signatureBytes }: VerificationKey,
+  { alg, key, parameters, signatureBytes, native }: VerificationKey,
 ): Promise<boolean> {
   if (header['alg'] !== alg || signature.length !== signatureBytes) return false
-  return crypto.subtle.verify(parameters, key, signature, signingInput)
+  return native ? native(signingInput, signature) : crypto.subtle.verify(parameters, key, signature, signingInput)
 }

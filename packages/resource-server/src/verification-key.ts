@@ -2,6 +2,7 @@ import { importJWK, type JWK } from 'jose'
 import { type Algorithm, curves, isAlgorithm, parametersOf } from './algorithms.js'
 import { decodeBase64url } from './base64url.js'
 import { isObject, isStrings, type JsonObject } from './json.js'
+import { type NativeVerification, nativeVerification } from './native-verification.js'
 import { isRoca } from './roca.js'
 
 /** A public key with the one algorithm that it is for. */
@@ -12,6 +13,8 @@ export interface VerificationKey {
   readonly parameters: ReturnType<typeof parametersOf>
   /** Bytes of its signatures. */
   readonly signatureBytes: number
+  /** Undefined where WebCrypto does it. */
+  readonly native: NativeVerification | undefined
 }
 
 /** Bits of an RSA modulus. RFC 7518 §3.3; more would cost much to verify with (attack 81). */
@@ -31,7 +34,8 @@ export async function importVerificationKey(jwk: unknown): Promise<VerificationK
     const key = await importJWK(members, alg)
     if (key instanceof Uint8Array) return 'it is no public key'
     const kid = typeof jwk['kid'] === 'string' ? jwk['kid'] : undefined
-    return { kid, alg, key, parameters: parametersOf(alg), signatureBytes }
+    const native = nativeVerification(alg, members)
+    return { kid, alg, key, parameters: parametersOf(alg), signatureBytes, native }
   } catch {
     // A point that is not on its curve, say.
     return 'it is no valid key'

@@ -1,0 +1,30 @@
+// What an API installs, beside a bare jwtVerify and beside what else there is. Each has a process, and a core for itself.
+
+import { serverCore } from '../machine.mjs'
+import { measureInTurn, startServer, summarise } from '../rounds.mjs'
+
+/** The first is the ceiling. @okta/jwt-verifier takes RS256 alone. */
+const candidatesOf = {
+  ES256: ['jose', 'ostiary', 'express-oauth2-jwt-bearer', 'fast-jwt'],
+  RS256: ['jose', 'ostiary', 'express-oauth2-jwt-bearer', '@okta/jwt-verifier', 'fast-jwt'],
+}
+
+export async function measureVerifiers(load, { rounds, seconds }) {
+  const measured = []
+  for (const [alg, names] of Object.entries(candidatesOf)) {
+    const targets = []
+    try {
+      for (const candidate of names)
+        targets.push(await startServer('verify', { candidate, alg }, { cores: serverCore }))
+      for (const job of ['first', 'seen']) {
+        console.log(`\n${alg}, ${job === 'first' ? 'first sight' : 'seen before'}`)
+        const candidates = names.map((name, index) => ({ name, job, target: targets[index] }))
+        const done = await measureInTurn(load, candidates, { rounds, seconds: Math.min(seconds, 3), connections: 1 })
+        measured.push({ alg, job, candidates: done.map(summarise) })
+      }
+    } finally {
+      for (const { end } of targets) await end()
+    }
+  }
+  return { rounds, measured }
+}
