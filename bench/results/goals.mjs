@@ -11,6 +11,7 @@ export function describeGoals(results) {
     ...loginGoals(results.logins),
     ...startGoals(results.start),
     ...growthGoals(results.growth),
+    ...propagationGoals(results.propagation),
   ]
   if (goals.length === 0) return ['None of them was measured in this run.']
   const missed = goals.filter(({ verdict }) => verdict !== 'met').length
@@ -127,6 +128,25 @@ function growthGoals(growth) {
       goal: '≤ 100 ms',
       measured: dropped.slowestDuring === 0 ? 'below 50 ms' : milliseconds(dropped.slowestDuring),
       verdict: judge(dropped.slowestDuring <= 100),
+    },
+  ]
+}
+
+function propagationGoals(propagation) {
+  if (!propagation) return []
+  const { spread, idle } = propagation
+  return [
+    ...spread.map(({ listeners, p99 }) => ({
+      what: `from the 200 of /revoke to the event, ${listeners} listeners, p99`,
+      goal: '< 250 ms',
+      measured: milliseconds(p99),
+      verdict: judge(p99 < 250),
+    })),
+    {
+      what: '100 idle listeners',
+      goal: '< 2 % of a core',
+      measured: `${((idle.busy - idle.alone) * 100).toFixed(2)} %`,
+      verdict: judge(idle.busy - idle.alone < 0.02),
     },
   ]
 }

@@ -9,12 +9,14 @@ import { describeGoals } from './goals.mjs'
 import { describeHotPaths } from './hot-paths.mjs'
 import { describeBesideLogins, describeStartAndMemory } from './living.mjs'
 import { describeProfiles } from './profiles.mjs'
+import { describePropagation } from './propagation.mjs'
 
 const parts = [
   ['hot', describeHotPaths],
   ['logins', describeBesideLogins],
   ['start', describeStartAndMemory],
   ['growth', describeGrowth],
+  ['propagation', describePropagation],
   ['processes', describeTwoProcesses],
   ['node', describeNodeVersions],
   ['profile', describeProfiles],
