@@ -5,6 +5,7 @@ import { measureGrowth } from './growth.mjs'
 import { measureHotPaths } from './hot-paths.mjs'
 import { measureNodeVersions } from './node-versions.mjs'
 import { profileHotPaths } from './profile.mjs'
+import { measurePropagation } from './propagation.mjs'
 import { measureStartAndMemory } from './start-and-memory.mjs'
 import { measureTwoProcesses } from './two-processes.mjs'
 import { measureVerifiers } from './verifier.mjs'
@@ -14,6 +15,7 @@ export const phases = [
   { name: 'logins', title: 'Tokens while users sign in', measure: measureBesideLogins },
   { name: 'start', title: 'Start and memory', measure: measureStartAndMemory },
   { name: 'growth', title: 'Growth', measure: measureGrowth },
+  { name: 'propagation', title: 'Propagation of revocations', measure: measurePropagation },
   { name: 'processes', title: 'Two processes', measure: measureTwoProcesses },
   { name: 'verifier', title: 'What an API installs', measure: measureVerifiers },
   { name: 'node', title: 'Node.js 24', measure: measureNodeVersions },

@@ -13,6 +13,7 @@ export function describeGoals(results) {
     ...startGoals(results.start),
     ...growthGoals(results.growth),
     ...verifierGoalsOf(results.verifier),
+    ...propagationGoals(results.propagation),
   ]
   if (goals.length === 0) return ['None of them was measured in this run.']
   const missed = goals.filter(({ verdict }) => verdict !== 'met').length
@@ -141,4 +142,23 @@ function verifierGoalsOf(verifier) {
     const measured = ratio.toFixed(ratio < 10 ? 2 : 0)
     return { what: titles[job], goal: `≥ ${goal} of a bare jwtVerify`, measured, verdict: judge(ratio >= goal) }
   })
+}
+
+function propagationGoals(propagation) {
+  if (!propagation) return []
+  const { spread, idle } = propagation
+  return [
+    ...spread.map(({ listeners, p99 }) => ({
+      what: `from the 200 of /revoke to the event, ${listeners} listeners, p99`,
+      goal: '< 250 ms',
+      measured: milliseconds(p99),
+      verdict: judge(p99 < 250),
+    })),
+    {
+      what: '100 idle listeners',
+      goal: '< 2 % of a core',
+      measured: `${((idle.busy - idle.alone) * 100).toFixed(2)} %`,
+      verdict: judge(idle.busy - idle.alone < 0.02),
+    },
+  ]
 }

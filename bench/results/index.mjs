@@ -9,6 +9,7 @@ import { describeGoals } from './goals.mjs'
 import { describeHotPaths } from './hot-paths.mjs'
 import { describeBesideLogins, describeStartAndMemory } from './living.mjs'
 import { describeProfiles } from './profiles.mjs'
+import { describePropagation } from './propagation.mjs'
 import { describeVerifiers } from './verifier.mjs'
 
 const parts = [
@@ -16,6 +17,7 @@ const parts = [
   ['logins', describeBesideLogins],
   ['start', describeStartAndMemory],
   ['growth', describeGrowth],
+  ['propagation', describePropagation],
   ['processes', describeTwoProcesses],
   ['verifier', describeVerifiers],
   ['node', describeNodeVersions],

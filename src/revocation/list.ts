@@ -68,8 +68,9 @@ const day = 86_400_000
 /** How many of the last changes are found by their position, not by reading all. */
 const tailLength = 16_384
 
-/** A million of them must fit: nothing here but what cannot be told from the key. */
+/** A million of them must fit: kind and target are told from the key. */
 interface Entry {
+  readonly key: string
   readonly terminal: boolean
   readonly instant: number
   readonly expiresAt: number | undefined
@@ -127,6 +128,7 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
     const expiresAt = row.expiresAt?.getTime()
     const lasting = known && known.expiresAt === undefined && expiresAt !== undefined
     const entry: Entry = {
+      key,
       terminal: lasting ? known.terminal || row.terminal : row.terminal,
       instant: known ? Math.max(known.instant, instant) : instant,
       expiresAt: lasting || expiresAt === undefined ? undefined : Math.max(known?.expiresAt ?? 0, expiresAt),
@@ -147,7 +149,7 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
     if (page.length === 0 || followers.size === 0) return
     const changed = [...new Set(page.map(keyOf))].flatMap((key) => {
       const entry = entries.get(key)
-      return entry ? [toListed(key, entry)] : []
+      return entry ? [toListed(entry)] : []
     })
     // Of one that stands twice in the page the later position counts.
     changed.sort((a, b) => a.position - b.position)
@@ -187,13 +189,13 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
       if (!change) return
       last = change.position
       const entry = entries.get(change.key)
-      if (entry?.position === last && concerns(entry)) yield toListed(change.key, entry)
+      if (entry?.position === last && concerns(entry)) yield toListed(entry)
     }
     // A Map gives what is put into it while it is read.
     const read = entries
-    for (const [key, entry] of read) {
+    for (const entry of read.values()) {
       if (read !== entries) throw new Error('the revocations were put into another order while they were read')
-      if (entry.position > last && concerns(entry)) yield toListed(key, entry)
+      if (entry.position > last && concerns(entry)) yield toListed(entry)
     }
   }
 
@@ -237,9 +239,10 @@ function keyOf({ kind, target }: EndableBy): string {
   return `${kind} ${target}`
 }
 
-function toListed(key: string, entry: Entry): ListedRevocation {
+function toListed({ key, terminal, instant, expiresAt, position, audiences }: Entry): ListedRevocation {
   const space = key.indexOf(' ')
-  return { kind: key.slice(0, space) as RevocationKind, target: key.slice(space + 1), ...entry }
+  const kind = key.slice(0, space) as RevocationKind
+  return { kind, target: key.slice(space + 1), terminal, instant, expiresAt, position, audiences }
 }
 
 /** Empty is everybody. The same array where nothing is added. */

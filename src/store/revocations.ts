@@ -2,6 +2,7 @@ import { type AuditEvent, insertColumns } from './audit-events.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
 import type { BatchedStatement, Database, Db } from './database.js'
+import { seconds, toTime, toTimeIfAny } from './rows.js'
 
 export type RevocationKind = 'token' | 'grant' | 'session' | 'client' | 'user' | 'role' | 'key'
 
@@ -263,7 +264,9 @@ export async function listBehind(
 ): Promise<readonly PositionedRevocation[]> {
   const rows = await database.query(
     'revocations.list_behind',
-    `SELECT kind, target, terminal, instant, position, expires_at, array_to_string(audiences, ' ') AS audiences FROM revocation
+    `SELECT kind, target, terminal, ${seconds('instant')} AS instant, position, ${seconds('expires_at')} AS expires_at,
+            array_to_string(audiences, ' ') AS audiences
+       FROM revocation
       WHERE position > $1 AND (expires_at IS NULL OR expires_at > $2::timestamptz) ORDER BY position LIMIT $3`,
     [position.toString(), now.toISOString(), limit],
   )
@@ -278,9 +281,9 @@ export async function listBehind(
     kind: row['kind'],
     target: row['target'],
     terminal: row['terminal'],
-    instant: row['instant'],
+    instant: toTime(row['instant']),
     position: BigInt(row['position']),
-    expiresAt: row['expires_at'] ?? undefined,
+    expiresAt: toTimeIfAny(row['expires_at']),
     audiences: toAudiences(row['audiences'] ?? ''),
   }))
 }

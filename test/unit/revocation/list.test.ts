@@ -23,11 +23,12 @@ function open() {
       return rows
         .filter((row) => row.position > BigInt(behind))
         .slice(0, limit)
-        .map(({ expiresAt, audiences, ...row }) => ({
+        .map(({ expiresAt, audiences, instant, ...row }) => ({
           ...row,
+          instant: instant.getTime() / 1000,
           audiences: audiences.join(' '),
           position: String(row.position),
-          expires_at: expiresAt ?? null,
+          expires_at: expiresAt ? expiresAt.getTime() / 1000 : null,
         }))
     },
   } as unknown as Database
