@@ -10,6 +10,7 @@ import { healthRoutes } from './protocol/health/index.js'
 import { homeRoutes } from './protocol/home/index.js'
 import { introspectRoute } from './protocol/introspection/index.js'
 import { feedRoute, revokeRoute, snapshotRoute } from './protocol/revocation/index.js'
+import { statusListRoutes } from './protocol/status-list/index.js'
 import { tokenRoute } from './protocol/token/index.js'
 
 /** The demo that a first start on one's own machine sets up. */
@@ -38,6 +39,11 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
 
   await app.register(
     async (server) => {
+      // Whom a token says to ask whether it was revoked, and everybody may.
+      publicScope(server, (scope) =>
+        corsScope(scope, { isAllowedOrigin, methods: ['GET'], headers: [] }, (inner) => statusListRoutes(inner, ctx)),
+      )
+
       // What programs talk to: errors are JSON.
       protocolScope(server, (scope) => {
         const headers = ['Authorization', 'Content-Type']

@@ -7,7 +7,7 @@ import type { PasswordHasher } from './platform/crypto/password.js'
 import type { Logger } from './platform/log.js'
 import type { Random } from './platform/random.js'
 import type { ResourceCatalogue } from './resources/index.js'
-import type { RevocationList } from './revocation/index.js'
+import type { RevocationList, StatusIndexes, StatusLists } from './revocation/index.js'
 import type { SecretKeys } from './secrets/index.js'
 import type { Database } from './store/index.js'
 import type { KeyRing } from './tokens/index.js'
@@ -28,6 +28,9 @@ export interface Context {
   readonly clientUse: ClientUseTrail
   readonly resources: ResourceCatalogue
   readonly revocations: RevocationList
+  /** What new tokens get in status lists. */
+  readonly statusIndexes: StatusIndexes
+  readonly statusLists: StatusLists
   readonly failures: FailureLimits
   readonly audit: AuditTrail
   /**

@@ -11,7 +11,7 @@ import type { Logger } from './platform/log.js'
 import { monotonicMilliseconds } from './platform/monotonic.js'
 import { type Random, systemRandom } from './platform/random.js'
 import { createResourceCatalogue } from './resources/index.js'
-import { createRevocationList, longestAccessToken } from './revocation/index.js'
+import { createRevocationList, createStatusIndexes, createStatusLists, longestAccessToken } from './revocation/index.js'
 import { openSecretKeys } from './secrets/index.js'
 import { type Change, listenForChanges, openDatabase } from './store/index.js'
 import { createKeyRing, isSigningAlg } from './tokens/index.js'
@@ -54,6 +54,9 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     })
     const resources = createResourceCatalogue(db)
     const revocations = createRevocationList(db, clock)
+    const { issuer } = config.server
+    const statusIndexes = createStatusIndexes({ db, clock, random, secrets, issuer, revocations })
+    const statusLists = createStatusLists(db, clock, secrets)
     const clients = createClientDirectory(db)
     const clientUse = createClientUseTrail(db, log)
     const failures = createFailureLimits({ db, clock, config, secrets })
@@ -80,7 +83,21 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       },
     })
     const following = follow
-      ? await followChanges({ url: databaseUrl, log, refresh, clients, keys, resources, revocations, failures, flush })
+      ? await followChanges({
+          url: databaseUrl,
+          log,
+          refresh,
+          clients,
+          keys,
+          resources,
+          revocations,
+          failures,
+          flush,
+          forget() {
+            statusIndexes.drop()
+            statusLists.reset()
+          },
+        })
       : undefined
 
     return {
@@ -96,6 +113,8 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       clientUse,
       resources,
       revocations,
+      statusIndexes,
+      statusLists,
       failures,
       audit,
       assertFresh() {
@@ -133,6 +152,8 @@ interface Followed
   extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
   readonly url: string
   readonly flush: () => Promise<void>
+  /** What cannot be read again: the database that was lost may come back as an older state of itself. */
+  readonly forget: () => void
 }
 
 interface Following {
@@ -143,7 +164,7 @@ interface Following {
 
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
 async function followChanges(options: Followed): Promise<Following> {
-  const { url, log, refresh, clients, keys, resources, revocations, failures, flush } = options
+  const { url, log, refresh, clients, keys, resources, revocations, failures, flush, forget } = options
   let heardAt = monotonicMilliseconds()
   let turns = 0
   let polling = Promise.resolve()
@@ -167,7 +188,10 @@ async function followChanges(options: Followed): Promise<Following> {
   const listener = await listenForChanges({
     url,
     onChange: apply,
-    onConnect: () => heard(refresh()),
+    onConnect() {
+      forget()
+      heard(refresh())
+    },
     onError: (error) => log.warn({ err: error }, 'the connection that hears of changes was lost'),
   })
   const timer = setInterval(() => {

@@ -1,6 +1,6 @@
 // The ceilings of rotation and redemption: the very statement of the server, from its own store, in its batches and on its
 // tables, with a client, a user, a session and grants that stand. It writes what the server writes: the row that is spent,
-// the successor, the answer for a retry, the audit event. Around it nothing: no client is authenticated, nothing is looked
+// the successor, the answer for a retry, the place in a status list, the audit event. Around it nothing: no client is authenticated, nothing is looked
 // up or checked before, nothing is encrypted.
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
@@ -22,8 +22,24 @@ function draw(prefix, bucket) {
 
 /** As long as the server's default, and as the hash of a request and an encrypted answer are. */
 const retryWindow = 10_000
+const audience = 'https://api.bare.example.com'
 const requestHash = randomBytes(32)
 const sealedAnswer = randomBytes(700)
+
+/** A list of its own, which nobody reads: what counts is the row. */
+const listId = randomBytes(16)
+let given = 0
+
+function nextStatusIndex(now) {
+  return {
+    bucket: dayBucket(now),
+    listId,
+    idx: given++,
+    sessionId: randomUUID(),
+    audience,
+    iat: Math.floor(now / 1000),
+  }
+}
 
 export async function prepareSameStatements(app, { databaseUrl, masterKey, send, tokens, client }) {
   const site = await openSite({ databaseUrl, masterKey, tag: 'bare' })
@@ -38,7 +54,10 @@ export async function prepareSameStatements(app, { databaseUrl, masterKey, send,
     const retryUntil = new Date(now.getTime() + retryWindow)
     const rotated = await refreshTokens.rotate(db, {
       token,
-      tokens: { refreshToken: { bucket: next.bucket, hash: next.hash, expiresAt: grantEnd(now) } },
+      tokens: {
+        refreshToken: { bucket: next.bucket, hash: next.hash, expiresAt: grantEnd(now) },
+        statusIndex: nextStatusIndex(now),
+      },
       answer: { bucket: dayBucket(retryUntil), requestHash, ciphertext: sealedAnswer, expiresAt: retryUntil },
       ...common(now),
     })
@@ -52,7 +71,10 @@ export async function prepareSameStatements(app, { databaseUrl, masterKey, send,
     const redeemed = await authorizationCodes.redeem(db, {
       code: rowOf(body.code),
       attemptId: randomUUID(),
-      tokens: { refreshToken: { bucket: next.bucket, hash: next.hash, expiresAt } },
+      tokens: {
+        refreshToken: { bucket: next.bucket, hash: next.hash, expiresAt },
+        statusIndex: nextStatusIndex(now),
+      },
       ...common(now),
     })
     return redeemed ? send(reply, { refresh_token: next.value }) : refuse(reply)

@@ -10,3 +10,4 @@ export {
   type RevocationTarget,
   revoke,
 } from './revoke.js'
+export * from './status-lists/index.js'

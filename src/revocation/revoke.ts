@@ -1,6 +1,7 @@
 import { newEvent } from '../audit/index.js'
 import type { Context, Origin } from '../context.js'
 import { type NewRevocation, revocations } from '../store/index.js'
+import { placeOf, type StatusClaim } from './status-lists/index.js'
 
 /** Seconds after which no access token is alive, whatever was configured when it was issued. */
 export const longestAccessToken = 3_600
@@ -14,6 +15,8 @@ export type RevocationTarget =
       readonly expiresAt: Date
       /** Where a user allowed it. */
       readonly grant?: { readonly id: string; readonly userId: string } | undefined
+      /** Where it stands in a status list. */
+      readonly status?: StatusClaim | undefined
     }
   | {
       readonly kind: 'grant'
@@ -93,6 +96,7 @@ export function describeRevocation(
         // Its own end, where the clock was set back since it was issued (attack 133).
         expiresAt: new Date(Math.max(expiresAt.getTime(), target.expiresAt.getTime() + 1000)),
         audiences: [target.audience],
+        status: target.status && placeOf(target.status),
         event: event('token.revoked', {
           clientId: target.clientId,
           subject: target.grant?.userId,

@@ -1,4 +1,4 @@
-// Owns the keys of keyed hashes (client secrets, form tokens, failure counters, device cookies): random, kept wrapped by the master key.
+// Owns the keys of keyed hashes (client secrets, form tokens, failure counters, device cookies, status lists): random, kept wrapped by the master key.
 
 import type { Clock } from '../platform/clock.js'
 import { deriveKey } from '../platform/crypto/hash.js'
@@ -10,7 +10,7 @@ import { unwrap, wrap } from './wrapping.js'
 export { type MasterKeyRotation, rotateMasterKey } from './rotate-master-key.js'
 export { rewrap, sealingKey, unwrap, type WrappedAs, WrongMasterKeyError, wrap, wrongMasterKey } from './wrapping.js'
 
-export type Purpose = 'client secret' | 'form token' | 'failure counter' | 'device cookie'
+export type Purpose = 'client secret' | 'form token' | 'failure counter' | 'device cookie' | 'status list'
 
 export interface SecretKey {
   readonly id: string
@@ -21,6 +21,8 @@ export interface SecretKeys {
   /** The key for new hashes. */
   readonly current: SecretKey
   readonly find: (id: string) => SecretKey | undefined
+  /** The current one first. */
+  readonly all: readonly SecretKey[]
 }
 
 export interface SecretKeysOptions {
@@ -36,7 +38,7 @@ export async function openSecretKeys(options: SecretKeysOptions): Promise<Secret
   const keys = (rows.length > 0 ? rows : await createFirst(options)).map((row) => open(options.masterKeys, row))
   const byId = new Map(keys.map((key) => [key.id, key]))
   const current = keys.at(-1)!
-  return { current, find: (id) => byId.get(id) }
+  return { current, find: (id) => byId.get(id), all: keys.toReversed() }
 }
 
 async function createFirst({ db, masterKeys, random, clock }: SecretKeysOptions): Promise<readonly SecretKeyRow[]> {

@@ -37,6 +37,9 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   live('refresh_token'),
   live('refresh_answer'),
   live('access_token'),
+  live('status_list'),
+  live('status_block'),
+  live('status_index'),
   lasting('audit_event'),
 ]
 

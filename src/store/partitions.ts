@@ -32,6 +32,9 @@ export const partitionedTables: readonly Partitioned[] = [
   byDay('interaction'),
   byDay('revocation'),
   byDay('failure_count'),
+  byDay('status_list'),
+  byDay('status_block'),
+  byDay('status_index'),
   byWeek('audit_event'),
 ]
 
@@ -237,7 +240,7 @@ function reach(entry: Partitioned, horizon: Horizon): number {
     case 'session':
       return horizon.sessionLifetime * 1000
     default:
-      // Codes, answers, access tokens, interactions and revocations end within a day.
+      // Codes, answers, access tokens, interactions, revocations and status lists end within a day.
       return day
   }
 }

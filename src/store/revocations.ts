@@ -26,6 +26,8 @@ export interface NewRevocation extends Revocation {
   readonly reason: string
   /** Where the row of the grant or session lies that gets the end mark. */
   readonly row?: { readonly bucket: number; readonly id: string }
+  /** Where a JWT stands in a status list. */
+  readonly status?: { readonly listId: Buffer; readonly idx: number } | undefined
   readonly event: AuditEvent
 }
 
@@ -83,10 +85,11 @@ const record: BatchedStatement<NewRevocation, undefined> = {
       SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bool[], $5::timestamptz[], $6::timestamptz[], $7::text[],
                            $8::text[], $9::int[], $10::uuid[],
                            $11::int[], $12::uuid[], $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[],
-                           $18::uuid[], $19::text[], $20::text[], $21::jsonb[], $22::uuid[])
+                           $18::uuid[], $19::text[], $20::text[], $21::jsonb[], $22::uuid[], $25::text[], $26::int[])
         AS i (bucket, kind, target, terminal, instant, expires_at, audiences, reason, row_bucket, row_id,
               event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
-              event_ip, event_request_id, event_detail, grants_of)
+              event_ip, event_request_id, event_detail, grants_of,
+              status_list, status_index)
     ), ahead AS MATERIALIZED (
       SELECT max(time) + interval '2 seconds' AS time FROM audit_event
        WHERE bucket BETWEEN $23 AND $23 + 1 AND time > $24::timestamptz + interval '2 seconds'
@@ -98,7 +101,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
              g.kind, g.target, g.terminal, GREATEST(g.instant, a.time) AS instant,
              g.expires_at + (GREATEST(g.instant, a.time) - g.instant) AS expires_at, ${audiencesOf} AS audiences,
              g.reason, g.row_bucket, g.row_id, g.event_bucket, g.event_id, g.event_time, g.event_type, g.event_actor, g.event_client_id,
-             g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail
+             g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail, g.status_list, g.status_index
         FROM given g, ahead a
     ), held AS MATERIALIZED (
       SELECT pg_advisory_xact_lock(7236402) AS lock
@@ -125,9 +128,11 @@ const record: BatchedStatement<NewRevocation, undefined> = {
         FROM input i, held
        WHERE i.kind = 'client' AND t.client_id = i.target
     ), listed AS (
-      INSERT INTO revocation (bucket, kind, target, position, terminal, instant, audiences, reason, expires_at)
+      INSERT INTO revocation (bucket, kind, target, position, terminal, instant, audiences, reason, expires_at, subject,
+                              status_list, status_index)
       SELECT i.bucket, i.kind, i.target, nextval('revocation_position'), i.terminal, i.instant,
-             i.audiences, i.reason, i.expires_at
+             i.audiences, i.reason, i.expires_at, COALESCE(i.event_subject, i.event_client_id),
+             decode(i.status_list, 'hex'), i.status_index
         FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input
                ORDER BY bucket, kind, target, terminal DESC, instant DESC) i, held
           ON CONFLICT (bucket, kind, target) DO UPDATE
@@ -170,6 +175,8 @@ const record: BatchedStatement<NewRevocation, undefined> = {
     items.map(({ grantsOf }) => grantsOf ?? null),
     weekBucket(earliest(items)),
     earliest(items).toISOString(),
+    items.map(({ status }) => status?.listId.toString('hex') ?? null),
+    items.map(({ status }) => status?.idx ?? null),
   ],
   results: (items) => items.map(() => undefined),
 }

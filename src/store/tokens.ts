@@ -3,12 +3,15 @@ import { type ArrayParameter, byteas, ints, jsonbs, texts, times, uuids } from '
 import { insertColumns } from './audit-events.js'
 import { weekBucket } from './buckets.js'
 import type { BatchedStatement, Row } from './database.js'
+import { type NewStatusIndex, statusIndexParameters, writeStatusIndex } from './status-lists.js'
 
 /** The rows that an answer of /token needs; written by the statement that spends what it was made for. */
 export interface NewTokens {
   readonly refreshToken?: NewRefreshToken | undefined
   /** Only an opaque one has a row. */
   readonly accessToken?: NewAccessToken | undefined
+  /** Of one that is a JWT. */
+  readonly statusIndex?: NewStatusIndex | undefined
 }
 
 export interface NewRefreshToken {
@@ -52,6 +55,8 @@ export function writePresented(eventType: string, first: number, opaque: boolean
       SELECT ${nth(first + 7, 'int')}, ${nth(first + 8, 'bytea')}, ${nth(first + 9, 'jsonb')}, ${nth(first + 10, 'timestamptz')}
         FROM presented p
     )`
+  const status = `, status AS (${writeStatusIndex(first + 7, nth)}
+    )`
   return `
     refreshed AS (
       INSERT INTO refresh_token (bucket, token_hash, grant_id, client_id, created_at, expires_at)
@@ -62,7 +67,7 @@ export function writePresented(eventType: string, first: number, opaque: boolean
       SELECT ${nth(first + 3, 'int')}, ${nth(first + 4, 'uuid')}, p.now, '${eventType}', 'client:' || p.client_id, p.client_id,
              p.user_id::text, p.grant_id, ${nth(first + 5, 'text')}, ${nth(first + 6, 'text')}, NULL, NULL, 1
         FROM presented p
-    )${opaque ? access : ''}`
+    )${opaque ? access : status}`
 }
 
 export function presentationParameters(items: readonly Presentation[], opaque: boolean): readonly ArrayParameter[] {
@@ -75,7 +80,7 @@ export function presentationParameters(items: readonly Presentation[], opaque: b
     texts(items.map(({ ip }) => ip)),
     texts(items.map(({ requestId }) => requestId)),
   ]
-  if (!opaque) return written
+  if (!opaque) return [...written, ...statusIndexParameters(items.map(({ tokens }) => tokens.statusIndex))]
   return [
     ...written,
     ints(items.map(({ tokens }) => tokens.accessToken?.bucket)),
@@ -86,8 +91,8 @@ export function presentationParameters(items: readonly Presentation[], opaque: b
 }
 
 /**
- * The statement that an item goes with: those with an opaque access token, which has a row, and those without, whose
- * statement need not prepare to write one.
+ * The statement that an item goes with: those with an opaque access token, which has a row, and those with a JWT, which
+ * has an index in a status list.
  */
 export function byFormat<Item extends Presentation>(
   define: (opaque: boolean) => BatchedStatement<Item, boolean>,

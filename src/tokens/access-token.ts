@@ -2,8 +2,15 @@ import type { Client } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { ServerError } from '../oauth/errors.js'
 import type { Resource } from '../resources/index.js'
-import { type EndableClaims, endableBy, refuseBehind } from '../revocation/index.js'
-import { dayBucket, type Grant, type HeldRole, type NewAccessToken } from '../store/index.js'
+import { type EndableClaims, endableBy, refuseBehind, type StatusClaim, type TakenIndex } from '../revocation/index.js'
+import {
+  dayBucket,
+  type Grant,
+  type HeldRole,
+  type NewAccessToken,
+  type NewStatusIndex,
+  statusLists,
+} from '../store/index.js'
 import { isSigningAlg, type SigningAlg } from './keys/index.js'
 import { drawOpaque } from './opaque.js'
 
@@ -16,6 +23,8 @@ export interface AccessTokenClaims extends EndableClaims {
   readonly auth_time?: number
   readonly email?: string
   readonly name?: string
+  /** Only in a JWT: whoever asks by introspection needs no list. */
+  readonly status?: StatusClaim
 }
 
 /** Of RFC 9068 §2.1: what tells an access token from any other JWT. */
@@ -41,6 +50,8 @@ export interface MadeAccessToken {
   readonly claims: AccessTokenClaims
   /** The row of an opaque one. */
   readonly row?: NewAccessToken
+  /** Of a JWT that a user's grant gives: its place in a status list. */
+  readonly statusIndex?: NewStatusIndex | undefined
 }
 
 /** Makes the token; nothing is written. */
@@ -56,8 +67,29 @@ export async function makeAccessToken(ctx: Context, request: AccessTokenRequest)
     const row = { bucket: token.bucket, hash: token.hash, claims: { ...claims }, expiresAt }
     return { value: token.value, expiresIn, claims, row }
   }
-  const value = await ctx.keys.sign(claims, { alg: signingAlgOf(ctx, resource), typ: accessTokenType })
-  return { value, expiresIn, claims }
+  const alg = signingAlgOf(ctx, resource)
+  if (ctx.config.statusLists.enabled === 'off') {
+    return { value: await ctx.keys.sign(claims, { alg, typ: accessTokenType }), expiresIn, claims }
+  }
+  const taken = await takeIndex(ctx, alg, claims)
+  const value = await ctx.keys.sign(claims, { alg, typ: accessTokenType, member: taken.member })
+  return { value, expiresIn, claims, statusIndex: request.grant && describeIndex(taken, claims) }
+}
+
+/** Of the key that will sign: where that changes while an index is waited for, it is one of the next. */
+async function takeIndex(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): Promise<TakenIndex> {
+  const { client_id: clientId, aud: audience, iat, exp } = claims
+  const service = claims.grant_id === undefined ? { clientId, audience } : undefined
+  for (;;) {
+    const request = { kid: ctx.keys.kidOf(alg), service, iat, exp }
+    const taken = ctx.statusIndexes.take(request) ?? (await ctx.statusIndexes.lease(request))
+    if (request.kid === ctx.keys.kidOf(alg)) return taken
+  }
+}
+
+function describeIndex({ listId, idx, period }: TakenIndex, claims: AccessTokenClaims): NewStatusIndex {
+  const bucket = dayBucket(statusLists.endOfStatusPeriod(period))
+  return { bucket, listId, idx, sessionId: claims.sid, audience: claims.aud, iat: claims.iat }
 }
 
 function describeEndable(

@@ -67,6 +67,7 @@ export async function makeTokens(
     rows: {
       refreshToken: refresh && { bucket: grant.bucket, hash: refresh.token.hash, expiresAt: refresh.expiresAt },
       accessToken: access.row,
+      statusIndex: access.statusIndex,
     },
   }
 }

@@ -7,6 +7,7 @@ import { consents, sessions } from '../../src/store/index.js'
 import { authorizationUrl, signedIn } from '../support/authorization.js'
 import { listenToFeed } from '../support/feed.js'
 import { createTestServer, sql } from '../support/server.js'
+import { createStatusVerifier } from '../support/status-lists.js'
 import { saveDecisions } from '../support/store.js'
 import {
   apiIdentifier,
@@ -145,6 +146,30 @@ t.test('attack 85: what is unknown is 200, and a wrong hint is no obstacle', asy
   t.equal((await revokeAt(server, client, tokens.refresh_token, { token_type_hint: 'access_token' })).statusCode, 200)
   t.same(await introspect(beside, api, tokens.access_token), inactive)
   t.equal((await revokeAt(server, client, tokens.refresh_token)).statusCode, 200, 'once more')
+})
+
+t.test('attack 85: a JWT that was revoked appears in its status list, and no other does', async (t) => {
+  const service = await server.createService('read')
+  const machine = await postAs(server, service, '/token', { grant_type: 'client_credentials' })
+  const [first, second] = [await tokensFor(scene), await tokensFor(scene)]
+  const ended = [
+    [service, machine.json().access_token],
+    [client, first.access_token],
+  ] as const
+  const rotated = (await refresh(server, client, second.refresh_token)).json()
+  for (const [of, token] of ended) t.equal((await revokeAt(server, of, token)).statusCode, 200)
+  t.equal((await revokeAt(server, api, rotated.access_token)).statusCode, 400, 'a stranger ends nothing')
+
+  // Both processes publish it, whichever heard of the revocation.
+  for (const each of [server, beside]) {
+    const { statusOf } = createStatusVerifier(each)
+    for (const [, token] of ended) t.equal(await statusOf(token), 1)
+    for (const { access_token } of [second, rotated]) t.equal(await statusOf(access_token), 0)
+  }
+  t.equal((await revokeAt(server, client, rotated.refresh_token)).statusCode, 200)
+  server.clock.advance(60)
+  const { statusOf } = createStatusVerifier(beside)
+  for (const { access_token } of [second, rotated]) t.equal(await statusOf(access_token), 1, 'with its family')
 })
 
 /** Makes every new entry of the revocation list fail as the database would, until it is called again. */

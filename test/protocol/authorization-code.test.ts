@@ -236,7 +236,7 @@ t.test('RFC 9068 §2.2: a token without a scope is for the issuer, and says no s
   t.equal(claimsOf(own.access_token)['aud'], testIssuer)
 })
 
-/** Of the token itself where it can be read, and of what introspection tells the resource server. */
+/** Of the token itself where it can be read (then it has a place in a status list), and of what introspection tells. */
 async function hasClaims(
   t: Test,
   name: string,
@@ -244,7 +244,7 @@ async function hasClaims(
   token: string,
   expected: readonly string[],
 ): Promise<void> {
-  const sorted = [...expected].sort()
+  const sorted = [...expected, ...(token.startsWith('ey') ? ['status'] : [])].sort()
   if (token.startsWith('ey')) t.same(Object.keys(claimsOf(token)).sort(), sorted, `${name}: the claims`)
   const { active, token_type, ...told } = await introspect(server, owner, token)
   t.match({ active, token_type }, { active: true, token_type: 'Bearer' }, name)

@@ -31,6 +31,7 @@ t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a w
     code_challenge_methods_supported: ['S256'],
     authorization_response_iss_parameter_supported: true,
     ui_locales_supported: ['en'],
+    status_list_aggregation_endpoint: `${testIssuer}/status-lists`,
   })
 })
 
@@ -40,7 +41,7 @@ t.test('RFC 8414 §2: every endpoint that is published answers', async (t) => {
     if (!/_endpoint$|_uri$/.test(name)) continue
     t.ok(address.startsWith(`${testIssuer}/`), name)
     const path = address.slice(testIssuer.length)
-    const method = /authorization|jwks|feed|snapshot/.test(name) ? 'GET' : 'POST'
+    const method = /authorization|jwks|feed|snapshot|status_list/.test(name) ? 'GET' : 'POST'
     const { statusCode } = await server.app.inject({ method, url: path })
     t.not(statusCode, 404, name)
     t.not(statusCode, 405, name)

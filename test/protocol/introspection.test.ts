@@ -37,6 +37,7 @@ t.test('RFC 7662 §2.2: the resource server and the client learn what the token 
     jti: claimsOf(tokens.access_token)['jti'],
     iat: now,
     exp: now + 600,
+    status: claimsOf(tokens.access_token)['status'],
   }
   t.same(reply.json(), expected)
   t.same(await introspect(server, client, tokens.access_token), expected)

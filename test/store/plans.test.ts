@@ -15,6 +15,7 @@ import {
   revocations,
   roles,
   sessions,
+  statusLists,
   users,
   weekBucket,
 } from '../../src/store/index.js'
@@ -99,6 +100,11 @@ const crowd: readonly string[] = [
   `INSERT INTO interaction SELECT ${today} + n % 3, sha256(n::text::bytea), ''::bytea, 'c', '{}', NULL, $1, $1, NULL`,
   `INSERT INTO failure_count SELECT ${today} + n % 3, sha256(n::text::bytea), 7, CASE WHEN $1::timestamptz IS NULL THEN 0 ELSE 1 END`,
   `INSERT INTO revocation SELECT ${today} + n % 3, 'token', 't' || n, n, true, $1, NULL, 'test', $1`,
+  `INSERT INTO status_list SELECT ${today} + n % 3, n, 0, sha256(n::text::bytea), 64, 'x', $1, $1`,
+  `INSERT INTO status_block SELECT ${today} + n % 3, sha256(n::text::bytea), n, 64, 'c' || n, 'a', 'k', $1`,
+  `INSERT INTO status_index
+   SELECT ${today} + n % 3, gen_random_uuid(), sha256(n::text::bytea), n, gen_random_uuid(), 'c' || n, NULL, 'a',
+          extract(epoch FROM $1::timestamptz)::int`,
   `INSERT INTO audit_event (bucket, id, time, type, actor, count) SELECT ${thisWeek} + n % 2, gen_random_uuid(), $1, 'x', 'y', 1`,
 ]
 // Before the first test: from then on the pool may be one that only writes down what it is sent.
@@ -210,6 +216,20 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['auditEvents.add', () => auditEvents.add(db, store.event())],
   // By position, so in every partition that is kept: as many as there are, each by its index.
   ['revocations.listBehind', () => revocations.listBehind(db, 2990n, now(), 100), 6],
+  [
+    'statusLists.lease',
+    () => {
+      const period = statusLists.statusPeriod(now().getTime() / 1000)
+      const owner = { kid: 'k', service: { clientId: 'c77', audience: 'a' } }
+      return statusLists.lease(db, { owner, period, size: 64, leasedAt: now(), newId: random.bytes(16) })
+    },
+  ],
+  // Of yesterday, today and tomorrow: by the user and by the client.
+  [
+    'statusLists.listChanges',
+    () => statusLists.listChanges(db, 2990n, { now: now(), since: now(), settled: now(), limit: 100 }),
+    6,
+  ],
   // Two of the audit: whether anything in it is ahead of our clock is asked first.
   ['revocations.add of a grant', () => revocations.add(db, revoking('grant', token.grant.id)), 2],
   ['revocations.add of a client', () => revocations.add(db, revoking('client', 'c77')), 2],

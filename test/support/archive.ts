@@ -23,6 +23,10 @@ export async function createFullServer(t: Test) {
   ).json().access_token
   await server.post('/revoke', { token }, { authorization: service.basic })
   await server.post('/introspect', { token }, { authorization: 'Basic eDp5' })
+  // A JWT of a user: it has a place in a status list.
+  const app = await server.createClient({ grant_types: ['authorization_code'], scope: 'openid' })
+  const own = await issueCode(server, app, user.id, { scope: ['openid'] })
+  await server.post('/token', own.form, { authorization: app.basic })
   const run = createCommandLine(t, { url: server.databaseUrl }).run
   for (const args of [
     ['role', 'create', 'reader', '--resource', api, '--scope', 'read'],

@@ -12,6 +12,7 @@ import { type LogConfig, logVariables } from './log.js'
 import { resolveSecrets, type SecretsConfig, secretsVariables } from './secrets.js'
 import { defaultIssuer, resolveServer, type ServerConfig, serverVariables } from './server.js'
 import { checkSessions, type SessionsConfig, sessionsVariables } from './sessions.js'
+import { type StatusListsConfig, statusListsVariables } from './status-lists.js'
 import { checkTokens, type TokensConfig, tokensVariables } from './tokens.js'
 import { ConfigError, type Problem, readSection, type Source, type Variable, variablesOf } from './variables.js'
 
@@ -25,6 +26,7 @@ export interface Config {
   readonly secrets: SecretsConfig
   readonly tokens: Readonly<TokensConfig>
   readonly keys: Readonly<KeysConfig>
+  readonly statusLists: Readonly<StatusListsConfig>
   readonly sessions: Readonly<SessionsConfig>
   readonly limits: Readonly<LimitsConfig>
   readonly audit: Readonly<AuditConfig>
@@ -37,6 +39,7 @@ const SECTIONS: Readonly<Record<keyof Config, TObject>> = {
   secrets: secretsVariables,
   tokens: tokensVariables,
   keys: keysVariables,
+  statusLists: statusListsVariables,
   sessions: sessionsVariables,
   limits: limitsVariables,
   audit: auditVariables,
@@ -77,6 +80,7 @@ export function loadConfig({ env, envFile = '' }: LoadConfigOptions): LoadedConf
     secrets: resolveSecrets(readSection(source, secretsVariables), source),
     tokens: checkTokens(readSection(source, tokensVariables), source),
     keys: checkKeys(readSection(source, keysVariables), source),
+    statusLists: readSection(source, statusListsVariables),
     sessions: checkSessions(readSection(source, sessionsVariables), source),
     limits: readSection(source, limitsVariables),
     audit: readSection(source, auditVariables),

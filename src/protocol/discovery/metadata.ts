@@ -1,6 +1,7 @@
 import { authenticationMethods } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { wellKnownScopes } from '../../oauth/index.js'
+import { statusListsPath } from '../../revocation/index.js'
 import { grantTypes } from '../token/index.js'
 
 /**
@@ -33,5 +34,9 @@ export function authorizationServerMetadata(ctx: Context): Readonly<Record<strin
     // RFC 9207 §3.
     authorization_response_iss_parameter_supported: true,
     ui_locales_supported: ['en'],
+    // Token Status List §9.1.
+    ...(ctx.config.statusLists.enabled === 'on'
+      ? { status_list_aggregation_endpoint: `${issuer}${statusListsPath}` }
+      : {}),
   }
 }

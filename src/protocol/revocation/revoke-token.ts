@@ -46,8 +46,8 @@ export async function revokeTokenValue(
   own(claims.client_id)
   // What is remembered was committed. Else one token could be revoked for ever, each time with an event.
   if (ctx.revocations.ends(token.endableBy, claims.iat)) return 'unknown'
-  const { jti, client_id: clientId, aud: audience, grant_id: id, sub, exp } = claims
+  const { jti, client_id: clientId, aud: audience, grant_id: id, sub, exp, status } = claims
   const grant = id === undefined ? undefined : { id, userId: sub }
-  await revoke(ctx, { kind: 'token', jti, clientId, audience, grant, expiresAt: new Date(exp * 1000) }, cause)
+  await revoke(ctx, { kind: 'token', jti, clientId, audience, grant, status, expiresAt: new Date(exp * 1000) }, cause)
   return 'revoked'
 }

@@ -24,8 +24,18 @@ import { createCryptoBatch } from './crypto-batch.js'
 
 /** Signing keys: in memory, refreshed when another process changes them. */
 export interface KeyRing {
-  /** A JWS in compact form. @throws when there is no key for the algorithm */
-  readonly sign: (claims: object, options: { readonly alg: SigningAlg; readonly typ: string }) => Promise<string>
+  /**
+   * A JWS in compact form.
+   *
+   * @param options `member`: one more claim, as JSON has it in an object
+   * @throws when there is no key for the algorithm
+   */
+  readonly sign: (
+    claims: object,
+    options: { readonly alg: SigningAlg; readonly typ: string; readonly member?: string },
+  ) => Promise<string>
+  /** The `kid` of the key that signs now. @throws when there is none for the algorithm */
+  readonly kidOf: (alg: SigningAlg) => string
   /**
    * The claims of a token that one of our published keys signed, in the one spelling that we gave it, and the key.
    *
@@ -186,9 +196,13 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   })
 
   return {
-    async sign(claims, { alg, typ }) {
+    kidOf: (alg) => signingKey(alg).kid,
+
+    async sign(claims, { alg, typ, member }) {
       const key = signingKey(alg)
-      const payload = Buffer.from(JSON.stringify(claims)).toString('base64url')
+      const json = JSON.stringify(claims)
+      const whole = member === undefined ? json : `${json.slice(0, -1)},${member}}`
+      const payload = Buffer.from(whole).toString('base64url')
       const input = `${encodedHeader(alg, typ, key.kid)}.${payload}`
       const data = Buffer.from(input, 'latin1')
       const signature =

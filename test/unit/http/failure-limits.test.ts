@@ -7,7 +7,7 @@ import type { Database } from '../../../src/store/index.js'
 import { TestClock } from '../../support/clock.js'
 
 const key = { id: 'k', derive: () => Buffer.alloc(32, 1) }
-const secrets: SecretKeys = { current: key, find: () => key }
+const secrets: SecretKeys = { current: key, find: () => key, all: [key] }
 const subject: FailureSubject = { kind: 'client', id: 'service', ip: '2001:db8::1' }
 const past = { name: 'TooManyRequestsError', message: /^Too many failed attempts/ }
 const { config } = loadConfig({ env: {} })

@@ -1,0 +1,201 @@
+import t from 'tap'
+import { disableClient, enableClient } from '../../src/clients/index.js'
+import { disableUser, enableUser } from '../../src/identity/index.js'
+import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
+import { type RevocationTarget, revoke } from '../../src/revocation/index.js'
+import { sessions } from '../../src/store/index.js'
+import { createTestServer, type TestClient } from '../support/server.js'
+import { createStatusVerifier } from '../support/status-lists.js'
+import {
+  apiIdentifier,
+  application,
+  type IssuedTokens,
+  introspect,
+  openScene,
+  postAs,
+  refresh,
+  revokeAt,
+  type Scene,
+  type TokenAnswer,
+  tokensFor,
+} from '../support/tokens.js'
+
+t.setTimeout(10 * 60_000)
+
+// Tokens of services and of users, from two processes, before and after everything that can end some of them. A verifier
+// that shares no code with us reads the lists, and each must say what introspection says.
+
+const scene = await openScene(t)
+const { server, api } = scene
+const beside = await createTestServer(t, { beside: server })
+const both = [server, beside]
+const by = { actor: 'operator' }
+const roleApi = 'https://roles.example'
+const roleServer = await server.createResource(roleApi, 'r', { usesRoles: true })
+await createRole(server.ctx, { resource: roleApi, name: 'reader', scope: ['r'] }, by)
+
+interface Person {
+  readonly id: string
+}
+
+interface Issued {
+  readonly token: string
+  readonly of: TestClient
+  /** Whom introspection tells. */
+  readonly owner: TestClient
+}
+
+interface LivingGrant {
+  readonly app: TestClient
+  readonly user: Person
+  readonly issued: IssuedTokens['issued']
+  readonly owner: TestClient
+  refreshToken: string | undefined
+}
+
+const services = await Promise.all(Array.from({ length: 10 }, () => server.createService('read r')))
+const users = await Promise.all(Array.from({ length: 8 }, (_, n) => server.createUser(`user${n}@example.com`)))
+const apps = await Promise.all(
+  Array.from({ length: 6 }, () => server.createClient({ ...application, scope: `${application.scope} r` })),
+)
+for (const { id } of users) await hold('user', id)
+for (const { clientId } of services) await hold('client', clientId)
+await hear()
+
+const all: Issued[] = []
+const grants: LivingGrant[] = []
+for (const user of users) {
+  for (const [index, app] of apps.entries()) {
+    // Some at the API with roles, some offline.
+    const roles = index > 3
+    const inScene: Scene = { ...scene, client: app, user: { ...scene.user, id: user.id } }
+    const tokens = await tokensFor(inScene, {
+      scope: [roles ? 'r' : 'read'],
+      resources: [roles ? roleApi : apiIdentifier],
+      offline: index % 2 === 0,
+    })
+    const owner = roles ? roleServer : api
+    all.push({ token: tokens.access_token, of: app, owner })
+    grants.push({ app, user, issued: tokens.issued, owner, refreshToken: tokens.refresh_token })
+  }
+}
+
+function hold(kind: 'user' | 'client', holder: string): Promise<boolean> {
+  return grantRole(server.ctx, roleApi, 'reader', { kind, holder }, by)
+}
+
+/** As a notification, or half a second, would have it. */
+async function hear(): Promise<void> {
+  for (const each of both) await each.refresh()
+}
+
+const processOf = (index: number) => both[index % both.length] ?? server
+
+async function issue(perService: number, perGrant: number): Promise<void> {
+  for (let count = 0; count < perService; count++) {
+    await Promise.all(
+      services.map(async (of, index) => {
+        const [scope, owner] = (count + index) % 4 === 0 ? (['r', roleServer] as const) : (['read', api] as const)
+        const reply = await postAs(processOf(count), of, '/token', { grant_type: 'client_credentials', scope })
+        // A client that is disabled gets none, and one without its role not this scope.
+        if (reply.statusCode === 200) all.push({ token: reply.json<TokenAnswer>().access_token, of, owner })
+      }),
+    )
+  }
+  await Promise.all(
+    grants.map(async (grant, index) => {
+      for (let count = 0; count < perGrant && grant.refreshToken; count++) {
+        const reply = await refresh(processOf(count + index), grant.app, grant.refreshToken)
+        const answer = reply.json<TokenAnswer>()
+        grant.refreshToken = reply.statusCode === 200 ? answer.refresh_token : undefined
+        if (reply.statusCode === 200) all.push({ token: answer.access_token, of: grant.app, owner: grant.owner })
+      }
+    }),
+  )
+}
+
+async function end(target: RevocationTarget): Promise<void> {
+  await revoke(server.ctx, target, { ...by, reason: 'test' })
+}
+
+async function endSession({ sid }: IssuedTokens['issued']): Promise<void> {
+  const session = await sessions.findById(server.ctx.db, sid)
+  if (!session) throw new Error('the session is gone')
+  await end({ kind: 'session', id: sid, ...session })
+}
+
+const clientOf = (list: readonly TestClient[], index: number): string => list[index]?.clientId ?? ''
+const userOf = (index: number): string => users[index]?.id ?? ''
+
+/** One after the other, with tokens of all in between. */
+const endings: readonly (() => Promise<unknown>)[] = [
+  async () => {
+    // Every seventh token by itself, at either process.
+    for (const [index, { token, of }] of all.entries()) {
+      if (index % 7 === 0) await revokeAt(processOf(index), of, token)
+    }
+  },
+  async () => {
+    for (const grant of grants.slice(0, 6)) await revokeAt(beside, grant.app, grant.refreshToken ?? '')
+    for (const { issued } of grants.slice(6, 14)) await endSession(issued)
+  },
+  () => end({ kind: 'client', clientId: clientOf(services, 0) }),
+  () => end({ kind: 'user', userId: userOf(3) }),
+  () => end({ kind: 'client', clientId: clientOf(apps, 1) }),
+  () => withdrawRole(server.ctx, roleApi, 'reader', { kind: 'client', holder: clientOf(services, 1) }, by),
+  () => withdrawRole(server.ctx, roleApi, 'reader', { kind: 'user', holder: userOf(4) }, by),
+  () => disableClient(server.ctx, clientOf(services, 2), by),
+  () => disableClient(server.ctx, clientOf(apps, 0), by),
+  () => disableUser(server.ctx, userOf(5), by),
+  async () => {
+    await disableClient(server.ctx, clientOf(services, 3), by)
+    await hear()
+    await enableClient(server.ctx, clientOf(services, 3), by)
+    await disableUser(server.ctx, userOf(6), by)
+    await enableUser(server.ctx, userOf(6), by)
+  },
+]
+
+for (const ending of endings) {
+  await issue(45, 14)
+  await ending()
+  await hear()
+  server.clock.advance(7)
+}
+await issue(45, 14)
+while (all.length < 10_000) await issue(20, 5)
+
+t.test('for 10,000 tokens, ended by every kind of target, the lists say what introspection says', async (t) => {
+  const verifier = createStatusVerifier(beside)
+  const counts = { active: 0, ended: 0, acceptedByList: 0, refusedByList: 0 }
+  for (let start = 0; start < all.length; start += 100) {
+    await Promise.all(
+      all.slice(start, start + 100).map(async ({ token, owner }) => {
+        const [{ active }, status] = await Promise.all([introspect(server, owner, token), verifier.statusOf(token)])
+        counts[active ? 'active' : 'ended']++
+        if (!active && status === 0) counts.acceptedByList++
+        if (active && status !== 0) counts.refusedByList++
+      }),
+    )
+  }
+  t.ok(all.length >= 10_000, `${all.length} tokens`)
+  t.match(counts, { acceptedByList: 0, refusedByList: 0 }, 'neither is wrong')
+  // It would prove nothing where nearly all were of one kind.
+  t.ok(counts.active > 1500 && counts.ended > 1500, JSON.stringify(counts))
+  t.comment(JSON.stringify({ ...counts, lists: verifier.lists().length }))
+})
+
+t.test('no two of them have the same place', async (t) => {
+  const places = all
+    .map(({ token }) => token.split('.')[1] ?? '')
+    .map((payload) => JSON.parse(Buffer.from(payload, 'base64url').toString()).status.status_list)
+  t.equal(new Set(places.map(({ idx, uri }) => `${uri} ${idx}`)).size, all.length)
+})
+
+t.test('a process that reads the lists for the first time finds the same', async (t) => {
+  const fresh = createStatusVerifier(await createTestServer(t, { beside: server, seed: 'fresh' }))
+  const known = createStatusVerifier(server)
+  let different = 0
+  for (const { token } of all) if ((await fresh.statusOf(token)) !== (await known.statusOf(token))) different++
+  t.equal(different, 0)
+})
