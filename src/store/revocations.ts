@@ -26,6 +26,9 @@ export interface NewRevocation extends Revocation {
   readonly event: AuditEvent
 }
 
+/** Everybody who revokes takes this first and holds it to the commit, so that two of them cannot deadlock. */
+export const takeTurn = 'SELECT pg_advisory_xact_lock(7236402) AS lock'
+
 /**
  * The end mark, the entry of the list and the audit event in one statement. The advisory lock is held to the commit, so
  * that positions are in commit order (`revocation.md`); everything waits for it, so two of them cannot deadlock.
@@ -60,7 +63,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
              g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail
         FROM given g, ahead a
     ), held AS MATERIALIZED (
-      SELECT pg_advisory_xact_lock(7236402) AS lock
+      ${takeTurn}
     ), ended_grant AS (
       UPDATE authorization_grant t SET ended_at = i.instant, end_reason = i.reason
         FROM input i, held
@@ -143,7 +146,7 @@ export async function add(database: Database, revocation: NewRevocation): Promis
 
 /** Before rows are held in a transaction that revokes: everybody takes this first, so that two cannot deadlock. */
 export async function lock(db: Db): Promise<void> {
-  await db.prisma.$executeRaw`SELECT pg_advisory_xact_lock(7236402)`
+  await db.prisma.$executeRawUnsafe(takeTurn)
 }
 
 /** The same inside an open transaction, for a revocation that follows from another change. */
