@@ -8,7 +8,7 @@ import { openContext } from '../dist/open-context.js'
 import { loadConfig } from '../dist/platform/config/index.js'
 import { createLogger } from '../dist/platform/log.js'
 import { grantTypes } from '../dist/protocol/token/index.js'
-import { dayBucket, grants, partitions, sessions, weekBucket } from '../dist/store/index.js'
+import { dayBucket, grants, partitions, weekBucket } from '../dist/store/index.js'
 import { migrateDatabase } from '../dist/store/migrations.js'
 import { drawOpaque } from '../dist/tokens/index.js'
 import { collect, createAgent, encode, formHeaders, formJob, send } from './http.mjs'
@@ -197,8 +197,11 @@ async function createSession({ ctx, user }) {
   const expiresAt = new Date(now.getTime() + 7 * day)
   const { bucket, hash } = drawOpaque(ctx, 'oss', weekBucket(expiresAt))
   const session = { bucket, id: ctx.random.uuid() }
-  const times = { authTime: now, createdAt: now, expiresAt, idleExpiresAt: expiresAt }
-  await sessions.create(ctx.db, { ...session, tokenHash: hash, userId: user.id, ...times })
+  await ctx.db.pool.query(
+    `INSERT INTO session (bucket, token_hash, id, user_id, auth_time, created_at, expires_at, idle_expires_at)
+     VALUES ($1, $2, $3, $4, $5, $5, $6, $6)`,
+    [bucket, hash, session.id, user.id, now, expiresAt],
+  )
   return session
 }
 

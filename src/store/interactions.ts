@@ -1,4 +1,4 @@
-import type { Db } from './database.js'
+import type { Database, Db } from './database.js'
 
 /** A request that waits for its user. `request` is what the feature that created it reads back. */
 export interface Interaction {
@@ -15,47 +15,52 @@ export interface Interaction {
   readonly completedAt?: Date | undefined
 }
 
-export async function create(db: Db, interaction: Interaction): Promise<void> {
-  await db.prisma.interaction.create({
-    data: {
-      ...interaction,
-      idHash: new Uint8Array(interaction.idHash),
-      browserHash: new Uint8Array(interaction.browserHash),
-      request: interaction.request as object,
-    },
-    select: { bucket: true },
-  })
+export async function create(database: Database, interaction: Interaction): Promise<void> {
+  await database.query(
+    'interactions.create',
+    `INSERT INTO interaction (bucket, id_hash, browser_hash, client_id, request, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+    [
+      interaction.bucket,
+      interaction.idHash,
+      interaction.browserHash,
+      interaction.clientId,
+      JSON.stringify(interaction.request),
+      interaction.createdAt,
+      interaction.expiresAt,
+    ],
+  )
 }
 
 /** Also one that is completed or has expired, as long as its row is there: the page says which. */
-export async function find(db: Db, bucket: number, idHash: Buffer): Promise<Interaction | undefined> {
-  const row = await db.prisma.interaction.findUnique({
-    where: { bucket_idHash: { bucket, idHash: new Uint8Array(idHash) } },
-  })
+export async function find(database: Database, bucket: number, idHash: Buffer): Promise<Interaction | undefined> {
+  const [row] = await database.query(
+    'interactions.find',
+    `SELECT browser_hash, client_id, request, authenticated_at, created_at, expires_at, completed_at
+       FROM interaction WHERE bucket = $1 AND id_hash = $2`,
+    [bucket, idHash],
+  )
   if (!row) return undefined
   return {
-    ...row,
-    idHash: Buffer.from(row.idHash),
-    browserHash: Buffer.from(row.browserHash),
-    authenticatedAt: row.authenticatedAt ?? undefined,
-    completedAt: row.completedAt ?? undefined,
+    bucket,
+    idHash,
+    browserHash: row['browser_hash'],
+    clientId: row['client_id'],
+    request: row['request'],
+    authenticatedAt: row['authenticated_at'] ?? undefined,
+    createdAt: row['created_at'],
+    expiresAt: row['expires_at'],
+    completedAt: row['completed_at'] ?? undefined,
   }
 }
 
-/** Remembers a login in this interaction. */
-export async function setAuthenticated(db: Db, interaction: Interaction, now: Date): Promise<void> {
-  await db.prisma.interaction.updateMany({
-    where: { bucket: interaction.bucket, idHash: new Uint8Array(interaction.idHash), completedAt: null },
-    data: { authenticatedAt: now },
-  })
-}
-
 /** Replaces what the interaction remembers, as long as it waits. */
-export async function setRequest(db: Db, interaction: Interaction, request: object): Promise<void> {
-  await db.prisma.interaction.updateMany({
-    where: { bucket: interaction.bucket, idHash: new Uint8Array(interaction.idHash), completedAt: null },
-    data: { request },
-  })
+export async function setRequest(database: Database, interaction: Interaction, request: object): Promise<void> {
+  await database.query(
+    'interactions.set_request',
+    'UPDATE interaction SET request = $3 WHERE bucket = $1 AND id_hash = $2 AND completed_at IS NULL',
+    [interaction.bucket, interaction.idHash, JSON.stringify(request)],
+  )
 }
 
 /**

@@ -69,6 +69,9 @@ const bothAudiences = `
        WHEN cardinality(revocation.audiences) = 0 OR cardinality(excluded.audiences) = 0 THEN ARRAY[]::text[]
        ELSE ARRAY(SELECT DISTINCT each FROM unnest(revocation.audiences || excluded.audiences) each) END`
 
+/** Everybody who revokes takes this first and holds it to the commit, so that two of them cannot deadlock. */
+export const takeTurn = 'SELECT pg_advisory_xact_lock(7236402) AS lock'
+
 /**
  * The end mark, the entry of the list and the audit event in one statement. The advisory lock is held to the commit, so
  * that positions are in commit order (`revocation.md`); everything waits for it, so two of them cannot deadlock.
@@ -104,7 +107,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
              g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail, g.status_list, g.status_index
         FROM given g, ahead a
     ), held AS MATERIALIZED (
-      SELECT pg_advisory_xact_lock(7236402) AS lock
+      ${takeTurn}
     ), ended_grant AS (
       UPDATE authorization_grant t SET ended_at = i.instant, end_reason = i.reason
         FROM input i, held
@@ -209,7 +212,7 @@ export async function reachesAll(database: Database, revocation: NewRevocation, 
 
 /** Before rows are held in a transaction that revokes: everybody takes this first, so that two cannot deadlock. */
 export async function lock(db: Db): Promise<void> {
-  await db.prisma.$executeRaw`SELECT pg_advisory_xact_lock(7236402)`
+  await db.prisma.$executeRawUnsafe(takeTurn)
 }
 
 /** The same inside an open transaction, for a revocation that follows from another change. */

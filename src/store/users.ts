@@ -78,16 +78,6 @@ export async function findForUpdate(db: Db, id: string): Promise<User | undefine
   return findById(db, id)
 }
 
-/**
- * Whether the user may still sign in by this password, and holds that until the transaction ends: it was checked before
- * it began, and may have been changed since.
- */
-export async function holdPassword(db: Db, id: string, passwordHash: string): Promise<boolean> {
-  const rows = await db.prisma.$queryRaw<unknown[]>`
-    SELECT 1 AS held FROM user_account WHERE id = ${id}::uuid AND password_hash = ${passwordHash} AND disabled_at IS NULL FOR SHARE`
-  return rows.length === 1
-}
-
 export async function list(db: Db): Promise<readonly User[]> {
   return (await db.prisma.user.findMany({ select, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })).map(toUser)
 }

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { authenticateByPassword, setPassword, startSession } from '../../src/identity/index.js'
+import { authenticateByPassword, findSession, setPassword, startSession } from '../../src/identity/index.js'
 import { revoke } from '../../src/revocation/index.js'
+import type { Session } from '../../src/store/index.js'
 import { issueCode } from '../support/grants.js'
 import { createTestServer } from '../support/server.js'
 
@@ -85,4 +86,48 @@ t.test('a password change and a login at once: no session of the old password is
     `SELECT 1 FROM session s JOIN user_account u ON u.id = s.user_id WHERE s.created_at > u.not_before`,
   )
   t.same(rows, [])
+})
+
+t.test('a login whose user is revoked before its session begins gets one that stands', async (t) => {
+  const server = await createTestServer(t)
+  const user = await server.createUser()
+  const origin = { ip: '192.0.2.1' }
+  const credentials = { username: user.email, password: user.password }
+  const logIn = async (previous?: Session, meanwhile?: () => Promise<void>) => {
+    const authenticated = await authenticateByPassword(server.ctx, credentials, origin)
+    await meanwhile?.()
+    const started = await startSession(server.ctx, { ...authenticated!, previous, origin })
+    return (await findSession(server.ctx, started!.cookie))!
+  }
+  const endAll = () => revoke(server.ctx, { kind: 'user', userId: user.id }, by)
+  const first = await logIn(undefined, endAll)
+  t.equal(first.userId, user.id)
+  // The one it had is over, so it is not renewed.
+  const second = await logIn(first, endAll)
+  t.not(second.id, first.id)
+  t.equal((await logIn(second)).id, second.id, 'one that stands is')
+})
+
+t.test('a login that begins no session leaves the one before as it was', async (t) => {
+  const server = await createTestServer(t)
+  const first = await server.createUser()
+  const second = await server.createUser('second@example.com')
+  const origin = { ip: '192.0.2.1' }
+  const authenticate = async ({ email, password }: typeof first) =>
+    (await authenticateByPassword(server.ctx, { username: email, password }, origin))!
+  const { cookie } = (await startSession(server.ctx, {
+    ...(await authenticate(first)),
+    previous: undefined,
+    origin,
+  }))!
+  const previous = await findSession(server.ctx, cookie)
+  for (const user of [first, second]) {
+    const { passwordHash: _, ...authenticated } = await authenticate(user)
+    const login = { ...authenticated, passwordHash: 'of another password', previous, origin }
+    t.equal(await startSession(server.ctx, login), undefined)
+    t.same(await findSession(server.ctx, cookie), previous)
+  }
+  const replaced = await startSession(server.ctx, { ...(await authenticate(second)), previous, origin })
+  t.match(await findSession(server.ctx, replaced!.cookie), { userId: second.id })
+  t.equal(await findSession(server.ctx, cookie), undefined, 'another user’s ends')
 })

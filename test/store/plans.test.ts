@@ -75,6 +75,7 @@ const interaction = {
   expiresAt: later(3600),
 }
 await interactions.create(db, interaction)
+await store.sql('UPDATE user_account SET password_hash = $2 WHERE id = $1', [party.user.id, 'hash'])
 
 /** What other people have, in every partition there is. */
 const thousands = 3000
@@ -186,6 +187,12 @@ const revoking = (kind: 'grant' | 'client' | 'user', target: string) => ({
   event: store.event(),
 })
 const found = (await sessions.find(db, party.session.bucket, party.session.tokenHash, now()))!
+const login = {
+  session: { ...found, tokenHash: random.bytes(32), createdAt: now() },
+  passwordHash: 'hash',
+  interaction,
+  event: store.event('login.succeeded', { detail: {} }),
+}
 const expiresAt = later(600)
 const accessToken = { bucket: dayBucket(expiresAt), hash: random.bytes(32), claims: {}, expiresAt }
 
@@ -242,8 +249,12 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['failures.clear', () => failures.clear(db, failureKeys[0]!)],
   ['sessions.find', () => sessions.find(db, party.session.bucket, party.session.tokenHash, now())],
   ['sessions.extend', () => sessions.extend(db, found, later(86_400))],
+  ['sessions.start', () => sessions.start(db, login)],
+  ['sessions.renew', () => sessions.renew(db, login)],
   ['users.findForLogin', () => users.findForLogin(db, party.user.email)],
   ['consents.list', () => consents.list(db, party.user.id, party.client.clientId)],
+  ['interactions.create', () => interactions.create(db, { ...interaction, idHash: random.bytes(32) })],
+  ['interactions.setRequest', () => interactions.setRequest(db, interaction, {})],
   ['interactions.find', () => interactions.find(db, interaction.bucket, interaction.idHash)],
   [
     'grants.create',

@@ -11,6 +11,7 @@ import {
 import { sessions, users } from '../../src/store/index.js'
 import { refused } from '../support/refused.js'
 import { createTestServer, sql } from '../support/server.js'
+import { insertSession } from '../support/store.js'
 
 const server = await createTestServer(t)
 const { ctx, clock } = server
@@ -74,8 +75,8 @@ async function signIn(userId: string): Promise<() => Promise<boolean>> {
   const expiresAt = new Date(now.getTime() + 3_600_000)
   const bucket = Math.floor(expiresAt.getTime() / (7 * 86_400_000))
   const id = ctx.random.uuid()
-  const times = { authTime: now, createdAt: now, expiresAt, idleExpiresAt: expiresAt }
-  await sessions.create(ctx.db, { bucket, tokenHash, id, userId, ...times })
+  const times = { createdAt: now, expiresAt, idleExpiresAt: expiresAt }
+  await insertSession(ctx.db, { bucket, tokenHash, id, userId, ...times })
   return async () => (await sessions.find(ctx.db, bucket, tokenHash, clock.now())) !== undefined
 }
 

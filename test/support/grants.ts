@@ -1,7 +1,8 @@
 import { sha256 } from '../../src/platform/crypto/hash.js'
-import { dayBucket, grants, sessions, weekBucket } from '../../src/store/index.js'
+import { dayBucket, grants, weekBucket } from '../../src/store/index.js'
 import { drawOpaque } from '../../src/tokens/index.js'
 import type { TestClient, TestServer } from './server.js'
+import { insertSession } from './store.js'
 
 export const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 export const challenge = sha256(verifier).toString('base64url')
@@ -41,12 +42,11 @@ export async function issueCode(
   const sessionEnd = later(7 * 86_400)
   const session = drawOpaque(ctx, 'oss', weekBucket(sessionEnd))
   const sid = ctx.random.uuid()
-  await sessions.create(ctx.db, {
+  await insertSession(ctx.db, {
     bucket: session.bucket,
     tokenHash: session.hash,
     id: sid,
     userId,
-    authTime: now,
     createdAt: now,
     expiresAt: sessionEnd,
     idleExpiresAt: later(12 * 3600),

@@ -9,11 +9,11 @@ import {
   dayBucket,
   type Grant,
   grants,
+  type NewSession,
   openDatabase,
   type RefreshToken,
   refreshTokens,
   type StoredClient,
-  sessions,
   type User,
   users,
   weekBucket,
@@ -110,15 +110,19 @@ export interface TestSession {
 export async function addSession(store: TestStore, userId: string, lifetime = 7 * 86_400): Promise<TestSession> {
   const expiresAt = store.later(lifetime)
   const session = { bucket: weekBucket(expiresAt), id: store.random.uuid(), tokenHash: store.random.bytes(32) }
-  await sessions.create(store.db, {
-    ...session,
-    userId,
-    authTime: store.now(),
-    createdAt: store.now(),
-    expiresAt,
-    idleExpiresAt: store.later(Math.min(lifetime, 12 * 3600)),
-  })
+  const idleExpiresAt = store.later(Math.min(lifetime, 12 * 3600))
+  await insertSession(store.db, { ...session, userId, createdAt: store.now(), expiresAt, idleExpiresAt })
   return session
+}
+
+/** A session as a login leaves it, of a user who need not have a password. */
+export async function insertSession(db: Database, session: Omit<NewSession, 'authTime'>): Promise<void> {
+  const { bucket, tokenHash, id, userId, createdAt, expiresAt, idleExpiresAt } = session
+  await db.pool.query(
+    `INSERT INTO session (bucket, token_hash, id, user_id, auth_time, created_at, expires_at, idle_expires_at)
+     VALUES ($1, $2, $3, $4, $5, $5, $6, $7)`,
+    [bucket, tokenHash, id, userId, createdAt, expiresAt, idleExpiresAt],
+  )
 }
 
 /** A client, a user and a session. */

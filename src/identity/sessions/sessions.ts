@@ -3,13 +3,12 @@ import type { Context, Origin } from '../../context.js'
 import { drawOpaque, readOpaque } from '../../platform/crypto/opaque.js'
 import { coverCommit, describeRevocation, refuseBehind, revoke } from '../../revocation/index.js'
 import {
-  auditEvents,
-  type Db,
+  type Interaction,
+  type PasswordLogin,
   revocations,
   type Session,
   sessions,
   type User,
-  users,
   weekBucket,
 } from '../../store/index.js'
 
@@ -38,7 +37,7 @@ export async function findSession(ctx: Context, cookie: string | undefined): Pro
 }
 
 export interface NewLogin {
-  readonly user: Pick<User, 'id' | 'email' | 'name' | 'notBefore'>
+  readonly user: Pick<User, 'id' | 'email' | 'name'>
   /** As it was when the password was checked. */
   readonly passwordHash: string
   /** What the same browser was signed in by until now: it goes on under a new cookie, or ends. */
@@ -46,8 +45,8 @@ export interface NewLogin {
   readonly origin: Origin
   /** The client that the login is for. */
   readonly clientId?: string
-  /** Runs in the same transaction. */
-  readonly within?: (tx: Db, session: Session) => Promise<void>
+  /** What waits for the login, and remembers it. */
+  readonly interaction?: Interaction
 }
 
 export interface StartedSession {
@@ -57,7 +56,7 @@ export interface StartedSession {
 }
 
 /**
- * Signs a user in: the session, the audit event and the end of the previous session are one transaction. Whoever only
+ * Signs a user in: the session, the audit event and the end of the previous session are committed together. Whoever only
  * proves anew who they are keeps their session under a new cookie: else one application that asks for that would end what
  * the others got.
  *
@@ -66,36 +65,26 @@ export interface StartedSession {
  *   would be ended already, and the login page follow on a right password for ever
  */
 export async function startSession(ctx: Context, login: NewLogin): Promise<StartedSession | undefined> {
-  const { user, passwordHash, previous, origin, clientId, within } = login
-  if (user.notBefore) {
-    const earliest = new Date(user.notBefore.getTime() + 1)
+  for (;;) {
+    const renewed = await renew(ctx, login)
+    if (renewed === 'refused') return undefined
+    if (renewed) return renewed
+    const { outcome, started } = await start(ctx, login)
+    if (outcome.kind === 'refused') return undefined
+    if (outcome.kind === 'started') return started
+    // The user was revoked since the password was checked, or by a clock ahead of ours: past that the session is good.
+    const earliest = new Date(outcome.notBefore.getTime() + 1)
     refuseBehind(ctx.clock.now(), earliest)
     await ctx.clock.until(earliest)
   }
-  const replaced = previous && endOf(ctx, previous, 'session_replaced', origin)
-  const started = await ctx.db.transaction(async (tx) => {
-    // First, as everybody who revokes does: no two wait for each other.
-    if (previous) await revocations.lock(tx)
-    if (!(await users.holdPassword(tx, user.id, passwordHash))) return undefined
-    const renewed = await renew(ctx, tx, login)
-    const { session, cookie } = renewed ?? (await create(ctx, tx, login))
-    const detail = { sid: session.id, method: 'password' }
-    const event = { type: 'login.succeeded', actor: `user:${user.id}`, subject: user.id, clientId, detail, ...origin }
-    await auditEvents.create(tx, newEvent(ctx, event))
-    await within?.(tx, session)
-    if (replaced && !renewed) await revocations.create(tx, replaced)
-    return { session, cookie, isNew: !renewed }
-  })
-  if (replaced && started?.isNew) await coverCommit(ctx, replaced)
-  if (previous) await ctx.revocations.refresh()
-  return started
 }
 
-async function create(ctx: Context, tx: Db, { user }: NewLogin): Promise<StartedSession> {
+async function start(ctx: Context, login: NewLogin) {
+  const { user, previous, origin } = login
   const now = ctx.clock.now()
   const expiresAt = new Date(now.getTime() + ctx.config.sessions.lifetime * 1000)
   const opaque = drawOpaque(ctx, 'oss', weekBucket(expiresAt))
-  const row = {
+  const session = {
     bucket: opaque.bucket,
     id: ctx.random.uuid(),
     userId: user.id,
@@ -103,19 +92,42 @@ async function create(ctx: Context, tx: Db, { user }: NewLogin): Promise<Started
     createdAt: now,
     expiresAt,
     idleExpiresAt: idleEnd(ctx, now, expiresAt),
+    user: { email: user.email, name: user.name },
   }
-  await sessions.create(tx, { ...row, tokenHash: opaque.hash })
-  return { session: { ...row, user: { email: user.email, name: user.name } }, cookie: opaque.value }
+  const started: StartedSession = { session, cookie: opaque.value }
+  const written = describeLogin(ctx, login, session, opaque.hash)
+  if (!previous) return { started, outcome: await sessions.start(ctx.db, written) }
+  const replaced = endOf(ctx, previous, 'session_replaced', origin)
+  const outcome = await ctx.db.transaction(async (tx) => {
+    // First, as everybody who revokes does: no two wait for each other.
+    await revocations.lock(tx)
+    const made = await sessions.startWithin(tx, written)
+    if (made.kind === 'started') await revocations.create(tx, replaced)
+    return made
+  })
+  if (outcome.kind === 'started') await coverCommit(ctx, replaced)
+  await ctx.revocations.refresh()
+  return { started, outcome }
 }
 
-/** @returns undefined where it is another user's, is nearly over or ended just now: then a new one starts */
-async function renew(ctx: Context, tx: Db, { user, previous }: NewLogin): Promise<StartedSession | undefined> {
+/** @returns undefined where there is none of this user, it is nearly over or ended just now: then a new one starts */
+async function renew(ctx: Context, login: NewLogin): Promise<StartedSession | 'refused' | undefined> {
+  const { user, previous } = login
   const now = ctx.clock.now()
   if (previous?.userId !== user.id) return undefined
   if (previous.expiresAt.getTime() - now.getTime() < ctx.config.sessions.idleLifetime * 1000) return undefined
   const opaque = drawOpaque(ctx, 'oss', previous.bucket)
   const session = { ...previous, authTime: now, idleExpiresAt: idleEnd(ctx, now, previous.expiresAt) }
-  return (await sessions.renew(tx, session, opaque.hash)) ? { session, cookie: opaque.value } : undefined
+  const outcome = await sessions.renew(ctx.db, describeLogin(ctx, login, session, opaque.hash))
+  if (outcome === 'renewed') return { session, cookie: opaque.value }
+  return outcome === 'refused' ? outcome : undefined
+}
+
+function describeLogin(ctx: Context, login: NewLogin, session: Session, tokenHash: Buffer): PasswordLogin {
+  const { user, passwordHash, origin, clientId, interaction } = login
+  const detail = { sid: session.id, method: 'password' }
+  const event = { type: 'login.succeeded', actor: `user:${user.id}`, subject: user.id, clientId, detail, ...origin }
+  return { session: { ...session, tokenHash }, passwordHash, interaction, event: newEvent(ctx, event) }
 }
 
 /** Signs the browser out: the session ends, and with it every token that ends with a session. */

@@ -9,7 +9,6 @@ import {
   startSession,
 } from '../../identity/index.js'
 import { readParameters } from '../../oauth/index.js'
-import { interactions } from '../../store/index.js'
 import type { LoginFailure } from '../../ui/index.js'
 import { type Ending, openInteraction, rememberFailedLogin, stepAddress } from '../interaction.js'
 import { destinationHost, formToken, openVisit, proceed, requireFormToken, type Visit, visitAs } from '../visit.js'
@@ -56,7 +55,7 @@ export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): 
         previous,
         origin,
         clientId,
-        within: (tx, { authTime }) => interactions.setAuthenticated(tx, open.row, authTime),
+        interaction: open.row,
       }))
     if (!started) {
       await rememberFailedLogin(ctx, open, username)
