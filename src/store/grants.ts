@@ -100,6 +100,8 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
       SELECT DISTINCT ON (interaction_bucket, interaction_hash) * FROM allowed
        WHERE interaction_hash IS NOT NULL ORDER BY interaction_bucket, interaction_hash, n
     ), waiting AS (
+      -- No bounds of the buckets from parameters: with them PostgreSQL 18 would lose who stands behind a row that is waited
+      -- for (see untilDecided), and a form that is sent twice would have somebody else's refused.
       SELECT t.bucket, t.id_hash
         FROM first i JOIN interaction t ON t.bucket = i.interaction_bucket AND t.id_hash = i.interaction_hash
        WHERE t.completed_at IS NULL AND t.expires_at > i.created_at

@@ -245,9 +245,15 @@ function reach(entry: Partitioned, horizon: Horizon): number {
   }
 }
 
+/**
+ * Milliseconds for which the partitions of before are there. What is looked up to explain a refusal may have expired just now;
+ * and a clock may be wrong by a day, that of whoever writes or of whoever drops (attack 133), while the row of a window of
+ * failures lies where the window began, which is the day before that.
+ */
+const grace = 2 * day
+
 function firstNeededBucket(entry: Partitioned, horizon: Horizon, now: Date): number {
-  // A day of grace: what is looked up to explain a refusal may have expired just now, and clocks differ.
-  const kept = entry.table === 'audit_event' ? horizon.auditRetentionDays * day : day
+  const kept = entry.table === 'audit_event' ? horizon.auditRetentionDays * day : grace
   return entry.bucket(new Date(now.getTime() - kept))
 }
 
@@ -258,7 +264,7 @@ function furthestBucket(entry: Partitioned, horizon: Horizon, now: Date): number
 
 /** A bucket more than tomorrow needs, so that a worker that is away for a day harms nobody and `/readyz` sees none missing. */
 function neededBuckets(entry: Partitioned, horizon: Horizon, now: Date): readonly number[] {
-  const first = entry.bucket(new Date(now.getTime() - day))
+  const first = entry.bucket(new Date(now.getTime() - grace))
   const last = furthestBucket(entry, horizon, new Date(now.getTime() + day + entry.length))
   return Array.from({ length: last - first + 1 }, (_, index) => first + index)
 }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { maintainPartitions } from '../../src/jobs/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { authorizationUrl, logIn, signedIn } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
@@ -80,6 +81,31 @@ t.test('attack 133: the clock jumps a day back', async (t) => {
   t.same(await introspect(server, api, revoked.access_token), { active: false }, 'and once it is right again')
   t.match((await redeem(server, client, spent)).json(), { error: 'invalid_grant' })
 })
+
+t.test('attack 133: the clock is set back a day while windows of the day before that are open', async (t) => {
+  const server = await createTestServer(t, { now: new Date('2026-03-02T00:01:00.000Z') })
+  const services = await Promise.all(Array.from({ length: 20 }, () => server.createService()))
+  server.clock.advance(-day)
+  for (const { clientId } of services) {
+    await server.post('/token', {}, { authorization: basicOf(clientId, 'x'.repeat(43)) })
+  }
+  t.equal((await server.get('/readyz')).statusCode, 200, 'their rows have a partition')
+})
+
+t.test(
+  'attack 133: a worker that is a day ahead drops nothing that is needed when its clock is right again',
+  async (t) => {
+    const server = await createTestServer(t, { now: new Date('2026-03-02T00:01:00.000Z') })
+    const services = await Promise.all(Array.from({ length: 20 }, () => server.createService()))
+    server.clock.advance(day)
+    await maintainPartitions(server.ctx)
+    server.clock.advance(-day)
+    for (const { clientId } of services) {
+      await server.post('/token', {}, { authorization: basicOf(clientId, 'x'.repeat(43)) })
+    }
+    t.equal((await server.get('/readyz')).statusCode, 200)
+  },
+)
 
 t.test('attack 133: a window of failures that the clock left begins anew', async (t) => {
   const server = await createTestServer(t)

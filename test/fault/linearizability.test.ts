@@ -36,6 +36,8 @@ const active = { name: 'introspect', answer: 'active' } as const
 const inactive = { name: 'introspect', answer: 'inactive' } as const
 const wrong = { name: 'guess', answer: 'wrong' } as const
 const held = { name: 'guess', answer: 'held' } as const
+const perhaps = { late: 'perhaps' } as const
+const certainly = { late: 'certainly' } as const
 const guessLost = { name: 'guess' } as const
 
 const many = (count: number, step: (index: number) => Step): readonly Step[] =>
@@ -126,6 +128,39 @@ const good: readonly History[] = [
     [0, 1, redeemed('a')],
     ...many(200, (index) => [2, 3 + index, refreshed('a', 'b')]),
   ),
+  history(
+    'grant',
+    'a code that is over by one clock and good by another',
+    [0, 1, { ...redeemRefused, ...certainly }],
+    [2, 3, redeemed('a')],
+    [4, 5, { ...redeemRefused, ...certainly }],
+    [6, 7, inactive],
+  ),
+  history('grant', 'a code that may be over', [0, 1, { ...redeemed('a'), ...perhaps }], [2, 3, active]),
+  history(
+    'grant',
+    'a retry behind its window ends the grant',
+    [0, 1, redeemed('a')],
+    [2, 3, refreshed('a', 'b')],
+    [4, 5, { ...refreshRefused('a'), ...perhaps }],
+    [6, 7, refreshRefused('b')],
+  ),
+  history(
+    'grant',
+    'a lost retry behind its window may have ended the grant',
+    [0, 1, redeemed('a')],
+    [2, 3, refreshed('a', 'b')],
+    [4, undefined, { ...refreshLost('a'), ...perhaps }],
+    [6, 7, inactive],
+  ),
+  history(
+    'grant',
+    'an access token that is over, by one clock',
+    [0, 1, redeemed('a')],
+    [2, 3, { ...inactive, ...certainly }],
+    [4, 5, active],
+  ),
+  history('token', 'over, by one clock', [0, 1, { ...inactive, ...perhaps }], [2, 3, active]),
   history('token', 'revoked', [0, 1, active], [2, 3, revoked], [4, 5, inactive]),
   history(
     'failures',
@@ -202,6 +237,24 @@ const bad: readonly History[] = [
     [3, 4, inactive],
     [5, 6, active],
   ),
+  history('grant', 'a code that is over', [0, 1, { ...redeemed('a'), ...certainly }]),
+  history(
+    'grant',
+    'a code that is over, and was spent',
+    [0, 1, redeemed('a')],
+    [2, 3, { ...redeemRefused, ...certainly }],
+    [4, 5, active],
+  ),
+  history(
+    'grant',
+    'a retry behind its window, and the grant goes on',
+    [0, 1, redeemed('a')],
+    [2, 3, refreshed('a', 'b')],
+    [4, 5, { ...refreshRefused('a'), ...perhaps }],
+    [6, 7, refreshed('b', 'c')],
+  ),
+  history('token', 'active behind its end', [0, 1, { ...active, ...certainly }]),
+  history('token', 'revoked, and active where it may be over', [0, 1, revoked], [2, 3, { ...active, ...perhaps }]),
   history('token', 'active again', [0, 1, revoked], [2, 3, active]),
   history('token', 'lost by itself', [0, 1, active], [2, 3, inactive]),
   history('failures', 'eleven', ...many(11, (index) => [index, index + 1, wrong])),

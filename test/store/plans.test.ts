@@ -222,7 +222,7 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['accessTokens.find', () => accessTokens.find(db, accessToken.bucket, accessToken.hash)],
   ['auditEvents.add', () => auditEvents.add(db, store.event())],
   // By position, so in every partition that is kept: as many as there are, each by its index.
-  ['revocations.listBehind', () => revocations.listBehind(db, 2990n, now(), 100), 6],
+  ['revocations.listBehind', () => revocations.listBehind(db, 2990n, now(), 100), 7],
   [
     'statusLists.lease',
     () => {
@@ -235,7 +235,7 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   [
     'statusLists.listChanges',
     () => statusLists.listChanges(db, 2990n, { now: now(), since: now(), settled: now(), limit: 100 }),
-    6,
+    7,
   ],
   // Two of the audit: whether anything in it is ahead of our clock is asked first.
   ['revocations.add of a grant', () => revocations.add(db, revoking('grant', token.grant.id)), 2],

@@ -20,6 +20,7 @@ type operation struct {
 	Variant  string   `json:"variant"`
 	Answer   string   `json:"answer"`
 	Gives    string   `json:"gives"`
+	Late     string   `json:"late"`
 }
 
 type history struct {
@@ -37,6 +38,17 @@ const guessBound = 10
 type grant struct {
 	Spent, Ended               bool
 	Current, Previous, Variant string
+}
+
+// Of a token that is over by its own time it may be said that it is not active, whether it was revoked or not.
+func introspected(o operation, stands bool) bool {
+	switch o.Answer {
+	case "active":
+		return stands && o.Late != "certainly"
+	case "inactive":
+		return !stands || o.Late != ""
+	}
+	return true
 }
 
 func stepGrant(s grant, o operation) []grant {
@@ -57,7 +69,7 @@ func stepGrant(s grant, o operation) []grant {
 	case "revoke":
 		return []grant{ended}
 	case "introspect":
-		if o.Answer == "" || (o.Answer == "active") == !s.Ended {
+		if introspected(o, !s.Ended) {
 			return []grant{s}
 		}
 		return nil
@@ -67,10 +79,15 @@ func stepGrant(s grant, o operation) []grant {
 			return refused(s)
 		case s.Spent:
 			return refused(ended)
-		case could("ok"):
-			return []grant{{Spent: true, Current: gives}}
 		}
-		return nil
+		var next []grant
+		if o.Late != "certainly" && could("ok") {
+			next = append(next, grant{Spent: true, Current: gives})
+		}
+		if o.Late != "" {
+			next = append(next, refused(s)...)
+		}
+		return next
 	case "refresh":
 		switch {
 		case s.Ended:
@@ -81,13 +98,17 @@ func stepGrant(s grant, o operation) []grant {
 			}
 			return nil
 		case o.Token == s.Previous && o.Variant == s.Variant:
+			var next []grant
+			if o.Late != "" {
+				next = refused(ended)
+			}
 			if !could("ok") || (gives != unknown && s.Current != unknown && gives != s.Current) {
-				return nil
+				return next
 			}
 			if s.Current == unknown {
 				s.Current = gives
 			}
-			return []grant{s}
+			return append(next, s)
 		}
 		return refused(ended)
 	}
@@ -99,7 +120,7 @@ func stepToken(revoked bool, o operation) []bool {
 	case "revoke":
 		return []bool{true}
 	case "introspect":
-		if o.Answer == "" || (o.Answer == "active") == !revoked {
+		if introspected(o, !revoked) {
 			return []bool{revoked}
 		}
 	}

@@ -11,6 +11,8 @@ export interface Operation {
   readonly token?: string
   /** Requests with the same token and another variant are different requests. */
   readonly variant?: string
+  /** By the clock of the process that was asked, what was presented is over by its own time: then it is refused by rule. */
+  readonly late?: 'certainly' | 'perhaps' | undefined
   readonly answer?: 'ok' | 'refused' | 'active' | 'inactive' | 'wrong' | 'held'
   /** The refresh token of the answer. */
   readonly gives?: string
@@ -48,20 +50,21 @@ const unknown = '?'
 const grant: Model<Grant> = {
   initial: { code: 'new', ended: false, current: '', previous: '', variant: '' },
   step(state, operation) {
-    const { name, answer, token = '', variant = '', gives = unknown } = operation
+    const { name, answer, token = '', variant = '', gives = unknown, late } = operation
     const ended = { ...state, ended: true }
     const answers = (...allowed: readonly Operation['answer'][]): boolean =>
       answer === undefined || allowed.includes(answer)
 
     if (name === 'revoke') return [ended]
     if (name === 'introspect') {
-      if (answer === undefined) return []
-      return (answer === 'active') === !state.ended ? [state] : []
+      return mayBeActive(operation, !state.ended) ? [state] : []
     }
     if (name === 'redeem') {
       if (state.ended) return answers('refused') ? [state] : []
       if (state.code === 'spent') return answers('refused') ? [ended] : []
-      return answers('ok') ? [{ ...state, code: 'spent', current: gives }] : []
+      const spent = late !== 'certainly' && answers('ok') ? [{ ...state, code: 'spent' as const, current: gives }] : []
+      // A code that is over is refused and not spent: by another clock it may be good.
+      return late !== undefined && answers('refused') ? [...spent, state] : spent
     }
     if (name === 'refresh') {
       if (state.ended) return answers('refused') ? [state] : []
@@ -69,6 +72,9 @@ const grant: Model<Grant> = {
         return answers('ok') ? [{ ...state, current: gives, previous: token, variant }] : []
       }
       if (token === state.previous && variant === state.variant) {
+        // Behind the window a retry cannot be told from a thief's.
+        if (late !== undefined && answer === 'refused') return [ended]
+        if (late !== undefined && answer === undefined) return [state, ended]
         if (!answers('ok')) return []
         if (gives === unknown || gives === state.current) return [state]
         return state.current === unknown ? [{ ...state, current: gives }] : []
@@ -79,13 +85,18 @@ const grant: Model<Grant> = {
   },
 }
 
+/** Whether an introspection may have had its answer, about a token that was revoked or not. */
+function mayBeActive({ answer, late }: Operation, stands: boolean): boolean {
+  if (answer === 'active') return stands && late !== 'certainly'
+  return answer === 'inactive' && (!stands || late !== undefined)
+}
+
 /** An access token that no grant ends: good until it is revoked. RFC 7009, RFC 7662. */
 const token: Model<{ readonly revoked: boolean }> = {
   initial: { revoked: false },
-  step(state, { name, answer }) {
-    if (name === 'revoke') return [{ revoked: true }]
-    if (name !== 'introspect' || answer === undefined) return []
-    return (answer === 'active') === !state.revoked ? [state] : []
+  step(state, operation) {
+    if (operation.name === 'revoke') return [{ revoked: true }]
+    return operation.name === 'introspect' && mayBeActive(operation, !state.revoked) ? [state] : []
   },
 }
 

@@ -4,6 +4,7 @@ import { testMasterKey } from '../../support/command.js'
 import { createTestDatabase } from '../../support/database.js'
 import { makeFolder, type RunningProcess, startProcess, waitFor, waitUntilReady } from '../../support/process.js'
 import { freePort } from '../../support/running-server.js'
+import { type Clocks, steadyClocks } from './clocks.js'
 
 /** Which command a process runs. */
 export type Role = 'start' | 'serve' | 'work'
@@ -43,6 +44,8 @@ export interface Installation {
   readonly dataDir?: string
   /** Of all processes. */
   readonly env: Readonly<Record<string, string>>
+  /** Of its processes. */
+  readonly clocks: Clocks
   readonly processes: readonly ManagedProcess[]
   /** Those with a port. */
   readonly servers: readonly ManagedProcess[]
@@ -59,6 +62,8 @@ export interface InstallationOptions {
   readonly through?: (databaseUrl: string) => Promise<string>
   /** For all processes, over the defaults of these tests. */
   readonly env?: Readonly<Record<string, string>>
+  /** Where they have others than the machine's. */
+  readonly clocks?: Clocks
 }
 
 export const twoServersAndWorker: readonly ProcessOptions[] = [
@@ -69,7 +74,7 @@ export const twoServersAndWorker: readonly ProcessOptions[] = [
 
 /**
  * What these tests set differently from production. Everybody comes from one address, so the count per network must not
- * be reached; a window that ends in the middle of a test would let guesses begin anew; and a token must outlive the test.
+ * be reached; a window of guesses must not end in the middle of a test (see people.ts); and a token must outlive it.
  */
 const settings = {
   FAILURES_PER_NETWORK: '100000',
@@ -80,7 +85,7 @@ const settings = {
 
 /** Starts the processes, one after the other, and waits until all are ready. They end with the test. */
 export async function createInstallation(t: Test, options: InstallationOptions = {}): Promise<Installation> {
-  const { processes = twoServersAndWorker, through = async (url) => url } = options
+  const { processes = twoServersAndWorker, through = async (url) => url, clocks = steadyClocks } = options
   const databaseUrl = options.databaseUrl ?? (await createTestDatabase(t)).url
   const port = await freePort()
   const issuer = `http://localhost:${port}`
@@ -99,7 +104,7 @@ export async function createInstallation(t: Test, options: InstallationOptions =
     await process.start()
     managed.push(process)
   }
-  return assemble(issuer, databaseUrl, env, managed)
+  return assemble(issuer, databaseUrl, env, managed, clocks)
 }
 
 /** One process with everything in its folder: the embedded database, too. */
@@ -121,8 +126,10 @@ function assemble(
   databaseUrl: string,
   env: Readonly<Record<string, string>>,
   processes: readonly ManagedProcess[],
+  clocks: Clocks = steadyClocks,
 ): Installation {
   return {
+    clocks,
     issuer,
     databaseUrl,
     env,

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto'
+import type { Span } from './clocks.js'
 import type { History, ModelName, Operation } from './history.js'
 import type { Outcome } from './wire.js'
 
 /** What clients ask for. */
 export type Kind = 'login' | 'client_credentials' | 'redeem' | 'refresh' | 'revoke' | 'introspect' | 'guess'
+
+/** Seconds that a retry gets the stored answer: longer than any fault of these tests, so that it is never late by the client's own fault. */
+export const retryWindow = 3600
 
 /** A request and what became of it. Times are monotonic milliseconds. */
 export interface Entry {
@@ -39,6 +43,8 @@ export class Ledger {
   readonly entries: Entry[] = []
   readonly #histories = new Map<string, { model: ModelName; key: string; operations: Operation[] }>()
   readonly #excuses: Excuse[] = []
+  /** The earliest reading of a clock by which each refresh token was presented. */
+  readonly #presented = new Map<string, number>()
   /** Answers that no request of its kind may get, as the clients saw them. */
   readonly surprises: string[] = []
 
@@ -51,6 +57,17 @@ export class Ledger {
     const history = this.#histories.get(id) ?? { model, key, operations: [] }
     history.operations.push(operation)
     this.#histories.set(id, history)
+  }
+
+  /** A refresh token is about to be sent to a process whose clock reads so. */
+  presented(token = '', { from }: Span): void {
+    this.#presented.set(token, Math.min(from, this.#presented.get(token) ?? Number.POSITIVE_INFINITY))
+  }
+
+  /** When the window for a retry may be over at the earliest: it began when one of those processes spent the token. */
+  windowOf(token = ''): Span {
+    const first = this.#presented.get(token) ?? Number.POSITIVE_INFINITY
+    return { from: first + retryWindow * 1000, to: Number.POSITIVE_INFINITY }
   }
 
   histories(): readonly History[] {

@@ -62,4 +62,4 @@ interface Point {
 
 const end = ({ returned }: Operation): number => returned ?? Number.POSITIVE_INFINITY
 
-const signature = ({ name, token, variant }: Operation): string => JSON.stringify([name, token, variant])
+const signature = ({ name, token, variant, late }: Operation): string => JSON.stringify([name, token, variant, late])

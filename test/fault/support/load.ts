@@ -7,6 +7,7 @@ import { Ledger, nameOf } from './ledger.js'
 import type { People } from './people.js'
 import { openRequester, type Requester } from './requester.js'
 import {
+  type Code,
   clientCredentials,
   guess,
   introspect,
@@ -22,7 +23,7 @@ import { openVisitor } from './visitor.js'
 /** A grant as its application knows it. */
 export interface Family {
   readonly key: string
-  readonly code: string
+  readonly code: Code
   /** What came last. */
   readonly tokens: Tokens
   /** A refresh token that was spent before, and whose successor was used. */
@@ -163,11 +164,11 @@ async function serviceTurn(
 async function liveOf(
   people: People,
   requester: Requester,
-  code: string,
+  code: Code,
   rest: () => Promise<void>,
 ): Promise<Family | undefined> {
   const { chance: luck } = requester
-  const key = nameOf(code)
+  const key = nameOf(code.value)
   const spend = redeem(people, code)
   if (luck.happens(0.08)) {
     // In two hands: several send it at once. At most one gets tokens, and those are ended.
@@ -191,8 +192,9 @@ async function liveOf(
     // An impatient client asks twice, wherever its requests happen to go.
     const twice = luck.happens(0.1) ? requester.ask(again) : undefined
     const answer = await requester.insist(again)
-    await twice
-    if (answer.status !== 200) return { key, code, tokens, ended: true }
+    // A retry that is late by the clock of the process that it came to ends the grant, whoever was answered first.
+    const refused = (await twice)?.status === 400 || answer.status !== 200
+    if (refused) return { key, code, tokens, ended: true }
     old = tokens.refresh
     tokens = tokensOf(answer)
     if (luck.happens(0.25)) await requester.ask(introspect(people, tokens.access, about))

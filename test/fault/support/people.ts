@@ -1,9 +1,12 @@
 import { type RegisteredClient, registerClient } from '../../../src/clients/index.js'
 import { createResource } from '../../../src/clients/resource-servers.js'
+import type { Context } from '../../../src/context.js'
 import { createUser } from '../../../src/identity/index.js'
 import { basicOf, registration } from '../../support/server.js'
 import { inBackOffice } from './back-office.js'
+import { windowLeft } from './failure-window.js'
 import type { Installation } from './installation.js'
+import { retryWindow } from './ledger.js'
 
 /** A client, by what it sends. */
 export interface Account {
@@ -30,9 +33,6 @@ export interface People {
 export const apiIdentifier = 'https://api.example.com'
 export const redirectUri = 'https://app.example/cb'
 
-/** Longer than any fault of these tests, so that a retry is never late by the client's own fault. Seconds. */
-export const retryWindow = 3600
-
 /**
  * Registers everybody, as the command line would.
  *
@@ -46,8 +46,6 @@ export async function registerPeople(installation: Installation, victims = 3): P
       accountOf(await registerClient(ctx, { client_name: 'Load', ...metadata }, registration))
     const user = { email: 'ada@example.com', password: 'correct horse battery' }
     await createUser(ctx, { ...user, name: 'Ada' }, by)
-    const all: Account[] = []
-    for (let count = 0; count < victims; count++) all.push(await register(machine))
     return {
       api: { clientId: resource.clientId, basic: basicOf(resource.clientId, clientSecret) },
       application: await register({
@@ -58,7 +56,7 @@ export async function registerPeople(installation: Installation, victims = 3): P
         refresh_token_retry_window: retryWindow,
       }),
       service: await register(machine),
-      victims: all,
+      victims: await victimsOf(ctx, victims, () => register(machine)),
       spare: await register(machine),
       user,
     }
@@ -73,10 +71,21 @@ export async function registerVictims(
   return inBackOffice(installation, async ({ ctx }) => {
     const register = async (): Promise<Account> =>
       accountOf(await registerClient(ctx, { client_name: 'Load', ...machine }, registration))
-    const all: Account[] = []
-    for (let count = 0; count < victims; count++) all.push(await register())
-    return { victims: all, spare: await register() }
+    return { victims: await victimsOf(ctx, victims, register), spare: await register() }
   })
+}
+
+/** Seconds: longer than a load. */
+const lasting = 900
+
+/** Of those that are registered, some whose window does not end by itself while they are guessed at: guesses begin anew then. */
+async function victimsOf(ctx: Context, count: number, register: () => Promise<Account>): Promise<readonly Account[]> {
+  const all: Account[] = []
+  while (all.length < count) {
+    const account = await register()
+    if (windowLeft(ctx, account.clientId) > lasting) all.push(account)
+  }
+  return all
 }
 
 const machine = { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read' }

@@ -1,11 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Chance } from './chance.js'
+import { lateness, readings, type Span } from './clocks.js'
 import type { ModelName, Operation } from './history.js'
 import type { Installation, ManagedProcess } from './installation.js'
 import type { Kind, Ledger } from './ledger.js'
 import { type Outcome, openWire, type Sent, type Wire } from './wire.js'
 
-export type Answer = Extract<Outcome, { readonly kind: 'answer' }>
+export type Answer = Extract<Outcome, { readonly kind: 'answer' }> & {
+  /** What the clock of the process may have said meanwhile. */
+  readonly read: Span
+  readonly late?: Operation['late']
+}
 
 /** What an answer says about the thing that was operated on. */
 export type Reading = Pick<Operation, 'answer' | 'gives'>
@@ -21,6 +26,8 @@ export interface Asked {
     readonly token?: string
     readonly variant?: string
   }
+  /** When what it presents is over, by the clock of the process that issued it. Not given: later than any test. */
+  readonly ends?: Span | undefined
   /** @returns undefined where the protocol allows no such answer */
   readonly read: (answer: Answer) => Reading | undefined
 }
@@ -42,29 +49,38 @@ const insistence = 90_000
 export function openRequester(installation: Installation, ledger: Ledger, name: string, chance: Chance): Requester {
   const wire: Wire = openWire(new URL(installation.issuer).host)
 
-  const ask: Requester['ask'] = async ({ kind, sent, about, read }, at) => {
+  const ask: Requester['ask'] = async ({ kind, sent, about, ends = never, read: readAnswer }, at) => {
     const target = at ?? chance.oneOf(installation.servers)
     const invoked = performance.now()
+    const read = (from: number, to: number): Span => readings(installation.clocks, target.name, from, to)
+    if (about?.name === 'refresh') ledger.presented(about.token, read(invoked, invoked))
     const outcome = await wire.send(target.port!, sent)
     const returned = performance.now()
     ledger.write({ client: name, kind, target: target.name, invoked, returned, outcome })
     // Nothing was sent, so it is no operation.
     if (outcome.kind === 'unreachable') return undefined
 
-    const answer = outcome.kind === 'answer' && outcome.status !== 503 ? outcome : undefined
-    const reading = answer && read(answer)
+    const clock = read(invoked, returned)
+    const late = lateness(about?.name === 'refresh' ? ledger.windowOf(about.token) : ends, clock)
+    const answer = outcome.kind === 'answer' && outcome.status !== 503 ? { ...outcome, read: clock, late } : undefined
+    const reading = answer && readAnswer(answer)
     if (answer && !reading) {
       ledger.surprises.push(`${kind} at ${target.name}: ${answer.status} ${withoutSecrets(answer.body)}`)
     }
     if (about) {
       const { model, key, ...rest } = about
-      ledger.operation(model, key, {
-        client: name,
-        ...rest,
-        invoked,
-        returned: reading ? returned : undefined,
-        ...reading,
-      })
+      const operation = { client: name, ...rest, invoked, late }
+      const done = reading && { returned, ...reading }
+      if (model === 'failures') {
+        // Counts are of a window of one clock. Where it jumped meanwhile, it is not known whose window it was.
+        const offsets = installation.clocks.offsets(target.name, invoked, returned)
+        for (const hours of offsets) {
+          const known = offsets.length === 1 && done
+          ledger.operation(model, windowKey(key, hours), { ...operation, returned: undefined, ...known })
+        }
+      } else {
+        ledger.operation(model, key, { ...operation, returned: undefined, ...done })
+      }
     }
     return reading && answer
   }
@@ -85,6 +101,13 @@ export function openRequester(installation: Installation, ledger: Ledger, name: 
     },
     close: wire.close,
   }
+}
+
+const never: Span = { from: Number.POSITIVE_INFINITY, to: Number.POSITIVE_INFINITY }
+
+/** The history of one client's failures by a clock that is so many hours ahead. */
+function windowKey(clientId: string, hours: number): string {
+  return hours === 0 ? clientId : `${clientId} at ${hours} h`
 }
 
 function withoutSecrets(body: string): string {

@@ -1,6 +1,7 @@
 // Every request that the load makes, and how its answer is read.
 
 import { challenge, verifier } from '../../support/grants.js'
+import type { Span } from './clocks.js'
 import { nameOf } from './ledger.js'
 import { type Account, apiIdentifier, type People, redirectUri } from './people.js'
 import type { Answer, Asked, Reading } from './requester.js'
@@ -30,10 +31,17 @@ function readGranted({ status, body }: Answer): Reading | undefined {
   return typeof refresh === 'string' ? { answer: 'ok', gives: nameOf(refresh) } : undefined
 }
 
-/** @param key names the grant in the history; its code's name */
-export function redeem(people: People, code: string): Asked {
+/** A code, and until when it is good. */
+export interface Code {
+  readonly value: string
+  readonly ends: Span
+}
+
+/** The grant has the name of its code in the history. */
+export function redeem(people: People, { value: code, ends }: Code): Asked {
   return {
     kind: 'redeem',
+    ends,
     sent: post('/token', people.application, {
       grant_type: 'authorization_code',
       code,
@@ -88,9 +96,18 @@ export function introspect(
     kind: 'introspect',
     sent: post('/introspect', people.api, { token: accessToken }),
     about: { ...about, name: 'introspect' },
+    ends: endOf(accessToken),
     read: ({ status, body }) =>
       status === 200 ? { answer: JSON.parse(body).active === true ? 'active' : 'inactive' } : undefined,
   }
+}
+
+/** By the claims, which are a claim of the process that issued it: it says when by its own clock. */
+function endOf(accessToken: string): Span | undefined {
+  const [, claims] = accessToken.split('.')
+  if (claims === undefined) return undefined
+  const end = JSON.parse(Buffer.from(claims, 'base64url').toString()).exp * 1000
+  return { from: end, to: end }
 }
 
 export function clientCredentials(people: People): Asked {
@@ -116,18 +133,27 @@ export function guess({ clientId }: Account): Asked {
   }
 }
 
-/** A step of a login: a page or a redirect is expected. */
-export function page(
-  method: 'GET' | 'POST',
-  path: string,
-  status: 200 | 303,
-  cookie: string,
-  form?: Readonly<Record<string, string>>,
-): Asked {
+export interface Page {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** Whether a page or a redirect is expected. */
+  readonly statuses: readonly (200 | 303)[]
+  readonly cookie: string
+  readonly form?: Readonly<Record<string, string>>
+  /** Where the login that it is a step of was begun some time ago. */
+  readonly ends?: Span | undefined
+}
+
+/** A step of a login. */
+export function page({ method, path, statuses, cookie, form, ends }: Page): Asked {
   return {
     kind: 'login',
     sent: { method, path, headers: { accept: 'text/html', ...(cookie ? { cookie } : {}) }, ...(form ? { form } : {}) },
-    read: (answer) => (answer.status === status ? { answer: 'ok' } : undefined),
+    ends,
+    read(answer) {
+      if (statuses.some((status) => answer.status === status)) return { answer: 'ok' }
+      return answer.late !== undefined && answer.status === 400 ? { answer: 'refused' } : undefined
+    },
   }
 }
 

@@ -1,24 +1,24 @@
+import type { Span } from './clocks.js'
 import type { People } from './people.js'
 import type { Answer, Requester } from './requester.js'
-import { authorizePath, page } from './requests.js'
+import { authorizePath, type Code, type Page, page } from './requests.js'
 
 /** A person's browser: signs in once by password, and from then on gets a code for the asking. */
 export interface Visitor {
   /** Never one twice. @throws when the server does not answer for long */
-  readonly code: () => Promise<string>
+  readonly code: () => Promise<Code>
 }
+
+/** Milliseconds, by default. */
+const codeLifetime = 60_000
+const interactionLifetime = 3_600_000
 
 export function openVisitor(people: People, requester: Requester): Visitor {
   const cookies = new Map<string, string>()
 
-  const visit = async (
-    method: 'GET' | 'POST',
-    path: string,
-    status: 200 | 303,
-    form?: Readonly<Record<string, string>>,
-  ): Promise<Answer | undefined> => {
+  const visit = async (wanted: Omit<Page, 'cookie'>): Promise<Answer | undefined> => {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const answer = await requester.ask(page(method, path, status, cookie, form))
+    const answer = await requester.ask(page({ ...wanted, cookie }))
     for (const line of answer?.headers['set-cookie'] ?? []) {
       const [, name, value] = /^([^=;]+)=([^;]*)/.exec(line) ?? []
       if (name !== undefined && value !== undefined) cookies.set(name, value)
@@ -26,18 +26,22 @@ export function openVisitor(people: People, requester: Requester): Visitor {
     return answer
   }
 
-  /** @returns undefined where one of the steps was not answered: whoever signs in begins again */
-  async function attempt(): Promise<string | undefined> {
-    const first = await visit('GET', authorizePath(people), 303)
+  /** @returns undefined where one of the steps was not answered, or is over: whoever signs in begins again */
+  async function attempt(): Promise<Code | undefined> {
+    const first = await visit({ method: 'GET', path: authorizePath(people), statuses: [303] })
     if (!first) return undefined
     const code = codeOf(first)
     if (code !== undefined) return code
-    const login = pathOf(first)
-    const form = await visit('GET', login, 200)
-    const [, csrfToken] = /name="csrf_token" value="([^"]+)"/.exec(form?.body ?? '') ?? []
+    const path = pathOf(first)
+    const ends = after(first.read, interactionLifetime)
+    // A redirect, too: by the clock of this process the session may be good that was over by that of the other.
+    const shown = await visit({ method: 'GET', path, statuses: [200, 303], ends })
+    if (shown?.status === 303) return codeOf(shown)
+    const [, csrfToken] = /name="csrf_token" value="([^"]+)"/.exec(shown?.body ?? '') ?? []
     if (csrfToken === undefined) return undefined
     const { email, password } = people.user
-    const done = await visit('POST', login, 303, { csrf_token: csrfToken, username: email, password })
+    const form = { csrf_token: csrfToken, username: email, password }
+    const done = await visit({ method: 'POST', path, statuses: [303], form, ends })
     return done && codeOf(done)
   }
 
@@ -54,8 +58,13 @@ export function openVisitor(people: People, requester: Requester): Visitor {
   }
 }
 
-function codeOf({ headers }: Answer): string | undefined {
-  return new URL(headers.location ?? '', 'http://localhost').searchParams.get('code') ?? undefined
+function codeOf({ headers, read }: Answer): Code | undefined {
+  const value = new URL(headers.location ?? '', 'http://localhost').searchParams.get('code')
+  return value === null ? undefined : { value, ends: after(read, codeLifetime) }
+}
+
+function after({ from, to }: Span, milliseconds: number): Span {
+  return { from: from + milliseconds, to: to + milliseconds }
 }
 
 function pathOf({ headers }: Answer): string {
