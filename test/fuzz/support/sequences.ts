@@ -90,14 +90,8 @@ const refreshing = (real: Real, refresh_token: string, more: Form = {}): Sent =>
 async function ask({ scene, watch }: Real, { method, path, form, headers }: Sent): Promise<LightMyRequestResponse> {
   const body = Buffer.from(encodeForm(form))
   // Tokens and codes of this sequence are given back to their own client, by right.
-  const reply = await watch.send(scene.server, {
-    method,
-    url: path,
-    headers,
-    body,
-    from: '203.0.113.9',
-    mayRepeat: false,
-  })
+  const wire = { method, url: path, headers, body, from: '203.0.113.9', mayRepeat: false }
+  const reply = await watch.send(scene.server, wire, 'sequences')
   if (!reply) throw new Violation(`${path} was not sent`)
   return reply
 }
