@@ -43,7 +43,7 @@ export function section(result: FuzzResult, growthBound: number): string {
     ['Seed', String(result.seed)],
     ['Longest answer', `${number(result.longest)} ms (1,000 are allowed)`],
     [
-      'Later than that, while the machine was as slow with everything else',
+      'Later than that, beside others on a busy machine, and in time when asked for alone',
       result.late === 0 ? '0' : `${number(result.late)}, the longest ${number(result.latest)} ms`,
     ],
     ['Heap of a process after the first round, and at the end', `${megabytes(before.heap)}, ${megabytes(after.heap)}`],

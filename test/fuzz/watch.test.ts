@@ -60,6 +60,33 @@ t.test('an answer that is late once is counted, though the next is in time', asy
   t.ok(watch.longest < 300)
 })
 
+t.test('what was late is asked for again while nothing else is under way', async (t) => {
+  const app = fastify()
+  const asked: string[] = []
+  let end = (): void => undefined
+  app.get('/busy', () => new Promise((resolve) => (end = () => resolve('busy'))))
+  app.get('/late', () => {
+    asked.push('late')
+    // The other one ends only after this was answered late, and before it is asked for again.
+    return new Promise((resolve) => setTimeout(() => resolve('late'), asked.length === 1 ? 400 : 0))
+  })
+  app.get('/new', () => {
+    asked.push('new')
+    return 'new'
+  })
+  app.get('/readyz', () => 'ready')
+  t.teardown(() => app.close())
+  const watch = new Watch(300)
+  const busy = watch.turns.together(() => watch.ask({ app }, { ...wire, url: '/busy' }, 'requests'))
+  const late = watch.send({ app }, { ...wire, url: '/late' }, 'requests')
+  while (watch.late === 0) await new Promise((resolve) => setImmediate(resolve))
+  const next = watch.send({ app }, { ...wire, url: '/new' }, 'requests')
+  t.same(asked, ['late'], 'it waits for who is under way')
+  end()
+  await Promise.all([busy, late, next])
+  t.same(asked, ['late', 'late', 'new'], 'who comes meanwhile comes after it')
+})
+
 t.test('a log line with a secret, one of an error and a rejection are faults', async (t) => {
   const watch = new Watch()
   watch.holdsSecret = secret

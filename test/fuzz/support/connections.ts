@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { RawMutation, RawPlan } from './arbitraries.js'
 import { build } from './plan.js'
 import type { Scene } from './scene.js'
-import { busyness, deadline, Violation, type Watch } from './watch.js'
+import { deadline, Violation, type Watch } from './watch.js'
 
 /** Milliseconds that a connection is given to answer what may not be complete. */
 const pause = 100
@@ -16,23 +16,34 @@ const pause = 100
  */
 export async function sendRaw(scene: Scene, watch: Watch, plan: RawPlan): Promise<void> {
   const { bytes, mayRepeat } = bytesOf(scene, plan)
-  let allowed = deadline
-  for (let attempt = 1; ; attempt++) {
-    const { received, closed, milliseconds } = await exchange(scene.port, bytes, allowed)
-    const statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
-    watch.count(statuses[0] ?? 'closed without an answer', 'connections')
-    const wrong = statuses.find((status) => status >= 500)
-    if (wrong !== undefined) throw new Violation(`the answer is ${wrong}: ${received.slice(0, 500)}`)
-    if (!mayRepeat && watch.holdsSecret(received))
-      throw new Violation(`a secret was sent back: ${received.slice(0, 800)}`)
-    if (closed && milliseconds <= deadline) return
-    watch.countLate(milliseconds)
-    if (closed) return
-    // Nobody else's turn could come, or the server keeps it open.
-    if (attempt === 4) throw new Violation(`the connection was left open for ${allowed} ms, four times in a row`)
-    // By the rule of every other answer.
-    allowed = deadline + 10 * (await busyness(scene.server))
+  const first = await watch.turns.together(() => exchange(scene.port, bytes, deadline))
+  if (judge(watch, first, mayRepeat)) return
+  // Nobody else's turn could come, or the server keeps it open: by the rule of every other answer.
+  await watch.turns.alone(async () => {
+    for (let attempt = 2; ; attempt++) {
+      const allowed = await watch.allowance(scene.server)
+      if (judge(watch, await exchange(scene.port, bytes, allowed), mayRepeat)) return
+      if (attempt === 4) {
+        throw new Violation(`the connection was left open for ${Math.round(allowed)} ms, four times in a row`)
+      }
+    }
+  })
+}
+
+/**
+ * @returns whether the server closed the connection in the time that it had
+ * @throws {Violation}
+ */
+function judge(watch: Watch, { received, closed, milliseconds }: Exchange, mayRepeat: boolean): boolean {
+  const statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+  watch.count(statuses[0] ?? 'closed without an answer', 'connections')
+  const wrong = statuses.find((status) => status >= 500)
+  if (wrong !== undefined) throw new Violation(`the answer is ${wrong}: ${received.slice(0, 500)}`)
+  if (!mayRepeat && watch.holdsSecret(received)) {
+    throw new Violation(`a secret was sent back: ${received.slice(0, 800)}`)
   }
+  if (!closed || milliseconds > deadline) watch.countLate(milliseconds)
+  return closed
 }
 
 interface Exchange {
