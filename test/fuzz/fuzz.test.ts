@@ -1,8 +1,11 @@
 import t from 'tap'
 import { fuzz, growthBound } from './fuzz.js'
+import { fuzzInProcesses } from './processes.js'
 
 /** All of it where every change is checked; on one's own machine a taste of it. `npm run fuzz` goes on for longer. */
 const requests = process.env['CI'] ? 100_000 : 5_000
+/** As many everywhere, so that the requests are the same. */
+const processes = process.env['CI'] ? 2 : 1
 
 t.setTimeout(15 * 60_000)
 
@@ -12,7 +15,8 @@ t.test(
     // The same every time: what is new is looked for by `npm run fuzz`, whose seed is another at each run.
     const seed = Number(process.env['FUZZ_SEED'] ?? 1)
     t.comment(`seed ${seed}`)
-    const result = await fuzz(t, { requests, seed })
+    const result =
+      processes === 1 ? await fuzz(t, { requests, seed }) : await fuzzInProcesses({ requests, seed, processes })
     t.comment(JSON.stringify(result))
     t.same(result.failures, [], `seed ${seed}`)
     t.ok(result.requests >= requests, `${result.requests} requests`)

@@ -1,12 +1,15 @@
 // `npm run fuzz`: the fuzz of test/fuzz, for as long as one likes, and what it came to in docs/reliability.md.
 //
-//   npm run fuzz                             5,000,000 requests
+//   npm run fuzz                             5,000,000 requests, by as many processes as there are cores
 //   npm run fuzz -- --minutes 30             as many as there are in that time
-//   npm run fuzz -- --seed 7 --requests 5000 the first round of that seed, to see again what it found
+//   npm run fuzz -- --seed 7 --requests 5000 --processes 1
+//                                            the first round of that seed, to see again what it found
 
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import t from 'tap'
-import { fuzz, growthBound } from './fuzz.js'
+import { testPostgres } from '../support/test-postgres.js'
+import { growthBound } from './fuzz.js'
+import { fuzzInProcesses } from './processes.js'
 import { writeReport } from './report.js'
 
 const { values } = parseArgs({
@@ -14,23 +17,35 @@ const { values } = parseArgs({
     requests: { type: 'string', default: '5000000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 30)) },
     minutes: { type: 'string' },
+    processes: { type: 'string', default: String(availableParallelism()) },
   },
 })
+const [requests, seed, processes] = [values.requests, values.seed, values.processes].map(Number)
+const minutes = values.minutes === undefined ? undefined : Number(values.minutes)
+for (const number of [requests, seed, processes, minutes ?? 1]) {
+  if (!Number.isFinite(number)) throw new Error('--requests, --seed, --minutes and --processes are numbers.')
+}
 
-t.setTimeout(0)
-t.test('fuzz', async (t) => {
-  const seed = Number(values.seed)
-  const result = await fuzz(t, {
-    requests: Number(values.requests),
-    seed,
-    minutes: values.minutes === undefined ? undefined : Number(values.minutes),
-    onRound({ rounds, requests, seconds, longest, after }) {
-      if (rounds % 20 > 1) return
-      const heap = Math.round(after.heap / 1024 / 1024)
-      t.comment(`${requests} requests in ${seconds} s, longest answer ${longest} ms, heap ${heap} MB (seed ${seed})`)
-    },
-  })
-  t.comment(JSON.stringify(result, undefined, 2))
-  await writeReport(result, growthBound)
-  t.same(result.failures, [])
+// One PostgreSQL for all of them. What it is reached by is handed down.
+const { url, template } = await testPostgres()
+Object.assign(process.env, { OSTIARY_TEST_SERVER: url, OSTIARY_TEST_TEMPLATE: template })
+
+let told = performance.now()
+const result = await fuzzInProcesses({
+  requests: requests ?? 0,
+  seed: seed ?? 0,
+  processes: processes ?? 1,
+  minutes,
+  onRound({ requests, seconds, longest, late, after }) {
+    if (performance.now() - told < 30_000) return
+    told = performance.now()
+    const heap = Math.round(after.heap / 1024 / 1024)
+    console.log(
+      `${requests} requests in ${seconds} s, longest answer ${longest} ms, ${late} late, heap ${heap} MB (seed ${seed})`,
+    )
+  },
 })
+console.log(JSON.stringify({ ...result, failures: result.failures.length }, undefined, 2))
+await writeReport(result, growthBound)
+for (const failure of result.failures) console.error(failure)
+process.exit(result.failures.length > 0 ? 1 : 0)

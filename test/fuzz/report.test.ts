@@ -1,5 +1,6 @@
 import t from 'tap'
 import { section, withSection } from './report.js'
+import { type FuzzResult, sum } from './result.js'
 
 t.test('the section is written anew, and what others wrote stays', async (t) => {
   const first = withSection('# Reliability\n\nOthers.\n', '<!-- fuzz -->\none\n<!-- /fuzz -->')
@@ -8,25 +9,70 @@ t.test('the section is written anew, and what others wrote stays', async (t) => 
   t.equal(second, '# Reliability\n\nOthers.\n\n<!-- fuzz -->\ntwo\n<!-- /fuzz -->\n\nMore.\n')
 })
 
-t.test('it holds every figure of the run', async (t) => {
-  const memory = { heap: 100 * 1024 * 1024, resident: 300 * 1024 * 1024 }
-  const result = { requests: 5_000_123, seed: 42, seconds: 3600, rounds: 1000, longest: 321, late: 17, failures: [] }
-  const text = section(
-    { ...result, answers: { '200': 12, '400': 34_567 }, before: memory, after: memory },
-    48 * 1024 * 1024,
-  )
+const [heap, resident] = [100 * 1024 * 1024, 300 * 1024 * 1024]
+const one: FuzzResult = {
+  requests: 2_500_061,
+  seed: 42,
+  processes: 1,
+  seconds: 3500,
+  rounds: 500,
+  parts: { requests: 2_400_000, sequences: 100_061 },
+  recipes: { refresh: 12_345 },
+  mutations: { drop: 2_222 },
+  answers: { '200': 12, '400': 34_567 },
+  longest: 321,
+  late: 17,
+  latest: 4_321,
+  before: { heap, resident },
+  after: { heap, resident },
+  failures: [],
+}
+
+t.test('it holds every figure of the run, and what it was made of', async (t) => {
+  const text = section(one, 48 * 1024 * 1024)
   for (const figure of [
-    '5,000,123',
-    '1,000 rounds',
-    '42',
+    '2,500,061, in 500 rounds and 3,500 s',
+    'seeds of its own | 1 |',
+    '| 42 |',
     '321 ms',
-    '| 17 |',
+    '17, the longest 4,321 ms',
     '100 MB',
     '300 MB',
     '48 MB',
     '200: 12',
     '400: 34,567',
+    'requests: 2,400,000',
+    'refresh: 12,345',
+    'drop: 2,222',
   ]) {
-    t.match(text, figure)
+    t.ok(text.includes(figure), figure)
   }
+})
+
+t.test('results of several processes are one: the worst of each kind, and every failure', async (t) => {
+  const other: FuzzResult = {
+    ...one,
+    seed: 100_042,
+    seconds: 3600,
+    answers: { '200': 1, '503': 1 },
+    longest: 999,
+    latest: 1_001,
+    after: { heap: 2 * heap, resident },
+    failures: ['an answer of 503'],
+  }
+  t.match(sum([one, other]), {
+    requests: 5_000_122,
+    seed: 42,
+    processes: 2,
+    seconds: 3600,
+    rounds: 1000,
+    parts: { requests: 4_800_000, sequences: 200_122 },
+    answers: { '200': 13, '400': 34_567, '503': 1 },
+    longest: 999,
+    late: 34,
+    latest: 4_321,
+    after: { heap: 2 * heap },
+    failures: ['an answer of 503'],
+  })
+  t.equal(sum([other, one]).after.heap, 2 * heap, 'of the one that grew most')
 })

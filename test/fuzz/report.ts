@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { FuzzResult } from './fuzz.js'
+import type { FuzzResult } from './result.js'
 
 const path = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url))
 const [begin, end] = ['<!-- fuzz -->', '<!-- /fuzz -->']
@@ -26,15 +26,27 @@ export function withSection(page: string, section: string): string {
   return page.slice(0, from) + section + page.slice(to + end.length)
 }
 
-export function section({ before, after, answers, ...result }: FuzzResult, growthBound: number): string {
-  const megabytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MB`
-  const number = (count: number): string => count.toLocaleString('en-US')
+const megabytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MB`
+const number = (count: number): string => count.toLocaleString('en-US')
+
+function list(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([name, count]) => `${name}: ${number(count)}`)
+    .join(', ')
+}
+
+export function section(result: FuzzResult, growthBound: number): string {
+  const { before, after, rounds, seconds, processes } = result
   const rows = [
-    ['Requests', `${number(result.requests)}, in ${number(result.rounds)} rounds and ${number(result.seconds)} s`],
+    ['Requests', `${number(result.requests)}, in ${number(rounds)} rounds and ${number(seconds)} s`],
+    ['Processes, each with a server, a database and seeds of its own', number(processes)],
     ['Seed', String(result.seed)],
     ['Longest answer', `${number(result.longest)} ms (1,000 are allowed)`],
-    ['Later than that, while the machine was as slow with everything else', number(result.late)],
-    ['Heap after the first round, and at the end', `${megabytes(before.heap)}, ${megabytes(after.heap)}`],
+    [
+      'Later than that, beside others on a busy machine, and in time when asked for alone',
+      result.late === 0 ? '0' : `${number(result.late)}, the longest ${number(result.latest)} ms`,
+    ],
+    ['Heap of a process after the first round, and at the end', `${megabytes(before.heap)}, ${megabytes(after.heap)}`],
     ['It may grow by', `${megabytes(growthBound)}, however long the run is`],
     ['Resident, likewise', `${megabytes(before.resident)}, ${megabytes(after.resident)} (server, generator and tests)`],
     [
@@ -42,7 +54,6 @@ export function section({ before, after, answers, ...result }: FuzzResult, growt
       String(result.failures.length),
     ],
   ]
-  const statuses = Object.entries(answers).map(([status, count]) => `${status}: ${number(count)}`)
   return [
     '## Bad input',
     '',
@@ -55,6 +66,12 @@ export function section({ before, after, answers, ...result }: FuzzResult, growt
     '|---|---|',
     ...rows.map(([name, value]) => `| ${name} | ${value} |`),
     '',
-    `Answers: ${statuses.join(', ')}.`,
+    `Answers: ${list(result.answers)}.`,
+    '',
+    'What the run was made of:',
+    '',
+    `- Sent by part: ${list(result.parts)}.`,
+    `- Requests that something was done to: ${list(result.recipes)}.`,
+    `- What was done to them: ${list(result.mutations)}.`,
   ].join('\n')
 }

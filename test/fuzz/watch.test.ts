@@ -32,16 +32,59 @@ t.test('each fault of a server is seen', async (t) => {
     '/header': /a secret was sent back/,
     '/json': /JSON/,
   })) {
-    await t.rejects(watch.send(server, { ...wire, url: path }), { message }, path)
+    await t.rejects(watch.send(server, { ...wire, url: path }, 'requests'), { message }, path)
   }
   const impatient = new Watch(20)
-  await t.rejects(impatient.send(server, { ...wire, url: '/slow' }), { message: /four times in a row/ })
+  await t.rejects(impatient.send(server, { ...wire, url: '/slow' }, 'requests'), { message: /four times in a row/ })
   t.equal(impatient.requests, 4)
+  t.equal(impatient.late, 4, 'each of them is counted')
+  t.ok(impatient.latest >= 490)
 
-  t.equal((await watch.send(server, { ...wire, url: '/right' }))?.statusCode, 200)
-  await watch.send(server, { ...wire, url: '/body', mayRepeat: true })
+  t.equal((await watch.send(server, { ...wire, url: '/right' }, 'requests'))?.statusCode, 200)
+  await watch.send(server, { ...wire, url: '/body', mayRepeat: true }, 'connections')
   t.match(Object.fromEntries(watch.statuses), { 200: 4, 303: 1, 500: 1, 503: 1 })
+  t.same(Object.fromEntries(watch.parts), { requests: 6, connections: 1 })
   t.ok(watch.longest > 0)
+})
+
+t.test('an answer that is late once is counted, though the next is in time', async (t) => {
+  let asked = 0
+  const app = fastify()
+  app.get('/once', () => new Promise((resolve) => setTimeout(() => resolve('late'), asked++ === 0 ? 700 : 0)))
+  app.get('/readyz', () => 'ready')
+  t.teardown(() => app.close())
+  const watch = new Watch(300)
+  t.equal((await watch.send({ app }, { ...wire, url: '/once' }, 'requests'))?.statusCode, 200)
+  t.equal(watch.late, 1)
+  t.ok(watch.latest >= 690)
+  t.ok(watch.longest < 300)
+})
+
+t.test('what was late is asked for again while nothing else is under way', async (t) => {
+  const app = fastify()
+  const asked: string[] = []
+  let end = (): void => undefined
+  app.get('/busy', () => new Promise((resolve) => (end = () => resolve('busy'))))
+  app.get('/late', () => {
+    asked.push('late')
+    // The other one ends only after this was answered late, and before it is asked for again.
+    return new Promise((resolve) => setTimeout(() => resolve('late'), asked.length === 1 ? 400 : 0))
+  })
+  app.get('/new', () => {
+    asked.push('new')
+    return 'new'
+  })
+  app.get('/readyz', () => 'ready')
+  t.teardown(() => app.close())
+  const watch = new Watch(300)
+  const busy = watch.turns.together(() => watch.ask({ app }, { ...wire, url: '/busy' }, 'requests'))
+  const late = watch.send({ app }, { ...wire, url: '/late' }, 'requests')
+  while (watch.late === 0) await new Promise((resolve) => setImmediate(resolve))
+  const next = watch.send({ app }, { ...wire, url: '/new' }, 'requests')
+  t.same(asked, ['late'], 'it waits for who is under way')
+  end()
+  await Promise.all([busy, late, next])
+  t.same(asked, ['late', 'late', 'new'], 'who comes meanwhile comes after it')
 })
 
 t.test('a log line with a secret, one of an error and a rejection are faults', async (t) => {

@@ -71,8 +71,11 @@ export interface TestServer {
   readonly refresh: () => Promise<void>
 }
 
+/** What this needs of a tap test. Work is undone last first. */
+export type Owner = Pick<Test, 'fullname'> & { readonly teardown: (work: () => Promise<void>) => unknown }
+
 /** A server on a database of its own, in this process, with a clock that moves by hand. */
-export async function createTestServer(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
+export async function createTestServer(t: Owner, options: TestServerOptions = {}): Promise<TestServer> {
   const { beside } = options
   const clock = options.clock ?? beside?.clock ?? new TestClock(options.now)
   const databaseUrl = beside?.databaseUrl ?? (await createTestDatabase(t)).url

@@ -16,21 +16,45 @@ const pause = 100
  */
 export async function sendRaw(scene: Scene, watch: Watch, plan: RawPlan): Promise<void> {
   const { bytes, mayRepeat } = bytesOf(scene, plan)
-  for (let attempt = 1; ; attempt++) {
-    const { received, closed } = await exchange(scene.port, bytes)
-    const statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
-    watch.count(statuses[0] ?? 'closed without an answer')
-    const wrong = statuses.find((status) => status >= 500)
-    if (wrong !== undefined) throw new Violation(`the answer is ${wrong}: ${received.slice(0, 500)}`)
-    if (!mayRepeat && watch.holdsSecret(received))
-      throw new Violation(`a secret was sent back: ${received.slice(0, 800)}`)
-    if (closed) return
-    // Nobody else's turn could come, or the server keeps it open.
-    if (attempt === 4) throw new Violation(`the connection was left open for ${deadline} ms, four times in a row`)
-  }
+  const first = await watch.turns.together(() => exchange(scene.port, bytes, deadline))
+  if (judge(watch, first, mayRepeat)) return
+  // Nobody else's turn could come, or the server keeps it open: by the rule of every other answer.
+  await watch.turns.alone(async () => {
+    for (let attempt = 2; ; attempt++) {
+      const allowed = await watch.allowance(scene.server)
+      if (judge(watch, await exchange(scene.port, bytes, allowed), mayRepeat)) return
+      if (attempt === 4) {
+        throw new Violation(`the connection was left open for ${Math.round(allowed)} ms, four times in a row`)
+      }
+    }
+  })
 }
 
-async function exchange(port: number, bytes: Buffer): Promise<{ readonly received: string; readonly closed: boolean }> {
+/**
+ * @returns whether the server closed the connection in the time that it had
+ * @throws {Violation}
+ */
+function judge(watch: Watch, { received, closed, milliseconds }: Exchange, mayRepeat: boolean): boolean {
+  const statuses = [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+  watch.count(statuses[0] ?? 'closed without an answer', 'connections')
+  const wrong = statuses.find((status) => status >= 500)
+  if (wrong !== undefined) throw new Violation(`the answer is ${wrong}: ${received.slice(0, 500)}`)
+  if (!mayRepeat && watch.holdsSecret(received)) {
+    throw new Violation(`a secret was sent back: ${received.slice(0, 800)}`)
+  }
+  if (!closed || milliseconds > deadline) watch.countLate(milliseconds)
+  return closed
+}
+
+interface Exchange {
+  readonly received: string
+  readonly closed: boolean
+  /** From when nothing more was sent. */
+  readonly milliseconds: number
+}
+
+/** @param allowed milliseconds in which the server must close the connection */
+async function exchange(port: number, bytes: Buffer, allowed: number): Promise<Exchange> {
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
   const chunks: Buffer[] = []
   const over = new Promise<true>((resolve) => {
@@ -44,9 +68,11 @@ async function exchange(port: number, bytes: Buffer): Promise<{ readonly receive
   socket.write(bytes)
   await Promise.race([over, answered, delay(pause, undefined, { ref: false })])
   socket.end()
-  const closed = await Promise.race([over, delay(deadline, false as const, { ref: false })])
+  const since = performance.now()
+  const closed = await Promise.race([over, delay(allowed, false as const, { ref: false })])
+  const milliseconds = performance.now() - since
   socket.destroy()
-  return { received: Buffer.concat(chunks).toString('latin1'), closed }
+  return { received: Buffer.concat(chunks).toString('latin1'), closed, milliseconds }
 }
 
 function bytesOf(scene: Scene, { plan, raw }: RawPlan): { readonly bytes: Buffer; readonly mayRepeat: boolean } {

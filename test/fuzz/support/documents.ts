@@ -39,7 +39,7 @@ export async function sendDocument({ server }: Scene, watch: Watch, document: st
     if (watch.holdsSecret(error.message)) throw new Violation(`a secret is in the message: ${error.message}`)
     outcome = 'document refused'
   }
-  watch.count(outcome === 'registered' ? 'document registered' : outcome)
+  watch.count(outcome === 'registered' ? 'document registered' : outcome, 'documents')
   const milliseconds = performance.now() - since
   if (milliseconds > 10 * deadline) throw new Violation(`a document took ${Math.round(milliseconds)} ms`)
 }

@@ -185,15 +185,17 @@ function grant(grant_type: string, more: Readonly<Record<string, Text>> = {}): R
 const secretNames = ['client_secret', 'password', 'code', 'token', 'refresh_token', 'code_verifier', 'csrf_token']
 
 /** Parameters that the server may send back: in an answer to the client, in the form, in the link that starts again. */
-const repeatedNames = [
-  'client_id',
-  'redirect_uri',
-  'state',
-  'response_type',
-  'response_mode',
-  'scope',
-  'resource',
-].concat(['code_challenge', 'code_challenge_method', 'prompt', 'max_age', 'login_hint', 'nonce', 'username'])
+const repeatedNames = new Set(
+  ['client_id', 'redirect_uri', 'state', 'response_type', 'response_mode', 'scope', 'resource'].concat([
+    'code_challenge',
+    'code_challenge_method',
+    'prompt',
+    'max_age',
+    'login_hint',
+    'nonce',
+    'username',
+  ]),
+)
 
 /** The request that the plan describes, as this scene's server is to get it. */
 export function build(plan: Plan, references: References, holdsSecret: (text: string) => boolean): Wire {
@@ -277,7 +279,7 @@ export function build(plan: Plan, references: References, holdsSecret: (text: st
     body: body.subarray(0, cut),
     from,
     mayRepeat: [...parameters, ...query].some(
-      ({ name, value }) => repeatedNames.includes(resolve(name)) && holdsSecret(resolve(value)),
+      ({ name, value }) => repeatedNames.has(resolve(name)) && holdsSecret(resolve(value)),
     ),
   }
 }
@@ -299,40 +301,67 @@ function damaged(value: string, { flipped = [], cut = value.length }: Stolen): s
   return bytes.toString('latin1').slice(0, cut)
 }
 
+const ascii = /^[\0-\x7f]*$/
+
 /** The bytes of UTF-8, one character each, and of a lone surrogate the three that a careless encoder makes of it. */
 function utf8(text: string): string {
-  if (!/\p{Cs}/u.test(text)) return Buffer.from(text).toString('latin1')
-  return text.replace(/[\s\S]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0
-    if (code < 0xd800 || code > 0xdfff) return Buffer.from(character).toString('latin1')
-    return String.fromCharCode(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f))
-  })
+  if (ascii.test(text)) return text
+  return text
+    .split(/(\p{Cs}+)/u)
+    .map((part, index) => (index % 2 === 1 ? threeBytes(part) : Buffer.from(part)).toString('latin1'))
+    .join('')
+}
+
+function threeBytes(surrogates: string): Buffer {
+  const bytes = Buffer.allocUnsafe(surrogates.length * 3)
+  for (let at = 0; at < surrogates.length; at++) {
+    const code = surrogates.charCodeAt(at)
+    bytes[3 * at] = 0xe0 | (code >> 12)
+    bytes[3 * at + 1] = 0x80 | ((code >> 6) & 0x3f)
+    bytes[3 * at + 2] = 0x80 | (code & 0x3f)
+  }
+  return bytes
 }
 
 const escapes = Array.from({ length: 256 }, (_, byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`)
 const percent = (byte: number): string => escapes[byte & 0xff] ?? ''
-const escaped = (bytes: string, which: RegExp): string => bytes.replace(which, (byte) => percent(byte.charCodeAt(0)))
+
+/** What each byte is written as, for texts of which some are long: they are encoded by table. */
+const table = (written: (byte: number) => string): readonly Buffer[] =>
+  Array.from({ length: 256 }, (_, byte) => Buffer.from(written(byte), 'latin1'))
+const everyByte = table(percent)
+const asForm = table((byte) => (/[\w.*-]/.test(String.fromCharCode(byte)) ? String.fromCharCode(byte) : percent(byte)))
+/** Two bytes for what needs one: refused since RFC 3629 §3. */
+const overlong = table((byte) =>
+  byte < 0x80 ? percent(0xc0 | (byte >> 6)) + percent(0x80 | (byte & 0x3f)) : percent(byte),
+)
+
+function write(bytes: Buffer, by: readonly Buffer[]): string {
+  const written = Buffer.allocUnsafe(bytes.length * 6)
+  let length = 0
+  for (const byte of bytes) for (const each of by[byte] ?? []) written[length++] = each
+  return written.toString('latin1', 0, length)
+}
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 export function encode(text: string, encoding: Encoding): string {
   switch (encoding) {
     case 'none':
       return utf8(text)
     case 'every byte':
-      return escaped(utf8(text), /[\s\S]/g)
+      return write(latin1(utf8(text)), everyByte)
     case 'twice':
       return encode(encode(text, 'form'), 'form')
     case 'overlong':
-      // Two bytes for what needs one: refused since RFC 3629 §3.
-      return utf8(text).replace(/[\s\S]/g, (character) => {
-        const byte = character.charCodeAt(0)
-        return byte < 0x80 ? percent(0xc0 | (byte >> 6)) + percent(0x80 | (byte & 0x3f)) : percent(byte)
-      })
+      return write(latin1(utf8(text)), overlong)
     case 'bad':
       return `${encode(text, 'form')}%${text.length % 2 ? 'G1' : ''}`
     case 'utf-16':
-      return escaped(Buffer.from(text, 'utf16le').toString('latin1'), /[\s\S]/g)
+      return write(Buffer.from(text, 'utf16le'), everyByte)
     case 'form':
-      return escaped(utf8(text), /[^\w.*-]/g)
+      // Most names and many values are as they are.
+      return /^[\w.*-]*$/.test(text) ? text : write(latin1(utf8(text)), asForm)
   }
 }
 

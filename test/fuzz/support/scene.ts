@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import type { Test } from 'tap'
 import { authorizationUrl, signedIn } from '../../support/authorization.js'
 import { TestBrowser, type TestPage } from '../../support/browser.js'
 import { issueCode } from '../../support/grants.js'
-import { createTestServer, type TestServer } from '../../support/server.js'
+import { createTestServer, type Owner, type TestServer } from '../../support/server.js'
 import { apiIdentifier, application, type Scene as TokenScene, tokensFor } from '../../support/tokens.js'
 
 /** Stands in whatever secret is made up here: it may occur in no answer and in no log line. */
@@ -78,7 +77,7 @@ const generous = {
 }
 
 /** @param onLog hears every line of the log; none is kept */
-export async function openScene(t: Test, onLog: (line: string) => void): Promise<Scene> {
+export async function openScene(t: Owner, onLog: (line: string) => void): Promise<Scene> {
   const server = await createTestServer(t, { env: generous, onLog })
   const strict = await createTestServer(t, { beside: server, onLog })
   const api = await server.createResource(apiIdentifier, 'read write')

@@ -4,7 +4,7 @@ import { type IssuedCode, issueCode } from '../../support/grants.js'
 import { basicOf, encodeForm } from '../../support/server.js'
 import { apiIdentifier } from '../../support/tokens.js'
 import type { Scene } from './scene.js'
-import { Violation, type Watch } from './watch.js'
+import { deadline, Violation, type Watch } from './watch.js'
 
 /** What one grant must look like after what was done to it. */
 interface Model {
@@ -19,6 +19,8 @@ interface Real {
   readonly scene: Scene
   readonly watch: Watch
   readonly issued: IssuedCode
+  /** Milliseconds for each answer. */
+  readonly allowed: number
   access: string
   current: string
   previous: string
@@ -87,20 +89,21 @@ const redemption = (real: Real): Sent => right(real, '/token', real.issued.form)
 const refreshing = (real: Real, refresh_token: string, more: Form = {}): Sent =>
   right(real, '/token', { grant_type: 'refresh_token', refresh_token, ...more })
 
-async function ask({ scene, watch }: Real, { method, path, form, headers }: Sent): Promise<LightMyRequestResponse> {
+async function ask(
+  { scene, watch, allowed }: Real,
+  { method, path, form, headers }: Sent,
+): Promise<LightMyRequestResponse> {
   const body = Buffer.from(encodeForm(form))
   // Tokens and codes of this sequence are given back to their own client, by right.
-  const reply = await watch.send(scene.server, {
-    method,
-    url: path,
-    headers,
-    body,
-    from: '203.0.113.9',
-    mayRepeat: false,
-  })
-  if (!reply) throw new Violation(`${path} was not sent`)
-  return reply
+  const wire = { method, url: path, headers, body, from: '203.0.113.9', mayRepeat: false }
+  const sent = await watch.ask(scene.server, wire, 'sequences')
+  if (!sent) throw new Violation(`${path} was not sent`)
+  if (sent.milliseconds > allowed) throw new LateError(`an answer took ${Math.round(sent.milliseconds)} ms`)
+  return sent.reply
 }
+
+/** What is asked in a sequence cannot be asked again: the whole sequence is, with a code of its own. */
+class LateError extends Error {}
 
 function demand(condition: boolean, what: string, { statusCode, body }: LightMyRequestResponse): void {
   if (!condition) throw new Violation(`${what}: ${statusCode} ${body.slice(0, 300)}`)
@@ -272,15 +275,36 @@ const commands = fc.commands(
 /** A code with what is done to it and to its tokens, right and wrong, in any order. */
 export function sequences(scene: Scene, watch: Watch) {
   return fc.asyncProperty(commands, async (sequence) => {
-    const { server, client, user } = scene
-    const issued = await issueCode(server, client, user.id, { scope: ['read'], resources: [apiIdentifier] })
-    await fc.asyncModelRun(
-      (): { model: Model; real: Real } => ({
-        model: { code: 'fresh', refreshed: false, ended: false },
-        real: { scene, watch, issued, access: '', current: '', previous: '' },
-      }),
-      sequence,
-    )
+    const first = await watch.turns.together(() => play(scene, watch, sequence, deadline))
+    if (first instanceof LateError) await watch.turns.alone(() => playAgain(scene, watch, sequence))
     watch.settle()
   })
+}
+
+/** As any request that was late: while nothing else is under way, and as late as the machine is with everything. */
+async function playAgain(scene: Scene, watch: Watch, sequence: Sequence): Promise<void> {
+  for (let attempt = 2; ; attempt++) {
+    const late = await play(scene, watch, sequence, await watch.allowance(scene.server))
+    if (!late) return
+    if (attempt === 4) throw new Violation(`${late.message}, the fourth of four times`)
+  }
+}
+
+type Sequence = Iterable<AsyncCommand<Model, Real>>
+
+/** @returns that it was given up since an answer was late */
+async function play(scene: Scene, watch: Watch, sequence: Sequence, allowed: number): Promise<LateError | undefined> {
+  const { server, client, user } = scene
+  const issued = await issueCode(server, client, user.id, { scope: ['read'], resources: [apiIdentifier] })
+  const start = (): { model: Model; real: Real } => ({
+    model: { code: 'fresh', refreshed: false, ended: false },
+    real: { scene, watch, issued, allowed, access: '', current: '', previous: '' },
+  })
+  try {
+    await fc.asyncModelRun(start, sequence)
+    return undefined
+  } catch (error) {
+    if (error instanceof LateError) return error
+    throw error
+  }
 }

@@ -2,7 +2,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { LightMyRequestResponse } from 'fastify'
 import type { TestServer } from '../../support/server.js'
-import type { Wire } from './plan.js'
+import type { Plan, Wire } from './plan.js'
+import { Turns } from './turns.js'
 
 /** Milliseconds in which every answer must be there. */
 export const deadline = 1_000
@@ -15,17 +16,39 @@ export class Violation extends Error {
   override readonly name = 'Violation'
 }
 
+type Server = Pick<TestServer, 'app'>
+
+/** What was answered, and when. */
+export interface Sent {
+  readonly reply: LightMyRequestResponse
+  readonly milliseconds: number
+  readonly isLate: boolean
+}
+
+/** What a round is made of. */
+export type Part = 'requests' | 'connections' | 'documents' | 'sequences'
+
+function increment(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1)
+}
+
 /** Judges every answer and every log line, and counts. */
 export class Watch {
   requests = 0
+  readonly parts = new Map<string, number>()
+  readonly recipes = new Map<string, number>()
+  readonly mutations = new Map<string, number>()
   readonly statuses = new Map<string, number>()
-  /** Milliseconds. */
+  /** Milliseconds, of answers that came in time. */
   longest = 0
-  /** Answers that took longer than they may on a machine that was just as slow with everything else. */
+  /** Answers that took longer than they may, each of them, and came in time, or as late as anything else, when asked for alone. */
   late = 0
+  /** Milliseconds of the longest of those. */
+  latest = 0
   /** What no request could be blamed for when it happened: log lines, rejections. */
   readonly pending: string[] = []
   holdsSecret: (text: string) => boolean = () => false
+  readonly turns = new Turns()
   readonly #deadline: number
 
   /** @param milliseconds in which every answer must be there */
@@ -58,34 +81,70 @@ export class Watch {
   }
 
   /**
-   * Sends a request into the server and judges the answer. One that came too late is asked for again by itself. A
-   * harmless request before it says how busy the machine is: by ten times that it may be late.
+   * Sends a request into the server and judges the answer. One that came too late is asked for again while nothing else
+   * is under way. A harmless request before it says how busy the machine is: by ten times that it may be late. Each that
+   * was late is counted as such, whatever became of the next.
    *
    * @throws {Violation}
    */
-  async send(server: Pick<TestServer, 'app'>, wire: Wire): Promise<LightMyRequestResponse | undefined> {
-    let allowed = this.#deadline
-    for (let attempt = 1; ; attempt++) {
-      const since = performance.now()
-      const reply = await within(patience, inject(server, wire))
-      const milliseconds = performance.now() - since
-      if (!reply) return undefined
-      this.count(reply.statusCode)
-      this.judge(reply, wire)
-      if (milliseconds <= allowed) {
-        if (milliseconds <= this.#deadline) this.longest = Math.max(this.longest, milliseconds)
-        else this.late++
-        return reply
+  async send(server: Server, wire: Wire, part: Part): Promise<LightMyRequestResponse | undefined> {
+    const first = await this.turns.together(() => this.ask(server, wire, part))
+    if (!first?.isLate) return first?.reply
+    return this.turns.alone(() => this.#sendAgain(server, wire, part))
+  }
+
+  async #sendAgain(server: Server, wire: Wire, part: Part): Promise<LightMyRequestResponse | undefined> {
+    for (let attempt = 2; ; attempt++) {
+      const allowed = await this.allowance(server)
+      const again = await this.ask(server, wire, part)
+      if (!again || again.milliseconds <= allowed) return again?.reply
+      if (attempt === 4) {
+        throw new Violation(`an answer took ${Math.round(again.milliseconds)} ms, four times in a row`)
       }
-      const busy = await busyness(server)
-      if (attempt === 4) throw new Violation(`an answer took ${Math.round(milliseconds)} ms, four times in a row`)
-      allowed = this.#deadline + 10 * busy
     }
   }
 
-  count(status: number | string): void {
+  /**
+   * Sends a request, and leaves to the caller to wait for its turn and to judge whether the answer is late.
+   *
+   * @throws {Violation} for the answer
+   */
+  async ask(server: Server, wire: Wire, part: Part): Promise<Sent | undefined> {
+    const since = performance.now()
+    const reply = await within(patience, inject(server, wire))
+    const milliseconds = performance.now() - since
+    if (!reply) return undefined
+    this.count(reply.statusCode, part)
+    this.judge(reply, wire)
+    const isLate = milliseconds > this.#deadline
+    if (isLate) this.countLate(milliseconds)
+    else this.longest = Math.max(this.longest, milliseconds)
+    return { reply, milliseconds, isLate }
+  }
+
+  /** Milliseconds that an answer may take on a machine that is as busy as this one now. */
+  async allowance(server: Server): Promise<number> {
+    return this.#deadline + 10 * (await busyness(server))
+  }
+
+  count(status: number | string, part: Part): void {
     this.requests++
-    this.statuses.set(String(status), (this.statuses.get(String(status)) ?? 0) + 1)
+    increment(this.statuses, String(status))
+    increment(this.parts, part)
+  }
+
+  countLate(milliseconds: number): void {
+    this.late++
+    this.latest = Math.max(this.latest, milliseconds)
+  }
+
+  /** Counts what a request is made of. */
+  note({ recipe, mutations, strict }: Plan, raw: readonly { readonly kind: string }[] = []): void {
+    increment(this.recipes, recipe)
+    if (strict) increment(this.recipes, 'with the normal bounds on guessing')
+    for (const { kind } of mutations) increment(this.mutations, kind)
+    for (const { kind } of raw) increment(this.mutations, `bytes: ${kind}`)
+    if (mutations.length + raw.length === 0) increment(this.mutations, 'none')
   }
 
   /** @throws {Violation} */
@@ -102,7 +161,7 @@ export class Watch {
 }
 
 /** @returns undefined where the request cannot be put into words: nothing was sent */
-async function inject(server: Pick<TestServer, 'app'>, wire: Wire): Promise<LightMyRequestResponse | undefined> {
+async function inject(server: Server, wire: Wire): Promise<LightMyRequestResponse | undefined> {
   const { url, headers, body, from } = wire
   try {
     new URL(url, 'http://localhost')
@@ -126,7 +185,7 @@ export async function within<Result>(milliseconds: number, work: Promise<Result>
 }
 
 /** Milliseconds of a request that only asks whether the database is there, once others have had their turn. */
-async function busyness(server: Pick<TestServer, 'app'>): Promise<number> {
+async function busyness(server: Server): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 100))
   const since = performance.now()
   await server.app.inject({ method: 'GET', url: '/readyz' })
