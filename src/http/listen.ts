@@ -1,14 +1,14 @@
-import { createServer, type Server } from 'node:http'
-import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
+import type { Server } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import { type AddressInfo, createServer as createSocketServer, type Server as SocketServer } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../context.js'
 import { followCertificate } from '../platform/certificate.js'
 import type { Config } from '../platform/config/index.js'
-import { tlsOptions } from '../platform/tls.js'
 import { directAnswers } from './direct.js'
 import { prepareDrain } from './drain.js'
-import { limits, refuseUnreadable } from './server.js'
+import { createNodeServer } from './node-server.js'
+import { refuseUnreadable } from './server.js'
 
 export interface ListenOptions {
   /** Whether this process is the one that warns before the TLS certificate expires. */
@@ -85,12 +85,8 @@ export async function tryPort({ server: { host, port } }: Config): Promise<void>
 }
 
 /** Fastify's own second listener for `localhost` would have neither our limits nor our answers to what cannot be read. */
-function createSecondServer(app: FastifyInstance, { server: { tls, maxConnections } }: Config): SecondServer {
-  const { listener } = directAnswers(app)
-  const server: Server = tls
-    ? createTlsServer({ ...limits, ...tlsOptions(tls) }, listener)
-    : createServer(limits, listener)
-  server.maxConnections = maxConnections
+function createSecondServer(app: FastifyInstance, config: Config): SecondServer {
+  const server = createNodeServer(directAnswers(app).listener, config.server)
   server.on('clientError', refuseUnreadable)
   return { server, drain: prepareDrain(server) }
 }

@@ -1,20 +1,13 @@
-import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import formbody from '@fastify/formbody'
-import fastify, {
-  type FastifyBaseLogger,
-  type FastifyHttpOptions,
-  type FastifyInstance,
-  type FastifyRequest,
-  LogController,
-} from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
-import { tlsOptions } from '../platform/tls.js'
 import { createDirectAnswers, decorateDirect } from './direct.js'
 import { decorateFarewells, prepareDrain } from './drain.js'
 import { routeAllMethods } from './methods.js'
+import { createNodeServer } from './node-server.js'
 import { decoratePages } from './pages.js'
 import { HttpError } from './refusal.js'
 import { type Encoded, trustedProxies } from './request.js'
@@ -31,28 +24,18 @@ export interface HttpServerOptions {
 /** 64 KiB: the largest body that any endpoint reads. */
 const BODY_LIMIT = 64 * 1024
 
-/** What Node itself is told about requests, whichever address they arrive at. */
-export const limits = {
-  maxHeaderSize: 16 * 1024,
-  // Whoever sends slowly gets this long for the header, and for all of the request (attack 135).
-  headersTimeout: 10_000,
-  requestTimeout: 15_000,
-  connectionsCheckingInterval: 5_000,
-  // Longer than the 60 s after which load balancers close, so that it is they who do.
-  keepAliveTimeout: 72_000,
-  // Two readings of one message are how requests are smuggled (attack 123).
-  insecureHTTPParser: false,
-  requireHostHeader: true,
-}
-
 /**
  * The Fastify instance that the scopes register in: limits on what strangers may send and how long they may take, bodies
  * and queries left as text, security headers on every response, and an answer for what no route knows.
  */
 export function createHttpServer({ config, log, random }: HttpServerOptions): FastifyInstance {
-  const { trustProxy, tls, issuer, maxConnections } = config.server
+  const { trustProxy, issuer } = config.server
   const headers = securityHeaders(issuer)
   const trusted = trustProxy ? trustedProxies(trustProxy) : undefined
+  const direct = createDirectAnswers({
+    ...{ log, random, issuer, trusted, headers, bodyLimit: BODY_LIMIT },
+    routing: (request, response) => app.routing(request, response),
+  })
   const options = {
     loggerInstance: quiet(log),
     // One line per request is ours, below: Fastify's would hold the address with its query.
@@ -62,8 +45,6 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     genReqId: () => random.uuid(),
     trustProxy: trusted ?? false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: limits.requestTimeout,
-    keepAliveTimeout: limits.keepAliveTimeout,
     // A request that arrives on an open connection is served to the end.
     return503OnClosing: false,
     routerOptions: {
@@ -79,18 +60,10 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
       sendAnyError(error, request, reply)
     },
     clientErrorHandler: refuseUnreadable,
-    http: limits,
-    https: tls ? { ...limits, ...tlsOptions(tls) } : null,
+    serverFactory: () => createNodeServer(direct.listener, config.server),
   }
-  // One type for both: an HTTPS server is used like an HTTP one.
-  const either: FastifyHttpOptions<Server> = options
-  const app = fastify(either)
-  app.server.maxConnections = maxConnections
-  const direct = createDirectAnswers({
-    ...{ log, random, issuer, trusted, headers, bodyLimit: BODY_LIMIT, routing: app.routing },
-  })
+  const app = fastify(options)
   decorateDirect(app, direct)
-  app.server.removeAllListeners('request').on('request', direct.listener)
 
   routeAllMethods(app)
   decoratePages(app, { random, issuer })

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { clientAddress, encodedBody, encodedQuery, protocolScope } from '../../../src/http/index.js'
+import { mostPipelined } from '../../../src/http/node-server.js'
 import { readParameters } from '../../../src/oauth/index.js'
 import { bareServer, everything, exchange, listenOnLoopback } from '../../support/http.js'
 
@@ -361,7 +362,29 @@ t.test('attack 135: a request must arrive within seconds, and idle connections a
   t.equal(app.server.headersTimeout, 10_000)
   t.equal(app.server.requestTimeout, 15_000)
   t.equal(app.server.keepAliveTimeout, 72_000)
+  t.equal(app.server.timeout, 30_000)
   t.equal(app.server.maxConnections, 200)
+})
+
+t.test('attack 135: who asks again and again before it has heard is cut', async (t) => {
+  const { app } = bareServer(t)
+  let entered = 0
+  const finish = once()
+  app.get('/slow', async () => {
+    entered++
+    await finish.happened
+    return 'done'
+  })
+  const port = await listenOnLoopback(app)
+  const ask = 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n'
+  const last = ask.replace('Host', 'Connection: close\r\nHost')
+
+  t.equal(await exchange(port, ask.repeat(1_000)).catch(() => ''), '', 'cut')
+  t.equal(entered, 1 + mostPipelined, 'nothing more was begun')
+  const answers = exchange(port, ask.repeat(mostPipelined) + last)
+  while (entered < 2 * (1 + mostPipelined)) await new Promise(setImmediate)
+  finish.happen()
+  t.equal((await answers).split('HTTP/1.1 200 ').length - 1, 1 + mostPipelined, 'so many are answered')
 })
 
 t.test(
