@@ -28,7 +28,7 @@ const filled = 12_000
 const bounds = { most: 2_000, all: 5_000 }
 
 /** Megabytes that a connection may cost while it is held, and that may be left when all are gone. */
-const [perConnection, perDeaf] = [0.04, 2]
+const [perConnection, perDeaf] = [0.01, 1]
 const left = 15
 
 /** Both ends of the connections are files, those of the clients in this process. */

@@ -43,8 +43,8 @@ export class Ledger {
   readonly entries: Entry[] = []
   readonly #histories = new Map<string, { model: ModelName; key: string; operations: Operation[] }>()
   readonly #excuses: Excuse[] = []
-  /** The earliest reading of a clock by which each refresh token was presented. */
-  readonly #presented = new Map<string, number>()
+  /** What the clocks have read, up to now, where each refresh token was presented. */
+  readonly #presented = new Map<string, (() => Span)[]>()
   /** Answers that no request of its kind may get, as the clients saw them. */
   readonly surprises: string[] = []
 
@@ -59,14 +59,20 @@ export class Ledger {
     this.#histories.set(id, history)
   }
 
-  /** A refresh token is about to be sent to a process whose clock reads so. */
-  presented(token = '', { from }: Span): void {
-    this.#presented.set(token, Math.min(from, this.#presented.get(token) ?? Number.POSITIVE_INFINITY))
+  /** A refresh token is about to be sent: the clock may jump before the process reads it. @returns to be called at the end */
+  presented(token: string, read: () => Span): () => void {
+    const all = this.#presented.get(token) ?? []
+    this.#presented.set(token, all)
+    const index = all.push(read) - 1
+    return () => {
+      const last = read()
+      all[index] = () => last
+    }
   }
 
   /** When the window for a retry may be over at the earliest: it began when one of those processes spent the token. */
-  windowOf(token = ''): Span {
-    const first = this.#presented.get(token) ?? Number.POSITIVE_INFINITY
+  windowOf(token: string): Span {
+    const first = Math.min(...(this.#presented.get(token) ?? []).map((read) => read().from))
     return { from: first + retryWindow * 1000, to: Number.POSITIVE_INFINITY }
   }
 

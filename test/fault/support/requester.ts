@@ -52,16 +52,18 @@ export function openRequester(installation: Installation, ledger: Ledger, name: 
   const ask: Requester['ask'] = async ({ kind, sent, about, ends = never, read: readAnswer }, at) => {
     const target = at ?? chance.oneOf(installation.servers)
     const invoked = performance.now()
-    const read = (from: number, to: number): Span => readings(installation.clocks, target.name, from, to)
-    if (about?.name === 'refresh') ledger.presented(about.token, read(invoked, invoked))
+    const read = (): Span => readings(installation.clocks, target.name, invoked, performance.now())
+    const spends = about?.name === 'refresh' ? about.token : undefined
+    const settled = spends === undefined ? undefined : ledger.presented(spends, read)
     const outcome = await wire.send(target.port!, sent)
     const returned = performance.now()
     ledger.write({ client: name, kind, target: target.name, invoked, returned, outcome })
     // Nothing was sent, so it is no operation.
     if (outcome.kind === 'unreachable') return undefined
 
-    const clock = read(invoked, returned)
-    const late = lateness(about?.name === 'refresh' ? ledger.windowOf(about.token) : ends, clock)
+    const clock = read()
+    settled?.()
+    const late = lateness(spends === undefined ? ends : ledger.windowOf(spends), clock)
     const answer = outcome.kind === 'answer' && outcome.status !== 503 ? { ...outcome, read: clock, late } : undefined
     const reading = answer && readAnswer(answer)
     if (answer && !reading) {
