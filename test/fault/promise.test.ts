@@ -20,6 +20,8 @@ import { clientCredentials, revokeToken, tokensOf } from './support/requests.js'
 import { record } from './support/rows.js'
 import { startVerifiers, type Use, type Verifiers } from './support/verifiers.js'
 
+t.setTimeout(form(400_000, 1_800_000))
+
 interface Scene {
   readonly postgres: PostgresServer
   readonly proxy: DatabaseProxy
@@ -57,6 +59,13 @@ const faults: Readonly<Record<string, Fault>> = {
   async 'connections of the feed carry nothing more'({ balancer }, luck) {
     balancer.silence(0.7, luck)
     await delay(luck.between(500, 2000))
+  },
+  // Constantly, so that no heartbeat is later than another.
+  async 'what servers say comes late'({ balancer }, luck) {
+    balancer.delayAnswers(luck.between(1100, 1700))
+    balancer.drop(1, luck)
+    await delay(luck.between(5000, 7000))
+    balancer.delayAnswers(0)
   },
   async 'nobody reaches a server'({ balancer }, luck) {
     balancer.down()

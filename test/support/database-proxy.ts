@@ -194,7 +194,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
 }
 
 /** Runs each after its delay, and never before the one before it. */
-function inOrder(): (milliseconds: number, work: () => void) => void {
+export function inOrder(): (milliseconds: number, work: () => void) => void {
   let waiting = 0
   let last = Promise.resolve()
   return (milliseconds, work) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
+import { inOrder } from '../../support/database-proxy.js'
 import type { Chance } from './chance.js'
 
 /** Stands before the server processes as a load balancer does, and fails as networks do. */
@@ -15,6 +16,8 @@ export interface Balancer {
   readonly up: () => void
   /** Each connection that stands carries nothing more with this probability, and nobody is told. @returns how many */
   readonly silence: (probability: number, chance: Chance) => number
+  /** Everything that comes from a server arrives so many milliseconds later, on new connections too. */
+  readonly delayAnswers: (milliseconds: number) => void
 }
 
 export async function createBalancer(t: Test): Promise<Balancer> {
@@ -22,6 +25,8 @@ export async function createBalancer(t: Test): Promise<Balancer> {
   let ports: readonly number[] = []
   let turn = 0
   let isDown = false
+  let delay = 0
+  const silent = new WeakSet<Socket>()
 
   const server = createServer((near) => {
     near.on('error', () => near.destroy())
@@ -43,8 +48,15 @@ export async function createBalancer(t: Test): Promise<Balancer> {
       if (isDown || near.destroyed) return close()
       pairs.add(pair)
       for (const socket of pair) socket.setNoDelay(true).on('error', close).on('close', close)
-      near.pipe(far)
-      far.pipe(near)
+      const passOn = inOrder()
+      near.on('data', (chunk) => {
+        if (!silent.has(near)) far.write(chunk)
+      })
+      far.on('data', (chunk) => {
+        passOn(delay, () => {
+          if (!silent.has(near) && !near.destroyed) near.write(chunk)
+        })
+      })
       return
     }
     near.destroy()
@@ -75,11 +87,11 @@ export async function createBalancer(t: Test): Promise<Balancer> {
     },
     silence(probability, chance) {
       const silenced = chosen(probability, chance)
-      for (const [near, far] of silenced) {
-        near.unpipe(far).pause()
-        far.unpipe(near).pause()
-      }
+      for (const [near] of silenced) silent.add(near)
       return silenced.length
+    },
+    delayAnswers(milliseconds) {
+      delay = milliseconds
     },
   }
   t.teardown(() => {
