@@ -11,7 +11,13 @@ import type { Logger } from './platform/log.js'
 import { monotonicMilliseconds } from './platform/monotonic.js'
 import { type Random, systemRandom } from './platform/random.js'
 import { createResourceCatalogue } from './resources/index.js'
-import { createRevocationList, createStatusIndexes, createStatusLists, longestAccessToken } from './revocation/index.js'
+import {
+  createRevocationList,
+  createStatusIndexes,
+  createStatusLists,
+  longestAccessToken,
+  roleHolder,
+} from './revocation/index.js'
 import { openSecretKeys } from './secrets/index.js'
 import { type Change, listenForChanges, openDatabase } from './store/index.js'
 import { createKeyRing, isSigningAlg } from './tokens/index.js'
@@ -74,9 +80,14 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     const flush = async (): Promise<void> => {
       await Promise.all([audit.flush(), clientUse.flush()])
     }
-    // A process that has not heard that its key ended must not sign with it until the next look at the keys.
+    // Where the notification was lost, the list is what tells. A process that has not heard that its key ended must not
+    // sign with it until the next look at the keys, nor give a client the roles that it had.
     revocations.follow({
       onNews(entries) {
+        for (const { kind, target } of entries) {
+          if (kind === 'client') clients.drop(target)
+          if (kind === 'role') clients.drop(roleHolder(target))
+        }
         if (entries.some(({ kind }) => kind === 'key')) {
           keys.refresh().catch((error) => log.warn({ err: error }, 'the signing keys could not be read again'))
         }

@@ -19,6 +19,11 @@ export function roleTarget(holder: string, resource: string): string {
   return `${holder} ${resource}`
 }
 
+/** Whose role it was, of such a target. An identifier of a resource is a URL, and has no space. */
+export function roleHolder(target: string): string {
+  return target.slice(0, target.lastIndexOf(' '))
+}
+
 /**
  * Everything whose revocation ends a token with these claims.
  *

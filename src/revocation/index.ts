@@ -1,6 +1,6 @@
 // Owns taking back: revoke(target), and what this process has heard of revocations.
 
-export { type EndableClaims, endableBy, ends, refuseBehind, roleTarget } from './ended-by.js'
+export { type EndableClaims, endableBy, ends, refuseBehind, roleHolder, roleTarget } from './ended-by.js'
 export { createRevocationList, type ListedRevocation, type RevocationList } from './list.js'
 export {
   coverCommit,

@@ -349,6 +349,24 @@ t.test('a role withdrawn from a user ends the tokens with its scope, and the nex
   await isGranted(t, app, next.refresh_token, 'change')
 })
 
+t.test('a role withdrawn from a client is given by no process that has read the list, heard or not', async (t) => {
+  const identifier = 'https://unheard.example'
+  await server.createResource(identifier, 'see', { usesRoles: true })
+  await createRole(server.ctx, { resource: identifier, name: 'seer', scope: ['see'] }, by)
+  const service = await server.createService('see')
+  const holder = { kind: 'client', holder: service.clientId } as const
+  await grantRole(server.ctx, identifier, 'seer', holder, by)
+  await beside.refresh()
+  const ask = () => postAs(beside, service, '/token', { grant_type: 'client_credentials', scope: 'see' })
+  t.equal((await ask()).statusCode, 200)
+
+  await withdrawRole(server.ctx, identifier, 'seer', holder, by)
+  server.clock.advance(1)
+  t.equal((await ask()).statusCode, 200, 'the client is in memory, as it was')
+  await beside.ctx.revocations.refresh()
+  t.match((await ask()).json(), { error: 'invalid_scope' })
+})
+
 /** That no answer was given for want of a scope has not spent the token. */
 async function isGranted(t: Test, app: TestClient, refreshToken: string, scope: string): Promise<void> {
   const reply = await refresh(server, app, refreshToken)

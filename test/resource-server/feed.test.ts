@@ -195,6 +195,52 @@ t.test('a heartbeat that waited in a queue does not look fresh', async (t) => {
   t.equal(api.health().state, 'ready')
 })
 
+/** Bytes of the feed are so many milliseconds under way, from the first of a connection on. */
+async function followSlowly(t: Test, milliseconds: number): Promise<Followed & { readonly timers: readonly number[] }> {
+  const issuer = await TestIssuer.start(t)
+  const { now, monotonic, random } = issuer.platform
+  const timers: number[] = []
+  const platform = {
+    ...{ now, monotonic, random },
+    setTimer(callback: () => void, milliseconds: number) {
+      timers.push(milliseconds)
+      return issuer.platform.setTimer(callback, milliseconds)
+    },
+    async fetch(url: string, init: RequestInit) {
+      const response = await issuer.platform.fetch(url, init)
+      // The server has written its first heartbeat.
+      if (url.includes('/revocations?')) issuer.platform.advance(milliseconds)
+      return response
+    },
+  }
+  return { issuer, timers, ...(await issuer.protect(t, { credentials, platform })) }
+}
+
+t.test('a network that is as slow with everything does not make old knowledge look fresh', async (t) => {
+  const { issuer, api } = await followSlowly(t, 2_000)
+  t.equal(api.health().age, 2_000, 'the first heartbeat was under way for no longer than it took to get it')
+  issuer.platform.advance(2_000)
+  issuer.heartbeat({ age: 1, time: issuer.platform.now() - 2_000 })
+  await until('it came', () => api.health().age === 2_001)
+  issuer.platform.advance(2_000)
+  issuer.heartbeat({ age: 3, time: issuer.platform.now() - 500 })
+  await until('one that was faster says how slow the others were', () => api.health().age === 503)
+  issuer.platform.advance(2_000)
+  issuer.heartbeat({ age: 4 })
+  await until('and so does the fastest', () => api.health().age === 4)
+})
+
+t.test('a connection that took too long to begin is made anew, with longer and longer pauses', async (t) => {
+  const { issuer, api, timers } = await followSlowly(t, 3_000)
+  t.match(api.health(), { state: 'ready', age: 3_000, problem: 'the server took 3000 ms to answer' })
+  await issuer.platform.passUntil('it asks again', () => issuer.platform.count('/revocations?') > 5)
+  // All others are how long somebody is waited for.
+  t.same(
+    timers.filter((milliseconds) => milliseconds <= 800),
+    [50, 100, 200, 400, 800],
+  )
+})
+
 t.test('a server that is blind does not look fresh, however fast its heartbeats are', async (t) => {
   const followed = await follow(t)
   const { issuer, api, outcome } = followed

@@ -31,6 +31,8 @@ export interface DatabaseProxy {
    * told: what a network does that has lost a machine, or its memory of who talked to whom.
    */
   readonly swallow: (on: boolean) => void
+  /** While it loses them, what others notify of does not arrive, and nobody is told: all else does. */
+  readonly loseNotifications: (on: boolean) => void
   /** Everything that is sent to the database on a connection that is ready arrives so many milliseconds later. */
   readonly delayStatements: (milliseconds: number) => void
   /** Everything arrives so many milliseconds later, in either direction. */
@@ -43,6 +45,15 @@ export interface DatabaseProxy {
 
 /** ReadyForQuery, which PostgreSQL sends once everything of a message is done: the commit too. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49])
+
+/** The bytes without the notifications that they begin with: NotificationResponse, which comes between other messages. */
+function withoutNotifications(bytes: Buffer): Buffer {
+  let rest = bytes
+  while (rest.length >= 5 && rest[0] === 0x41 && rest.readInt32BE(1) < rest.length) {
+    rest = rest.subarray(rest.readInt32BE(1) + 1)
+  }
+  return rest
+}
 
 interface Target {
   readonly folder: string | undefined
@@ -65,6 +76,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
   const pairs = new Set<readonly [Socket, Socket]>()
   let isDown = false
   let isSwallowing = false
+  let isLosing = false
   const lost = new WeakSet<Socket>()
   const delay = { statements: 0, packets: 0 }
   let cut: { readonly statement: string; readonly when: CutPoint; readonly done: () => void } | undefined
@@ -80,6 +92,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     pairs.add(pair)
     if (isSwallowing) lost.add(near)
     let isReady = false
+    let listens = false
     let swallowing: Buffer | undefined
     let done = (): void => undefined
     const close = (): void => {
@@ -100,6 +113,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     }
 
     near.on('data', (chunk) => {
+      if (chunk.includes('LISTEN ')) listens = true
       if (cut && chunk.includes(cut.statement)) {
         const { when } = cut
         done = cut.done
@@ -118,7 +132,8 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     far.on('data', (chunk) => {
       if (!isReady && chunk.includes(readyForQuery)) isReady = true
       if (swallowing === undefined) {
-        send('near', chunk, delay.packets)
+        const passed = isLosing && listens ? withoutNotifications(chunk) : chunk
+        if (passed.length > 0) send('near', passed, delay.packets)
         return
       }
       swallowing = Buffer.concat([swallowing, chunk])
@@ -161,6 +176,9 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
       isSwallowing = on
       if (on) for (const [near] of pairs) lost.add(near)
     },
+    loseNotifications(on) {
+      isLosing = on
+    },
     delayStatements(milliseconds) {
       delay.statements = milliseconds
     },
@@ -176,7 +194,7 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
 }
 
 /** Runs each after its delay, and never before the one before it. */
-function inOrder(): (milliseconds: number, work: () => void) => void {
+export function inOrder(): (milliseconds: number, work: () => void) => void {
   let waiting = 0
   let last = Promise.resolve()
   return (milliseconds, work) => {

@@ -1,4 +1,4 @@
-import { type ListedRevocation, longestAccessToken } from '../../revocation/index.js'
+import { type ListedRevocation, longestAccessToken, roleHolder } from '../../revocation/index.js'
 
 /**
  * An entry as a verifier gets it: terminal, or with `nbf`, up to which tokens are refused. Times are whole seconds; `exp`,
@@ -26,7 +26,7 @@ export function toWire(entry: ListedRevocation): WireEntry {
   return {
     kind,
     // The resource of a role is the listener's own.
-    id: kind === 'role' ? target.slice(0, target.lastIndexOf(' ')) : target,
+    id: kind === 'role' ? roleHolder(target) : target,
     ...(terminal ? {} : { nbf: Math.floor(instant / 1000) }),
     ...(exp === undefined ? {} : { exp }),
   }

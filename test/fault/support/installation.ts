@@ -60,6 +60,8 @@ export interface InstallationOptions {
   readonly databaseUrl?: string
   /** By what address the processes reach it: through a proxy that fails, say. */
   readonly through?: (databaseUrl: string) => Promise<string>
+  /** By what address everybody knows them, where that is not the first one's: a load balancer's. */
+  readonly issuer?: string
   /** For all processes, over the defaults of these tests. */
   readonly env?: Readonly<Record<string, string>>
   /** Where they have others than the machine's. */
@@ -88,7 +90,7 @@ export async function createInstallation(t: Test, options: InstallationOptions =
   const { processes = twoServersAndWorker, through = async (url) => url, clocks = steadyClocks } = options
   const databaseUrl = options.databaseUrl ?? (await createTestDatabase(t)).url
   const port = await freePort()
-  const issuer = `http://localhost:${port}`
+  const issuer = options.issuer ?? `http://localhost:${port}`
   const env = {
     ISSUER: issuer,
     MASTER_KEY: testMasterKey,

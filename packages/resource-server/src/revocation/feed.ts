@@ -120,6 +120,7 @@ export function createFeed(options: FeedOptions): Feed {
         redirect: 'error',
         signal: controller.signal,
       }
+      const askedAt = platform.monotonic()
       const response = await abortable(
         platform.fetch(`${endpoints.stream}?heartbeat=${heartbeat}`, init),
         controller.signal,
@@ -129,7 +130,7 @@ export function createFeed(options: FeedOptions): Feed {
         response.body?.cancel().catch(() => undefined)
         throw new UnavailableError(`${endpoints.stream} answered ${response.status}`, { status: response.status })
       }
-      knowledge.connected()
+      knowledge.connected(askedAt)
       return await follow(response.body, alive, controller.signal)
     } finally {
       connected = false
@@ -147,13 +148,19 @@ export function createFeed(options: FeedOptions): Feed {
           if (isPosition(event.id)) reach(BigInt(event.id))
           break
         case 'heartbeat': {
-          const { position: reached, late } = knowledge.hear(event.data)
+          const { position: reached, late, underWay } = knowledge.hear(event.data)
           reach(reached)
           revocations.sweep(platform.now() / 1000)
           connected = true
+          becomeReady()
+          // It took too long to begin, and what comes over it may be as old. Another one may be faster; a slow network is
+          // asked again with longer and longer pauses.
+          if (underWay > tolerance / 4) {
+            problem = `the server took ${Math.round(underWay)} ms to answer`
+            return 'again'
+          }
           problem = undefined
           failures = 0
-          becomeReady()
           // The queue is longer than we may be behind, or the server's clock was set back: a new connection tells.
           if (late > tolerance) return 'again'
           break

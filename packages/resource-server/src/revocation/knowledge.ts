@@ -5,8 +5,8 @@ import type { Platform } from '../platform.js'
 export interface Knowledge {
   /** Milliseconds; infinite before the first heartbeat. */
   readonly age: () => number
-  /** A connection begins: how fast it is has to be learnt anew. */
-  readonly connected: () => void
+  /** A connection begins: how fast it is has to be learnt anew. @param askedAt when it was asked for, by the monotonic clock */
+  readonly connected: (askedAt: number) => void
   /** Takes a heartbeat in. @throws {Error} where it is none */
   readonly hear: (data: string) => Heartbeat
 }
@@ -16,11 +16,16 @@ export interface Heartbeat {
   readonly position: bigint
   /** Milliseconds that it came later than the fastest of this connection. */
   readonly late: number
+  /** Milliseconds that the fastest itself may have been under way: no more was seen of this connection. */
+  readonly underWay: number
 }
 
 export function createKnowledge(platform: Pick<Platform, 'now' | 'monotonic'>): Knowledge {
   let last: { readonly monotonic: number; readonly now: number; readonly age: number } | undefined
   let fastest = Number.POSITIVE_INFINITY
+  let askedAt = Number.NEGATIVE_INFINITY
+  /** Of the first heartbeat of the connection: the server wrote it after it was asked. */
+  let first: { readonly distance: number; readonly underWay: number } | undefined
 
   return {
     age() {
@@ -29,8 +34,10 @@ export function createKnowledge(platform: Pick<Platform, 'now' | 'monotonic'>): 
       const passed = Math.max(platform.monotonic() - last.monotonic, platform.now() - last.now)
       return passed + last.age
     },
-    connected() {
+    connected(asked) {
       fastest = Number.POSITIVE_INFINITY
+      askedAt = asked
+      first = undefined
     },
     hear(data) {
       const { position, age, time } = parseObject(data) ?? {}
@@ -42,9 +49,12 @@ export function createKnowledge(platform: Pick<Platform, 'now' | 'monotonic'>): 
       const distance = monotonic - time
       fastest = Math.min(fastest, distance)
       const late = distance - fastest
+      // Where all are as slow, none is later than another: then only the answer to a question shows it.
+      first ??= { distance, underWay: monotonic - askedAt }
+      const underWay = Math.max(0, first.underWay - (first.distance - fastest))
       // A heartbeat that waited in a queue tells of what was, not of what is.
-      last = { monotonic, now: platform.now(), age: age + late }
-      return { position: BigInt(position), late }
+      last = { monotonic, now: platform.now(), age: age + late + underWay }
+      return { position: BigInt(position), late, underWay }
     },
   }
 }

@@ -1,0 +1,26 @@
+// APIs that the package protects, several in one process, each with a verifier and an address of its own. What the
+// environment says is `protect`'s own options, and how many.
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { protect } from '@ostiary/resource-server'
+
+const { count, ...options } = JSON.parse(process.env.OSTIARY_FAULT_VERIFIERS)
+
+async function open() {
+  const api = await protect({ ...options, warn: () => undefined })
+  const server = createServer(async (request, response) => {
+    // Both: in the time of one request its knowledge may have become too old, or fresh.
+    const before = api.health().state
+    const decision = await api.check(request, { scopes: ['read'] })
+    const knowledge = { 'knowledge-before': before, 'knowledge-after': api.health().state }
+    if (decision.ok) response.writeHead(200, knowledge).end()
+    else response.writeHead(decision.status, { ...decision.headers, ...knowledge, reason: decision.reason }).end()
+  })
+  server.keepAliveTimeout = 600_000
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return server.address().port
+}
+
+console.log(JSON.stringify(await Promise.all(Array.from({ length: count }, open))))
