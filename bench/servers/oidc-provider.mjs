@@ -11,7 +11,10 @@ const redirectUri = 'https://app.example.com/cb'
 const verifier = randomBytes(32).toString('base64url')
 const challenge = createHash('sha256').update(verifier).digest('base64url')
 
-/** Its own adapter holds 1,000 rows: too few for the codes of a round. This one does the same in a Map, without a bound. */
+/**
+ * Its own adapter holds 1,000 rows: too few for the codes of a round, or for the refresh tokens, of which it drops ones
+ * that are still in use. This one does the same in a Map, without a bound.
+ */
 const rows = new Map()
 const members = new Map()
 class UnboundedMemory {
@@ -56,7 +59,7 @@ serve(async ({ prepare }) => {
     scope: 'read',
   }
   const provider = new Provider('http://localhost:3000', {
-    ...(prepare.includes('codes') && { adapter: UnboundedMemory }),
+    ...(prepare.length > 0 && { adapter: UnboundedMemory }),
     clients: [
       { ...service, ...common, grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
       {
