@@ -2,6 +2,7 @@
 //
 //   npm run fuzz                             5,000,000 requests, by as many processes as there are cores
 //   npm run fuzz -- --minutes 30             as many as there are in that time
+//   npm run fuzz -- --continue               goes on where the last one ended, with other seeds: the report is about all
 //   npm run fuzz -- --seed 7 --requests 5000 --processes 1
 //                                            the first round of that seed, to see again what it found
 
@@ -11,31 +12,44 @@ import { testPostgres } from '../support/test-postgres.js'
 import { growthBound } from './fuzz.js'
 import { fuzzInProcesses } from './processes.js'
 import { writeReport } from './report.js'
+import type { Runs } from './result.js'
+import { earlierRuns, nextSeed, rememberRuns } from './runs.js'
 
 const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '5000000' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 30)) },
+    seed: { type: 'string' },
     minutes: { type: 'string' },
+    continue: { type: 'boolean', default: false },
     processes: { type: 'string', default: String(availableParallelism()) },
   },
 })
-const [requests, seed, processes] = [values.requests, values.seed, values.processes].map(Number)
+const earlier = values.continue ? await earlierRuns() : []
+const seed = values.seed === undefined ? nextSeed(earlier) : Number(values.seed)
+const requests = Number(values.requests)
+const processes = Number(values.processes)
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes)
 for (const number of [requests, seed, processes, minutes ?? 1]) {
   if (!Number.isFinite(number)) throw new Error('--requests, --seed, --minutes and --processes are numbers.')
 }
+const left = requests - earlier.reduce((all, each) => all + each.requests, 0)
+if (left <= 0) throw new Error(`${requests - left} requests were sent before: --requests must say more.`)
 
 // One PostgreSQL for all of them. What it is reached by is handed down.
 const { url, template } = await testPostgres()
 Object.assign(process.env, { OSTIARY_TEST_SERVER: url, OSTIARY_TEST_TEMPLATE: template })
 
+// What was sent until then counts; a second interrupt ends it at once.
+const stop = new AbortController()
+process.once('SIGINT', () => stop.abort())
+
 let told = performance.now()
 const result = await fuzzInProcesses({
-  requests: requests ?? 0,
-  seed: seed ?? 0,
-  processes: processes ?? 1,
+  requests: left,
+  seed,
+  processes,
   minutes,
+  signal: stop.signal,
   onRound({ requests, seconds, longest, late, after }) {
     if (performance.now() - told < 30_000) return
     told = performance.now()
@@ -46,6 +60,8 @@ const result = await fuzzInProcesses({
   },
 })
 console.log(JSON.stringify({ ...result, failures: result.failures.length }, undefined, 2))
-await writeReport(result, growthBound)
+const runs: Runs = [...earlier, result]
+await rememberRuns(runs)
+await writeReport(runs, growthBound)
 for (const failure of result.failures) console.error(failure)
 process.exit(result.failures.length > 0 ? 1 : 0)

@@ -3,12 +3,12 @@ import type { FuzzOptions } from './fuzz.js'
 import { type FuzzResult, sum } from './result.js'
 
 /** Seeds of processes are that far from each other: more rounds than one of them ever plays. */
-const processDistance = 100_000
+export const processDistance = 100_000
 
 /** Milliseconds without a sign of life, which every process gives each second, after which it is taken for one that hangs. */
 const silence = 120_000
 
-export interface ProcessesOptions extends Pick<FuzzOptions, 'requests' | 'seed' | 'minutes'> {
+export interface ProcessesOptions extends Pick<FuzzOptions, 'requests' | 'seed' | 'minutes' | 'signal'> {
   readonly processes: number
   /** After each round of any of them. */
   readonly onRound?: (result: FuzzResult) => void
@@ -25,6 +25,7 @@ export interface ProcessesOptions extends Pick<FuzzOptions, 'requests' | 'seed' 
 export async function fuzzInProcesses({
   processes,
   onRound,
+  signal,
   worker = new URL('./worker.ts', import.meta.url),
   ...options
 }: ProcessesOptions): Promise<FuzzResult> {
@@ -32,6 +33,7 @@ export async function fuzzInProcesses({
   const seeds = Array.from({ length: processes }, (_, index) => options.seed + index * processDistance)
   const latest = new Map(seeds.map((seed) => [seed, nothing(seed)]))
   const children: ChildProcess[] = []
+  signal?.addEventListener('abort', () => stopAll(children))
   const summed = (): FuzzResult => {
     const [first = nothing(options.seed), ...others] = latest.values()
     return sum([first, ...others])

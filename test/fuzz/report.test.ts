@@ -1,6 +1,6 @@
 import t from 'tap'
 import { section, withSection } from './report.js'
-import { type FuzzResult, sum } from './result.js'
+import { type FuzzResult, inTurn, sum } from './result.js'
 
 t.test('the section is written anew, and what others wrote stays', async (t) => {
   const first = withSection('# Reliability\n\nOthers.\n', '<!-- fuzz -->\none\n<!-- /fuzz -->')
@@ -29,7 +29,7 @@ const one: FuzzResult = {
 }
 
 t.test('it holds every figure of the run, and what it was made of', async (t) => {
-  const text = section(one, 48 * 1024 * 1024)
+  const text = section([one], 48 * 1024 * 1024)
   for (const figure of [
     '2,500,061, in 500 rounds and 3,500 s',
     'seeds of its own | 1 |',
@@ -47,6 +47,14 @@ t.test('it holds every figure of the run, and what it was made of', async (t) =>
   ]) {
     t.ok(text.includes(figure), figure)
   }
+})
+
+t.test('runs that went on from each other are one, with the seed of each', async (t) => {
+  const next: FuzzResult = { ...one, seed: 100_042, processes: 2, seconds: 500 }
+  t.match(inTurn([one, next]), { requests: 5_000_122, rounds: 1000, processes: 2, seconds: 4000 })
+  const text = section([one, next], 48 * 1024 * 1024)
+  t.ok(text.includes('5,000,122, in 1,000 rounds and 4,000 s'))
+  t.ok(text.includes('| 42, 100042 |'))
 })
 
 t.test('results of several processes are one: the worst of each kind, and every failure', async (t) => {

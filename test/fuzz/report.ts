@@ -1,21 +1,21 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import type { FuzzResult } from './result.js'
+import { inTurn, type Runs } from './result.js'
 
 const path = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url))
 const [begin, end] = ['<!-- fuzz -->', '<!-- /fuzz -->']
 
-/** A run of fewer requests says too little to stand in a document. */
+/** Fewer requests say too little to stand in a document. */
 const enough = 100_000
 
 /** Writes the section on bad input of docs/reliability.md anew; the rest of the page is others'. */
-export async function writeReport(result: FuzzResult, growthBound: number): Promise<void> {
-  if (result.requests < enough) return
+export async function writeReport(runs: Runs, growthBound: number): Promise<void> {
+  if (inTurn(runs).requests < enough) return
   const page = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '# Reliability\n'
     throw error
   })
-  await writeFile(path, withSection(page, `${begin}\n${section(result, growthBound)}\n${end}`))
+  await writeFile(path, withSection(page, `${begin}\n${section(runs, growthBound)}\n${end}`))
 }
 
 /** The page with the section in place of the one that it has, or at its end. */
@@ -35,12 +35,15 @@ function list(counts: Readonly<Record<string, number>>): string {
     .join(', ')
 }
 
-export function section(result: FuzzResult, growthBound: number): string {
+export function section(runs: Runs, growthBound: number): string {
+  const result = inTurn(runs)
   const { before, after, rounds, seconds, processes } = result
   const rows = [
     ['Requests', `${number(result.requests)}, in ${number(rounds)} rounds and ${number(seconds)} s`],
     ['Processes, each with a server, a database and seeds of its own', number(processes)],
-    ['Seed', String(result.seed)],
+    runs.length === 1
+      ? ['Seed', String(result.seed)]
+      : ['Seeds of the runs, one after another', runs.map(({ seed }) => seed).join(', ')],
     ['Longest answer', `${number(result.longest)} ms (1,000 are allowed)`],
     [
       'Later than that, beside others on a busy machine, and in time when asked for alone',

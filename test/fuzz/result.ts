@@ -28,7 +28,17 @@ export interface FuzzResult {
 
 const growth = ({ before, after }: FuzzResult): number => after.heap - before.heap
 
-/** One result of those of several processes. */
+/** Of one run, or of several that went on from each other. */
+export type Runs = readonly [...FuzzResult[], FuzzResult]
+
+/** One result of those of several runs, one after another. */
+export function inTurn([first, ...others]: Runs): FuzzResult {
+  const runs = [first, ...others] as const
+  const seconds = runs.reduce((all, each) => all + each.seconds, 0)
+  return { ...sum(runs), seconds, processes: Math.max(...runs.map(({ processes }) => processes)) }
+}
+
+/** One result of those of several processes, beside each other. */
 export function sum(results: readonly [FuzzResult, ...FuzzResult[]]): FuzzResult {
   const [first] = results
   const total = (of: (result: FuzzResult) => number): number => results.reduce((all, each) => all + of(each), 0)
