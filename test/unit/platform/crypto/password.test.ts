@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import t from 'tap'
 import { checkNewPassword, createPasswordHasher, QueueFullError } from '../../../../src/platform/crypto/password.js'
 
@@ -49,6 +51,21 @@ t.test('a hash that cannot be read does not block the queue', async (t) => {
   await t.rejects(passwords.verify('no hash', 'correct horse battery'))
   await t.resolves(passwords.hash('correct horse battery'))
 })
+
+t.test(
+  'hashes are computed by threads that everything else goes before',
+  { skip: process.platform === 'linux' ? false : 'threads have priorities of their own on Linux alone' },
+  async (t) => {
+    await createPasswordHasher({ queue: 1 }).hash('correct horse battery')
+    // The 19th field: proc_pid_stat(5). What stands in brackets is the name, which may hold spaces.
+    const priorities = readdirSync('/proc/self/task').map((thread) => {
+      const text = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+      return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[16])
+    })
+    t.ok(priorities.includes(constants.priority.PRIORITY_LOW))
+    t.not(priorities[0], constants.priority.PRIORITY_LOW, 'the event loop')
+  },
+)
 
 t.test('NIST SP 800-63B-4 §3.1.1.2: length and common passwords count, kinds of characters do not', async (t) => {
   for (const password of [
