@@ -2,7 +2,7 @@
 //
 //   npm run fuzz                             5,000,000 requests, by as many processes as there are cores
 //   npm run fuzz -- --minutes 30             as many as there are in that time
-//   npm run fuzz -- --continue               goes on where the last one ended, with other seeds: the report is about all
+//   npm run fuzz -- --continue               goes on with what the report is about, with other seeds, up to so many in all
 //   npm run fuzz -- --seed 7 --requests 5000 --processes 1
 //                                            the first round of that seed, to see again what it found
 
@@ -11,9 +11,8 @@ import { parseArgs } from 'node:util'
 import { testPostgres } from '../support/test-postgres.js'
 import { growthBound } from './fuzz.js'
 import { fuzzInProcesses } from './processes.js'
-import { writeReport } from './report.js'
+import { nextSeed, reportedRuns, writeReport } from './report.js'
 import type { Runs } from './result.js'
-import { earlierRuns, nextSeed, rememberRuns } from './runs.js'
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +23,7 @@ const { values } = parseArgs({
     processes: { type: 'string', default: String(availableParallelism()) },
   },
 })
-const earlier = values.continue ? await earlierRuns() : []
+const earlier = values.continue ? await reportedRuns() : []
 const seed = values.seed === undefined ? nextSeed(earlier) : Number(values.seed)
 const requests = Number(values.requests)
 const processes = Number(values.processes)
@@ -61,7 +60,6 @@ const result = await fuzzInProcesses({
 })
 console.log(JSON.stringify({ ...result, failures: result.failures.length }, undefined, 2))
 const runs: Runs = [...earlier, result]
-await rememberRuns(runs)
 await writeReport(runs, growthBound)
 for (const failure of result.failures) console.error(failure)
 process.exit(result.failures.length > 0 ? 1 : 0)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { section, withSection } from './report.js'
+import { nextSeed, runsIn, section, withSection } from './report.js'
 import { type FuzzResult, inTurn, sum } from './result.js'
 
 t.test('the section is written anew, and what others wrote stays', async (t) => {
@@ -55,6 +55,15 @@ t.test('runs that went on from each other are one, with the seed of each', async
   const text = section([one, next], 48 * 1024 * 1024)
   t.ok(text.includes('5,000,122, in 1,000 rounds and 4,000 s'))
   t.ok(text.includes('| 42, 100042 |'))
+})
+
+t.test('the page says what the next run goes on from, a failure too', async (t) => {
+  const failed: FuzzResult = { ...one, processes: 2, failures: ['an answer of 500\n  input: "--> $&"'] }
+  const page = withSection('# Reliability\n', section([failed], 48 * 1024 * 1024))
+  t.same(runsIn(page), [failed])
+  t.equal(page.match(/-->/g)?.length, 1)
+  t.equal(nextSeed(runsIn(page)), 200_042, 'behind those of both processes')
+  t.same(runsIn('# Reliability\n'), [])
 })
 
 t.test('results of several processes are one: the worst of each kind, and every failure', async (t) => {

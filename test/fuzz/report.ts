@@ -1,21 +1,43 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { inTurn, type Runs } from './result.js'
+import { processDistance } from './processes.js'
+import { type FuzzResult, inTurn, type Runs } from './result.js'
 
 const path = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url))
 const [begin, end] = ['<!-- fuzz -->', '<!-- /fuzz -->']
+/** The same in full, for whoever goes on with it; the page does not show it. */
+const remembered = /^<!-- runs (.*) -->$/m
 
 /** Fewer requests say too little to stand in a document. */
 const enough = 100_000
 
+/** The runs that the page is about. */
+export async function reportedRuns(): Promise<readonly FuzzResult[]> {
+  return runsIn(await readPage())
+}
+
+export function runsIn(page: string): readonly FuzzResult[] {
+  const [, runs = '[]'] = remembered.exec(page) ?? []
+  return JSON.parse(runs)
+}
+
+/** Any number; after others, one whose rounds are none of theirs. */
+export function nextSeed(earlier: readonly FuzzResult[]): number {
+  const last = earlier.at(-1)
+  return last ? last.seed + last.processes * processDistance : Math.floor(Math.random() * 2 ** 27)
+}
+
 /** Writes the section on bad input of docs/reliability.md anew; the rest of the page is others'. */
 export async function writeReport(runs: Runs, growthBound: number): Promise<void> {
   if (inTurn(runs).requests < enough) return
-  const page = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  await writeFile(path, withSection(await readPage(), `${begin}\n${section(runs, growthBound)}\n${end}`))
+}
+
+async function readPage(): Promise<string> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '# Reliability\n'
     throw error
   })
-  await writeFile(path, withSection(page, `${begin}\n${section(runs, growthBound)}\n${end}`))
 }
 
 /** The page with the section in place of the one that it has, or at its end. */
@@ -76,5 +98,8 @@ export function section(runs: Runs, growthBound: number): string {
     `- Sent by part: ${list(result.parts)}.`,
     `- Requests that something was done to: ${list(result.recipes)}.`,
     `- What was done to them: ${list(result.mutations)}.`,
+    '',
+    // What failed holds what was sent, which must not end the comment.
+    `<!-- runs ${JSON.stringify(runs).replaceAll('>', '\\u003e')} -->`,
   ].join('\n')
 }
