@@ -3,56 +3,102 @@
 //
 //   npm run test:fault                            all of it
 //   npm run test:fault -- test/fault/x.test.ts    one of them, without the document
+//   npm run test:fault -- --continue              what the last run had not passed, and the document from both
 //   OSTIARY_FAULT_SEED=… npm run test:fault       the choices of an earlier run
 
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, platform, release, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const page = join(root, 'docs/reliability.md')
-const chosen = process.argv.slice(2)
-const seed = process.env.OSTIARY_FAULT_SEED ?? randomBytes(4).toString('hex')
-const results = mkdtempSync(join(tmpdir(), 'ostiary-fault-'))
+const continues = process.argv.includes('--continue')
+const chosen = process.argv.slice(2).filter((argument) => argument !== '--continue')
+/** What came of each file stays here until all of them have passed. */
+const state = join(root, '.data/fault')
+const seedFile = join(state, 'seed')
+const passedFile = join(state, 'passed')
+const files = readdirSync(join(root, 'test/fault'))
+  .filter((name) => name.endsWith('.test.ts'))
+  .sort()
 
 /** Seconds that one file may take. */
 const patience = 1800
 
-function runTests() {
-  const files = chosen.length > 0 ? chosen : ['test/fault']
-  const child = spawn(
-    process.execPath,
-    [join(root, 'scripts/test.mjs'), '--jobs=1', `--timeout=${patience}`, ...files],
-    {
-      cwd: root,
-      stdio: 'inherit',
-      env: {
-        ...process.env,
-        OSTIARY_FAULT_FORM: 'long',
-        OSTIARY_FAULT_RESULTS: results,
-        OSTIARY_FAULT_SEED: seed,
-      },
+function readLines(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []
+}
+
+function begin() {
+  const [known] = continues ? readLines(seedFile) : []
+  if (continues && known === undefined) throw new Error('There is no run to go on with.')
+  const seed = known ?? process.env.OSTIARY_FAULT_SEED ?? randomBytes(4).toString('hex')
+  if (known === undefined) {
+    rmSync(state, { recursive: true, force: true })
+    mkdirSync(state, { recursive: true })
+    writeFileSync(seedFile, seed)
+  }
+  return seed
+}
+
+function runTest(path, results, seed) {
+  const child = spawn(process.execPath, [join(root, 'scripts/test.mjs'), '--jobs=1', `--timeout=${patience}`, path], {
+    cwd: root,
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      OSTIARY_FAULT_FORM: 'long',
+      OSTIARY_FAULT_RESULTS: results,
+      OSTIARY_FAULT_SEED: seed,
     },
-  )
+  })
   // The terminal's own Ctrl-C reaches it as well; a signal to us alone must, too.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  const stop = (signal) => {
+    interrupted = true
+    child.kill(signal)
+  }
+  for (const signal of signals) process.on(signal, stop)
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code, signal) => resolve(signal ? 1 : code))
+    child.once('close', (code) => {
+      for (const signal of signals) process.off(signal, stop)
+      resolve(code === 0)
+    })
   })
+}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+let interrupted = false
+
+/** @returns whether every file has passed */
+async function runTests(seed) {
+  const passed = readLines(passedFile)
+  let good = true
+  for (const name of files) {
+    if (passed.includes(name) || interrupted) continue
+    const results = join(state, name)
+    rmSync(results, { recursive: true, force: true })
+    mkdirSync(results)
+    if (await runTest(join('test/fault', name), results, seed)) writeFileSync(passedFile, `${name}\n`, { flag: 'a' })
+    else good = false
+  }
+  return good && !interrupted
 }
 
 /** In the order in which they were run. */
 function readRows() {
-  return readdirSync(results)
-    .sort()
-    .map((name) => JSON.parse(readFileSync(join(results, name), 'utf8')))
+  const folders = files.map((name) => join(state, name)).filter(existsSync)
+  return folders.flatMap((folder) =>
+    readdirSync(folder)
+      .sort()
+      .map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8'))),
+  )
 }
 
-function documentOf(rows) {
+function documentOf(rows, seed) {
   const sum = (name) => rows.reduce((total, row) => total + row[name], 0)
   const number = (value) => value.toLocaleString('en')
   const columns = [
@@ -130,18 +176,31 @@ function sectionOfFuzz() {
   return section === undefined ? '' : `\n${section}`
 }
 
-let status = 1
-try {
+async function runAll() {
+  const seed = begin()
   console.log(`seed ${seed}`)
-  status = await runTests()
-  const rows = readRows()
-  if (status === 0 && chosen.length === 0 && rows.length > 0) {
-    writeFileSync(page, `${documentOf(rows)}${sectionOfFuzz()}`)
-    console.log('docs/reliability.md is written.')
-  } else {
-    for (const row of rows) console.log(JSON.stringify(row))
+  if (!(await runTests(seed))) {
+    console.log('Once that is mended: npm run test:fault -- --continue')
+    return 1
   }
-} finally {
-  rmSync(results, { recursive: true, force: true })
+  writeFileSync(page, `${documentOf(readRows(), seed)}${sectionOfFuzz()}`)
+  rmSync(state, { recursive: true })
+  console.log('docs/reliability.md is written.')
+  return 0
 }
-process.exitCode = status
+
+/** Nothing of it stays. */
+async function runChosen() {
+  const results = mkdtempSync(join(tmpdir(), 'ostiary-fault-'))
+  try {
+    const seed = process.env.OSTIARY_FAULT_SEED ?? randomBytes(4).toString('hex')
+    let good = true
+    for (const path of chosen) good = (await runTest(path, results, seed)) && good
+    for (const name of readdirSync(results).sort()) console.log(readFileSync(join(results, name), 'utf8'))
+    return good ? 0 : 1
+  } finally {
+    rmSync(results, { recursive: true, force: true })
+  }
+}
+
+process.exitCode = chosen.length > 0 ? await runChosen() : await runAll()

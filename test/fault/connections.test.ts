@@ -22,7 +22,7 @@ const { headersTimeout, requestTimeout, keepAliveTimeout } = limits
 const late = limits.connectionsCheckingInterval + 3_000
 
 /** Milliseconds until what lies between a server and a client that reads nothing is full: some megabytes, of both systems. */
-const filled = 12_000
+const filled = 24_000
 
 /** Milliseconds within which 99 of 100 requests must be answered, and every one. */
 const bounds = { most: 2_000, all: 5_000 }

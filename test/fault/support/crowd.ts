@@ -38,7 +38,7 @@ const form = 'grant_type=client_credentials&scope='.padEnd(400, 'x')
 const head = `Host: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n`
 const ask = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 /** Milliseconds between two requests of a deaf one: it sends no more at once than a server takes for honest. */
-const deafPace = 20
+const deafPace = 40
 
 /** @param port where the server listens */
 export function openCrowd(port: number): Crowd {
