@@ -6,11 +6,14 @@ import { constants, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { hashSync, verifySync } from '@node-rs/argon2'
 
-/** Linux has priorities of threads, by the number that stands here. Elsewhere it runs like any other. */
+/**
+ * Linux has priorities of threads, by the number that stands here. Elsewhere it runs like any other. A tenth of what is busy
+ * on the same core is left to it: at the lowest priority nobody signs in on a machine that is busy with something else.
+ */
 function stepBack() {
   try {
     const [number] = readlinkSync('/proc/thread-self').split('/').slice(-1)
-    setPriority(Number(number), constants.priority.PRIORITY_LOW)
+    setPriority(Number(number), constants.priority.PRIORITY_BELOW_NORMAL)
   } catch {
     // Others are slower for it, and nothing else.
   }

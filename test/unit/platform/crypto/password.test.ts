@@ -62,8 +62,8 @@ t.test(
       const text = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
       return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[16])
     })
-    t.ok(priorities.includes(constants.priority.PRIORITY_LOW))
-    t.not(priorities[0], constants.priority.PRIORITY_LOW, 'the event loop')
+    t.ok(priorities.includes(constants.priority.PRIORITY_BELOW_NORMAL))
+    t.not(priorities[0], constants.priority.PRIORITY_BELOW_NORMAL, 'the event loop')
   },
 )
 
