@@ -47,6 +47,8 @@ export interface Context {
    * @throws {TemporarilyUnavailableError}
    */
   readonly assertConnected: () => void
+  /** Calls back when a message was put into the outbox, by whatever process; now and then it does not. @returns stops */
+  readonly onMessage: (listener: () => void) => () => void
   /** Reads everything in memory again: at start, after a lost connection, and in tests. */
   readonly refresh: () => Promise<void>
   /** Writes what was collected in memory and lets go of the database. */

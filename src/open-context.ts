@@ -93,6 +93,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
         }
       },
     })
+    const messageListeners = new Set<() => void>()
     const following = follow
       ? await followChanges({
           url: databaseUrl,
@@ -104,6 +105,9 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           revocations,
           failures,
           flush,
+          onMessage() {
+            for (const listener of messageListeners) listener()
+          },
           forget() {
             statusIndexes.drop()
             statusLists.reset()
@@ -134,6 +138,10 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       assertConnected() {
         if (following && !(following.isConnected() && following.isFresh())) throw away()
       },
+      onMessage(listener) {
+        messageListeners.add(listener)
+        return () => void messageListeners.delete(listener)
+      },
       refresh,
       async close() {
         await following?.close()
@@ -163,6 +171,7 @@ interface Followed
   extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
   readonly url: string
   readonly flush: () => Promise<void>
+  readonly onMessage: () => void
   /** What cannot be read again: the database that was lost may come back as an older state of itself. */
   readonly forget: () => void
 }
@@ -175,7 +184,7 @@ interface Following {
 
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
 async function followChanges(options: Followed): Promise<Following> {
-  const { url, log, refresh, clients, keys, resources, revocations, failures, flush, forget } = options
+  const { url, log, refresh, clients, keys, resources, revocations, failures, flush, onMessage, forget } = options
   let heardAt = monotonicMilliseconds()
   let turns = 0
   let polling = Promise.resolve()
@@ -192,6 +201,7 @@ async function followChanges(options: Followed): Promise<Following> {
   const apply = (change: Change): void => {
     if (change.kind === 'client') clients.drop(change.id)
     else if (change.kind === 'failures') failures.hear(change.id)
+    else if (change.kind === 'outbox') onMessage()
     else if (change.kind === 'revocation') heard(revocations.refresh())
     else if (change.kind === 'keys') heard(keys.refresh())
     else heard(resources.refresh())

@@ -206,6 +206,12 @@ export function atMostOne(options: Readonly<Record<string, unknown>>, names: rea
   if (given.length > 1) throw new UsageError(`Give one of ${given.map((name) => `--${name}`).join(' and ')}, not both.`)
 }
 
+/** @throws {UsageError} */
+export function checkUuid(text: string, option: string): void {
+  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return
+  throw new UsageError(`--${option} is not an id, such as 0d6c1f5e-8a3b-4f1c-9a44-1f4f9d1d7a20.`)
+}
+
 /** A whole number. @throws {UsageError} */
 export function wholeNumber(text: string, option: string, minimum = 0, maximum = Number.MAX_SAFE_INTEGER): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN

@@ -4,7 +4,7 @@ import { NotFoundError } from '../platform/administration-errors.js'
 import { revokeTokenValue } from '../protocol/revocation/index.js'
 import { revoke } from '../revocation/index.js'
 import { grants, sessions } from '../store/index.js'
-import { type Answer, defineCommand, exactlyOne, UsageError } from './command.js'
+import { type Answer, checkUuid, defineCommand, exactlyOne } from './command.js'
 import { readSecretLine } from './input.js'
 import { endedText } from './key.js'
 import { operator } from './operator.js'
@@ -93,9 +93,4 @@ export const revokeCommands = [revokeCommand]
 
 function answer(kind: string, id: string | undefined, sentence: string): Answer {
   return { json: { revoked: kind, id }, text: () => `${sentence}\n` }
-}
-
-function checkUuid(text: string, option: string): void {
-  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return
-  throw new UsageError(`--${option} is not an id, such as 0d6c1f5e-8a3b-4f1c-9a44-1f4f9d1d7a20.`)
 }

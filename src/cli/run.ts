@@ -20,6 +20,7 @@ import { NotMigratedError, openCommandContext } from './installation.js'
 import { keyCommands } from './key.js'
 import { masterKeyCommands } from './master-key.js'
 import { migrateCommands } from './migrate.js'
+import { outboxCommands } from './outbox.js'
 import { jsonText } from './output.js'
 import { resourceCommands } from './resource.js'
 import { revokeCommands } from './revoke.js'
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   ...masterKeyCommands,
   ...revokeCommands,
   ...auditCommands,
+  ...outboxCommands,
   ...migrateCommands,
   ...archiveCommands,
 ]

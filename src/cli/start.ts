@@ -14,6 +14,7 @@ import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
 import { createLogger, type Logger } from '../platform/log.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
 import { isLoopbackHost } from '../platform/network.js'
+import { nameReceivers } from '../protocol/revocation/index.js'
 import { isDatabaseAway, settings } from '../store/index.js'
 import { migrateDatabase } from '../store/migrations.js'
 import { databaseAwayText } from './database-away.js'
@@ -60,6 +61,7 @@ export async function start(role: Role, clock: Clock = systemClock): Promise<voi
   const demo = role.serve ? await prepareDemo(ctx, role) : undefined
 
   if (role.work) {
+    await nameReceivers(ctx)
     const worker = startWorker(ctx)
     stopping.unshift(() => worker.stop())
   }

@@ -85,16 +85,18 @@ export async function createClient(
     createdAt: now,
     updatedAt: now,
   }
+  const event = newEvent(ctx, { ...actOf(by), type: 'client.created', clientId })
   try {
     await ctx.db.transaction(async (tx) => {
       if (metadata.clientId !== undefined) {
         // A client that calls itself like a user could pass for that user where `sub` is compared (RFC 9700 §4.15).
         if (isUuid(clientId) && (await users.findById(tx, clientId.toLowerCase()))) throw isUsersId(clientId)
-        await revocations.lift(tx, 'client', clientId, new Date(now.getTime() - 1))
+        const instant = new Date(now.getTime() - 1)
+        await revocations.lift(tx, { kind: 'client', target: clientId, instant, event })
       }
       await clients.create(tx, client, secret)
       await more(tx, client)
-      await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'client.created', clientId }))
+      await auditEvents.create(tx, event)
     })
   } catch (error) {
     if (isUniqueViolation(error)) throw isTaken(clientId)
@@ -178,10 +180,10 @@ export async function enableClient(ctx: Context, clientId: string, by: By): Prom
     const client = await clients.findForUpdate(tx, clientId)
     if (!client) throw isUnknown(clientId)
     if (!client.disabledAt) return false
-    const now = ctx.clock.now()
-    await clients.enable(tx, clientId, now)
-    await revocations.lift(tx, 'client', clientId, now)
-    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'client.enabled', clientId }))
+    const event = newEvent(ctx, { ...actOf(by), type: 'client.enabled', clientId })
+    await clients.enable(tx, clientId, event.time)
+    await revocations.lift(tx, { kind: 'client', target: clientId, instant: event.time, event })
+    await auditEvents.create(tx, event)
     return true
   })
   await forget(ctx, clientId)

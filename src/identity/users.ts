@@ -98,10 +98,10 @@ export async function enableUser(ctx: Context, userId: string, by: By): Promise<
     const user = await users.findForUpdate(tx, userId)
     if (!user) throw isUnknown()
     if (!user.disabledAt) return false
-    const now = ctx.clock.now()
-    await users.enable(tx, userId, now)
-    await revocations.lift(tx, 'user', userId, now)
-    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.enabled', subject: userId }))
+    const event = newEvent(ctx, { ...actOf(by), type: 'user.enabled', subject: userId })
+    await users.enable(tx, userId, event.time)
+    await revocations.lift(tx, { kind: 'user', target: userId, instant: event.time, event })
+    await auditEvents.create(tx, event)
     return true
   })
   await ctx.revocations.refresh()

@@ -1,6 +1,7 @@
 // Owns what happens in the background: run by `work`, and by `npm start` beside the server.
 
 import type { Context } from '../context.js'
+import { createDelivery } from './deliver-outbox.js'
 import { deleteLifted } from './lifted-revocations.js'
 import { maintainPartitions } from './partitions.js'
 import { rotateKeys } from './rotate-keys.js'
@@ -18,12 +19,15 @@ const jobs: readonly Job[] = [
   { name: 'lifted revocations', every: 3600, run: deleteLifted },
 ]
 
+/** Milliseconds between looks at what is due in the outbox. What is new is notified besides. */
+const lookInterval = 1_000
+
 export interface Worker {
-  /** Waits for the job that runs. */
+  /** Waits for the job that runs, and a little for what is being delivered. */
   readonly stop: () => Promise<void>
 }
 
-/** Runs each job at its interval until stopped. A job that fails is logged and runs again at its next turn. */
+/** Runs each job at its interval until stopped, and delivers what waits in the outbox. A job that fails is logged and runs again at its next turn. */
 export function startWorker(ctx: Context): Worker {
   let running = Promise.resolve()
   const timers = jobs.map((job) => {
@@ -40,12 +44,21 @@ export function startWorker(ctx: Context): Worker {
     timer.unref()
     return timer
   })
+  const delivery = createDelivery(ctx)
+  const look = (): void => {
+    delivery.look().catch((error) => ctx.log.warn({ err: error }, 'the outbox could not be read'))
+  }
+  const stopHearing = ctx.onMessage(look)
+  timers.push(setInterval(look, lookInterval).unref())
+  look()
   return {
     async stop() {
+      stopHearing()
       for (const timer of timers) clearInterval(timer)
-      await running
+      await Promise.all([running, delivery.stop()])
     },
   }
 }
 
+export { createDelivery, type Delivery } from './deliver-outbox.js'
 export { maintainPartitions } from './partitions.js'

@@ -1,12 +1,13 @@
 import pg from 'pg'
 import type { Db } from './database.js'
 
-/** What other processes must hear of: their memory of it is dropped. */
+/** What other processes must hear of: their memory of it is dropped, or there is something to do. */
 export type Change =
   | { readonly kind: 'client'; readonly id: string }
   | { readonly kind: 'resources' }
   | { readonly kind: 'keys' }
   | { readonly kind: 'revocation' }
+  | { readonly kind: 'outbox' }
   | { readonly kind: 'failures'; readonly id: string }
 
 const channel = 'ostiary'
@@ -123,6 +124,7 @@ function parseChange(payload: string | undefined): Change | undefined {
     case 'resources':
     case 'keys':
     case 'revocation':
+    case 'outbox':
       return { kind }
     default:
       return undefined

@@ -30,6 +30,8 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   lasting('consent'),
   lasting('revocation'),
   lasting('failure_count'),
+  // What was delivered since a backup is delivered again, and known by its id; nobody would tell what was not.
+  lasting('outbox'),
   live('session'),
   live('interaction'),
   live('authorization_grant'),

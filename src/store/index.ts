@@ -21,13 +21,22 @@ export * as grants from './grants.js'
 export type { Interaction } from './interactions.js'
 export * as interactions from './interactions.js'
 export { checkDescription, LoadError, type Loading, loadDatabase } from './load.js'
+export type { Lane, Message, WaitingMessage } from './outbox.js'
+export * as outbox from './outbox.js'
 export type { Horizon, PartitionHealth } from './partitions.js'
 export * as partitions from './partitions.js'
 export type { RefreshToken } from './refresh-tokens.js'
 export * as refreshTokens from './refresh-tokens.js'
 export type { Resource, ResourceScope } from './resources.js'
 export * as resources from './resources.js'
-export type { EndableBy, NewRevocation, PositionedRevocation, Revocation, RevocationKind } from './revocations.js'
+export type {
+  AnnouncedRevocation,
+  EndableBy,
+  NewRevocation,
+  PositionedRevocation,
+  Revocation,
+  RevocationKind,
+} from './revocations.js'
 export * as revocations from './revocations.js'
 export type { Role, RoleHolder } from './roles.js'
 export * as roles from './roles.js'

@@ -2,6 +2,7 @@ import { type AuditEvent, insertColumns } from './audit-events.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
 import type { BatchedStatement, Database, Db } from './database.js'
+import { insertColumns as insertMessages, messageId, messageNotice } from './outbox.js'
 import { seconds, toTime, toTimeIfAny } from './rows.js'
 
 export type RevocationKind = 'token' | 'grant' | 'session' | 'client' | 'user' | 'role' | 'key'
@@ -69,12 +70,56 @@ const bothAudiences = `
        WHEN cardinality(revocation.audiences) = 0 OR cardinality(excluded.audiences) = 0 THEN ARRAY[]::text[]
        ELSE ARRAY(SELECT DISTINCT each FROM unnest(revocation.audiences || excluded.audiences) each) END`
 
+/** What a message of the outbox, of kind `revocation`, holds. Times are milliseconds since 1970. */
+export interface AnnouncedRevocation {
+  readonly kind: RevocationKind
+  readonly target: string
+  readonly terminal: boolean
+  readonly instant: number
+  /** Null: until it is lifted. */
+  readonly expiresAt: number | null
+  /** Of two about one target the later counts, whichever comes first. */
+  readonly position: number
+  /** The audit event that says who and why. */
+  readonly event: string
+  /** A client or user was enabled again. */
+  readonly lifted: boolean
+}
+
+/**
+ * Who hears of every revocation: what the process that delivers has said (`settings`). So whoever revokes need not know, and
+ * nobody can forget.
+ */
+const receivers = `
+    receiver AS MATERIALIZED (
+      SELECT jsonb_array_elements_text(value) AS url FROM setting WHERE name = 'revocation_receivers'
+    )`
+
+/** The SQL of the messages to them, one for each row `i` of a revocation, which the same statement writes. */
+function announce(rows: string, event: string, lifted: boolean): string {
+  const milliseconds = (time: string) => `floor(extract(epoch FROM ${time}) * 1000)::bigint`
+  return `
+      ${insertMessages}
+      SELECT ${messageId(`${event}::text || ' ' || i.position`, 'receiver.url')}, 'revocation', receiver.url,
+             jsonb_build_object('kind', i.kind, 'target', i.target, 'terminal', i.terminal,
+                                'instant', ${milliseconds('i.instant')}, 'expiresAt', ${milliseconds('i.expires_at')},
+                                'position', i.position, 'event', ${event}, 'lifted', ${lifted}),
+             i.time, i.time, 0
+        FROM ${rows} i
+       CROSS JOIN receiver
+      RETURNING id`
+}
+
+/** Wakes whoever delivers what `sent` has written. */
+const wakeDelivery = `(SELECT pg_notify('${notificationChannel}', '${messageNotice}')::text FROM sent LIMIT 1)`
+
 /** Everybody who revokes takes this first and holds it to the commit, so that two of them cannot deadlock. */
 export const takeTurn = 'SELECT pg_advisory_xact_lock(7236402) AS lock'
 
 /**
- * The end mark, the entry of the list and the audit event in one statement. The advisory lock is held to the commit, so
- * that positions are in commit order (`revocation.md`); everything waits for it, so two of them cannot deadlock.
+ * The end mark, the entry of the list, what receivers are told and the audit event in one statement. The advisory lock is held
+ * to the commit, so that positions are in commit order (`revocation.md`); everything waits for it, so two of them cannot
+ * deadlock.
  *
  * By whose clock the tokens were issued that it ends is not known. Where the audit holds a time that is ahead of ours, the
  * clock was set back, or another process's is wrong: then the entry is of that time, so that it ends what was issued by it
@@ -130,18 +175,22 @@ const record: BatchedStatement<NewRevocation, undefined> = {
              disabled_at = CASE WHEN i.terminal THEN COALESCE(t.disabled_at, i.instant) ELSE t.disabled_at END
         FROM input i, held
        WHERE i.kind = 'client' AND t.client_id = i.target
+    ), entry AS MATERIALIZED (
+      SELECT i.*, nextval('revocation_position') AS position, i.event_time AS time
+        FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input
+               ORDER BY bucket, kind, target, terminal DESC, instant DESC) i, held
     ), listed AS (
       INSERT INTO revocation (bucket, kind, target, position, terminal, instant, audiences, reason, expires_at, subject,
                               status_list, status_index)
-      SELECT i.bucket, i.kind, i.target, nextval('revocation_position'), i.terminal, i.instant,
+      SELECT i.bucket, i.kind, i.target, i.position, i.terminal, i.instant,
              i.audiences, i.reason, i.expires_at, COALESCE(i.event_subject, i.event_client_id),
              decode(i.status_list, 'hex'), i.status_index
-        FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input
-               ORDER BY bucket, kind, target, terminal DESC, instant DESC) i, held
+        FROM entry i
           ON CONFLICT (bucket, kind, target) DO UPDATE
              SET position = excluded.position, terminal = revocation.terminal OR excluded.terminal,
                  instant = GREATEST(revocation.instant, excluded.instant), audiences = ${bothAudiences},
                  reason = excluded.reason, expires_at = GREATEST(revocation.expires_at, excluded.expires_at)
+    ), ${receivers}, sent AS (${announce('entry', 'i.event_id', false)}
     ), audited AS (
       ${insertColumns}
       SELECT event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
@@ -152,7 +201,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
        WHERE i.kind NOT IN ('grant', 'session')
           OR i.row_id IN (SELECT id FROM ended_grant UNION ALL SELECT id FROM ended_session)
     )
-    SELECT pg_notify('${notificationChannel}', 'revocation')::text`,
+    SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery} AS sent`,
   parameters: (items) => [
     items.map(({ expiresAt }) => (expiresAt ? dayBucket(expiresAt) : permanentBucket)),
     items.map(({ kind }) => kind),
@@ -227,17 +276,33 @@ export async function createAll(db: Db, all: readonly NewRevocation[]): Promise<
   }
 }
 
-/**
- * Ends the terminal entries of a client or user that is enabled again, or of a deleted client whose name is registered
- * anew; what was issued up to `now` stays ended, and up to the instant that it had where that is ahead.
- */
-export async function lift(db: Db, kind: 'client' | 'user', target: string, now: Date): Promise<void> {
+/** A client or user that is enabled again, or a deleted client whose name is registered anew. */
+export interface Lifting {
+  readonly kind: 'client' | 'user'
+  readonly target: string
+  /** What was issued up to here stays ended. */
+  readonly instant: Date
+  /** The one that the caller writes. */
+  readonly event: AuditEvent
+}
+
+/** Ends its terminal entries; where their instant is ahead, what was issued up to that stays ended. */
+export async function lift(db: Db, { kind, target, instant, event }: Lifting): Promise<void> {
   await lock(db)
-  await db.prisma.$executeRaw`
-    UPDATE revocation SET terminal = false, position = nextval('revocation_position'),
-           instant = CASE WHEN instant > ${now}::timestamptz + interval '2 seconds' THEN instant ELSE ${now} END
-     WHERE bucket >= ${dayBucket(now)} AND kind = ${kind} AND target = ${target}`
-  await db.prisma.$executeRaw`SELECT pg_notify(${notificationChannel}, 'revocation')`
+  // It may stand in two partitions, and is told once.
+  await db.prisma.$queryRawUnsafe(
+    `WITH lifted AS (
+       UPDATE revocation SET terminal = false, position = nextval('revocation_position'),
+              instant = CASE WHEN instant > $1::timestamptz + interval '2 seconds' THEN instant ELSE $1::timestamptz END
+        WHERE bucket >= $2::int AND kind = $3 AND target = $4
+       RETURNING kind, target, terminal, instant, expires_at, position
+     ), entry AS MATERIALIZED (
+       SELECT *, $6::timestamptz AS time FROM lifted ORDER BY position DESC LIMIT 1
+     ), ${receivers}, sent AS (${announce('entry', '$5::uuid', true)}
+     )
+     SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery} AS sent`,
+    ...[instant.toISOString(), dayBucket(instant), kind, target, event.id, event.time.toISOString()],
+  )
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Db } from './database.js'
 
 /** Facts about this installation. */
-export type SettingName = 'demo'
+export type SettingName = 'demo' | 'revocation_receivers'
 
 export async function find(db: Db, name: SettingName): Promise<unknown> {
   const row = await db.prisma.setting.findUnique({ where: { name }, select: { value: true } })
@@ -13,4 +13,12 @@ export async function create(db: Db, name: SettingName, value: object): Promise<
   const count = await db.prisma.$executeRaw`
     INSERT INTO setting (name, value) VALUES (${name}, ${JSON.stringify(value)}::jsonb) ON CONFLICT (name) DO NOTHING`
   return count === 1
+}
+
+/** Sets it, whatever it was. */
+export async function put(db: Db, name: SettingName, value: object): Promise<void> {
+  const json = JSON.stringify(value)
+  await db.prisma.$executeRaw`
+    INSERT INTO setting (name, value) VALUES (${name}, ${json}::jsonb)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE setting.value <> excluded.value`
 }

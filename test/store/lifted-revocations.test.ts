@@ -18,7 +18,7 @@ const disable = (store: TestStore, kind: 'client' | 'user', target: string) =>
   })
 
 const enable = (store: TestStore, kind: 'client' | 'user', target: string) =>
-  store.db.transaction((tx) => revocations.lift(tx, kind, target, store.now()))
+  store.db.transaction((tx) => revocations.lift(tx, { kind, target, instant: store.now(), event: store.event() }))
 
 const permanent = async ({ sql }: TestStore) =>
   (await sql('SELECT target FROM revocation WHERE bucket = $1 ORDER BY 1', [permanentBucket])).map(

@@ -10,11 +10,13 @@ import {
   failures,
   grants,
   interactions,
+  outbox,
   partitions,
   refreshTokens,
   revocations,
   roles,
   sessions,
+  settings,
   statusLists,
   users,
   weekBucket,
@@ -106,11 +108,14 @@ const crowd: readonly string[] = [
   `INSERT INTO status_index
    SELECT ${today} + n % 3, gen_random_uuid(), sha256(n::text::bytea), n, gen_random_uuid(), 'c' || n, NULL, 'a',
           extract(epoch FROM $1::timestamptz)::int`,
+  `INSERT INTO outbox (id, kind, destination, payload, created_at, next_attempt_at, attempts)
+   SELECT gen_random_uuid(), 'revocation', 'https://' || n % 3 || '.example/', '{}', $1, $1::timestamptz + interval '1 second' * (n % 500), 0`,
   `INSERT INTO audit_event (bucket, id, time, type, actor, count) SELECT ${thisWeek} + n % 2, gen_random_uuid(), $1, 'x', 'y', 1`,
 ]
 // Before the first test: from then on the pool may be one that only writes down what it is sent.
 const batches = await inBatches(store, party)
 for (const text of crowd) await store.sql(`${text} FROM generate_series(1, ${thousands}) n`, [now()])
+await settings.put(db, 'revocation_receivers', ['https://1.example/'])
 await store.sql('ANALYZE')
 
 /** The statements that the work would send, in their order: nothing is run, and nothing is found. */
@@ -194,6 +199,8 @@ const login = {
   event: store.event('login.succeeded', { detail: {} }),
 }
 const expiresAt = later(600)
+const lane = { kind: 'revocation', destination: 'https://1.example/' }
+const message = { ...lane, id: random.uuid(), payload: {}, createdAt: now(), attempts: 1 }
 const accessToken = { bucket: dayBucket(expiresAt), hash: random.bytes(32), claims: {}, expiresAt }
 
 /** Name, the work, and the most partitions of one table that it may visit. */
@@ -243,6 +250,11 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   // A user's grants end in any week.
   ['revocations.add of a user', () => revocations.add(db, revoking('user', party.user.id)), 30],
   ['revocations.reachesAll', () => revocations.reachesAll(db, revoking('user', party.user.id), now()), 30],
+  ['outbox.listDue', () => outbox.listDue(db, ['revocation'], now())],
+  ['outbox.claim', () => outbox.claim(db, { ...lane, now: now(), until: later(30), limit: 8 })],
+  ['outbox.remove', () => outbox.remove(db, message)],
+  ['outbox.postpone', () => outbox.postpone(db, message, later(60), 'timeout')],
+  ['outbox.release', () => outbox.release(db, message)],
   ['roles.heldBy', () => roles.heldBy(db, { kind: 'user', holder: party.user.id })],
   ['failures.count', () => failures.count(db, failureKeys)],
   ['failures.add', () => failures.add(db, failureKeys, store.event())],

@@ -44,6 +44,10 @@ function revocation(
   }
 }
 
+/** As enabling writes it. */
+const lift = (store: TestStore, kind: 'client' | 'user', target: string) =>
+  store.db.transaction((tx) => revocations.lift(tx, { kind, target, instant: store.now(), event: store.event() }))
+
 /** A connection that the test commits when it likes. */
 async function connection(t: Test, store: TestStore): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: store.url })
@@ -228,7 +232,7 @@ t.test('lift ends a terminal entry; what was issued until then stays ended', asy
   t.equal(list.earliestIat([target], store.now()), undefined, 'nothing is issued')
 
   store.clock.advance(60)
-  await store.db.transaction((tx) => revocations.lift(tx, 'client', 'c', store.now()))
+  await lift(store, 'client', 'c')
   await list.refresh()
   t.equal(list.ends([target], issuedAt), true)
   t.equal(list.ends([target], issuedAt + 60), true, 'up to the second in which it was lifted')
@@ -236,7 +240,7 @@ t.test('lift ends a terminal entry; what was issued until then stays ended', asy
   t.equal(list.earliestIat([target], store.now()), issuedAt + 61)
   t.match(await revocations.listBehind(store.db, 0n, store.now(), 100), [{ terminal: false }, { terminal: false }])
 
-  await store.db.transaction((tx) => revocations.lift(tx, 'user', 'c', store.now()))
+  await lift(store, 'user', 'c')
   t.equal(
     (await revocations.listBehind(store.db, 0n, store.now(), 100)).length,
     2,

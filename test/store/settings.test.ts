@@ -12,3 +12,12 @@ t.test('a setting is made once: of 50 at once from two processes exactly one mak
   t.equal(made.filter(Boolean).length, 1)
   t.same(await settings.find(store.db, 'demo'), { n: made.indexOf(true), text: `"'\\` })
 })
+
+t.test('a setting that changes is what was put last', async (t) => {
+  const store = await openTestStore(t)
+  for (const urls of [['https://one.example/'], ['https://two.example/', 'https://one.example/'], []]) {
+    await settings.put(store.db, 'revocation_receivers', urls)
+    await settings.put(store.db, 'revocation_receivers', urls)
+    t.same(await settings.find(store.db, 'revocation_receivers'), urls)
+  }
+})

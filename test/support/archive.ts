@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import { movedTables } from '../../src/store/dump.js'
+import { settings } from '../../src/store/index.js'
 import { createCommandLine } from './command.js'
 import { issueCode } from './grants.js'
 import { createTestServer, sql, type TestServer } from './server.js'
@@ -10,6 +11,7 @@ const api = 'https://api.example.com'
 /** A server with something in every table, and tokens that live. */
 export async function createFullServer(t: Test) {
   const server = await createTestServer(t, { now: new Date() })
+  await settings.put(server.ctx.db, 'revocation_receivers', ['https://receiver.example/events'])
   const resource = await server.createResource(api, 'read', { tokenFormat: 'opaque' })
   const service = await server.createService('read')
   const client = await server.createClient({ grant_types: ['authorization_code', 'refresh_token'], scope: 'read' })

@@ -9,6 +9,7 @@ import { nearest } from './edit-distance.js'
 import { checkKeys, type KeysConfig, keysVariables } from './keys.js'
 import { type LimitsConfig, limitsVariables } from './limits.js'
 import { type LogConfig, logVariables } from './log.js'
+import { type RevocationConfig, resolveRevocation, revocationVariables } from './revocation.js'
 import { resolveSecrets, type SecretsConfig, secretsVariables } from './secrets.js'
 import { defaultIssuer, resolveServer, type ServerConfig, serverVariables } from './server.js'
 import { checkSessions, type SessionsConfig, sessionsVariables } from './sessions.js'
@@ -27,6 +28,7 @@ export interface Config {
   readonly tokens: Readonly<TokensConfig>
   readonly keys: Readonly<KeysConfig>
   readonly statusLists: Readonly<StatusListsConfig>
+  readonly revocation: RevocationConfig
   readonly sessions: Readonly<SessionsConfig>
   readonly limits: Readonly<LimitsConfig>
   readonly audit: Readonly<AuditConfig>
@@ -40,6 +42,7 @@ const SECTIONS: Readonly<Record<keyof Config, TObject>> = {
   tokens: tokensVariables,
   keys: keysVariables,
   statusLists: statusListsVariables,
+  revocation: revocationVariables,
   sessions: sessionsVariables,
   limits: limitsVariables,
   audit: auditVariables,
@@ -81,6 +84,7 @@ export function loadConfig({ env, envFile = '' }: LoadConfigOptions): LoadedConf
     tokens: checkTokens(readSection(source, tokensVariables), source),
     keys: checkKeys(readSection(source, keysVariables), source),
     statusLists: readSection(source, statusListsVariables),
+    revocation: resolveRevocation(readSection(source, revocationVariables), source),
     sessions: checkSessions(readSection(source, sessionsVariables), source),
     limits: readSection(source, limitsVariables),
     audit: readSection(source, auditVariables),
@@ -155,5 +159,6 @@ function freeze(config: Config): Config {
   for (const section of Object.values(config)) Object.freeze(section)
   if (config.server.tls) Object.freeze(config.server.tls)
   if (config.server.trustProxy) Object.freeze(config.server.trustProxy)
+  Object.freeze(config.revocation.receivers)
   return Object.freeze(config)
 }

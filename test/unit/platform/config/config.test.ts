@@ -291,3 +291,39 @@ t.test('RFC 9700: a setting that weakens a default warns at start', async (t) =>
   }
   t.same(warnings({ HOST: '0.0.0.0', ISSUER: 'https://auth.example.com', TRUST_PROXY: '10.0.0.1' }), [])
 })
+
+t.test('receivers of revocations are URLs, each with its credential or none', async (t) => {
+  t.same(config().revocation, { receivers: [] })
+  const [one, two] = ['https://one.example/events?tenant=1', 'http://127.0.0.1:8080/']
+  t.same(config({ REVOCATION_RECEIVERS: ` ${one}  ${two} ` }).revocation.receivers, [
+    { url: one, token: undefined },
+    { url: two, token: undefined },
+  ])
+  const path = file('receiver-tokens', 'abc.DEF-1_2~3+4/5==\n-\n')
+  t.same(
+    config({ REVOCATION_RECEIVERS: `${one} ${two}`, REVOCATION_RECEIVER_TOKENS_FILE: path }).revocation.receivers,
+    [
+      { url: one, token: 'abc.DEF-1_2~3+4/5==' },
+      { url: two, token: undefined },
+    ],
+  )
+  for (const [wrong, problem] of [
+    ['events', /not a URL/],
+    ['ftp://one.example/', /not a URL/],
+    ['http://one.example/', /plain http/],
+    ['https://user:secret@one.example/', /user name or password/],
+    ['https://one.example/#part', /fragment/],
+    [`${one} ${one}`, /twice/],
+    [Array.from({ length: 17 }, (_, n) => `https://${n}.example/secret`).join(' '), /has 17 URLs/],
+  ] as const) {
+    const [found] = problems({ REVOCATION_RECEIVERS: wrong })
+    t.match(found, { variable: 'REVOCATION_RECEIVERS', problem }, wrong)
+    t.notMatch(JSON.stringify(found), 'secret')
+  }
+  for (const tokens of ['one', 'one two three', 'one sec"ret']) {
+    const [found] = problems({ REVOCATION_RECEIVERS: `${one} ${two}`, REVOCATION_RECEIVER_TOKENS: tokens })
+    t.match(found, { variable: 'REVOCATION_RECEIVER_TOKENS' }, tokens)
+    t.notMatch(JSON.stringify(found), 'sec')
+  }
+  t.match(problems({ REVOCATION_RECEIVER_TOKENS: 'one' }), [{ variable: 'REVOCATION_RECEIVER_TOKENS' }])
+})
