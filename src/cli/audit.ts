@@ -38,9 +38,11 @@ const list = defineCommand({
       ...(options.client === undefined ? {} : { clientId: options.client }),
       ...(options.user === undefined ? {} : { subject: await subjectOf(ctx, options.user) }),
     }
+    // Before the list, so that nothing falls between the two: what is in neither is new.
+    const before = options.follow ? await recent(ctx, filter) : []
     const events = await auditEvents.list(ctx.db, { ...filter, ...(since ? { since } : {}), limit })
     if (options.follow) {
-      await follow(ctx, io, filter, events, json ? jsonLine : textLine)
+      await follow(ctx, io, filter, { before, first: events, line: json ? jsonLine : textLine })
       return undefined
     }
     return {
@@ -73,39 +75,45 @@ const followInterval = 1_000
 const lateness = 120_000
 const followLimit = 1_000
 
+/** What may come later than its time says: an event is written after the time that it has, by a moment or by minutes. */
+function recent(ctx: Context, filter: Filter): Promise<readonly AuditEvent[]> {
+  const since = new Date(ctx.clock.now().getTime() - lateness)
+  return auditEvents.list(ctx.db, { ...filter, since, limit: followLimit })
+}
+
+interface Following {
+  /** There before, and not caught up with: how many are wanted is said by --limit. */
+  readonly before: readonly AuditEvent[]
+  /** To be printed. */
+  readonly first: readonly AuditEvent[]
+  readonly line: (event: AuditEvent) => string
+}
+
 /** Prints what comes until it is interrupted. A database that goes away is waited for. */
-async function follow(
-  ctx: Context,
-  io: CommandIo,
-  filter: Filter,
-  first: readonly AuditEvent[],
-  line: (event: AuditEvent) => string,
-): Promise<void> {
+async function follow(ctx: Context, io: CommandIo, filter: Filter, { before, first, line }: Following): Promise<void> {
   const stop = new AbortController()
   const interrupt = (): void => stop.abort()
   io.signal?.addEventListener('abort', interrupt)
   if (io.signal?.aborted) interrupt()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, interrupt)
 
-  // What is from before the start was asked for by --limit, and is not caught up with.
-  const startedAt = ctx.clock.now()
-  let seen = new Map(first.map(({ id, time }) => [id, time]))
+  let seen = new Map([...before, ...first].map(({ id, time }) => [id, time]))
   let away = false
   for (const event of first) io.stdout.write(line(event))
   try {
     while (!stop.signal.aborted) {
       await wait(followInterval, undefined, { signal: stop.signal }).catch(() => undefined)
       if (stop.signal.aborted) break
-      const horizon = new Date(Math.max(startedAt.getTime(), ctx.clock.now().getTime() - lateness))
       try {
-        const events = await auditEvents.list(ctx.db, { ...filter, since: horizon, limit: followLimit })
+        const events = await recent(ctx, filter)
         away = false
         for (const event of events) {
           if (seen.has(event.id)) continue
           seen.set(event.id, event.time)
           io.stdout.write(line(event))
         }
-        seen = new Map([...seen].filter(([, time]) => time >= horizon))
+        const [oldest] = events
+        if (oldest) seen = new Map([...seen].filter(([, time]) => time >= oldest.time))
       } catch (error) {
         if (!isDatabaseAway(error)) throw error
         if (!away) io.stderr.write('ostiary: warning: The database is away; waiting for it.\n')
