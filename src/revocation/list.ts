@@ -28,6 +28,8 @@ export interface RevocationList {
   readonly position: () => bigint
   /** Milliseconds since the database was asked for what is known here. */
   readonly age: () => number
+  /** The same as a time: what was committed before is known. */
+  readonly readAt: () => Date
   /**
    * What concerns the audience and was listed behind the position, in commit order. It may be read in pieces, with time
    * between them: what is listed meanwhile comes too, so that whoever has read to the end knows everything.
@@ -223,6 +225,8 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
     size: () => entries.size,
     position: () => position,
     age: () => milliseconds() - heardAt,
+    // A clock that was set back since must not make it newer than it is.
+    readAt: () => new Date(Math.min(readAt, clock.now().getTime())),
     behind,
     follow(follower) {
       followers.add(follower)
