@@ -88,23 +88,23 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
 
   /** A target may stand in two partitions: the later instant rules, and a terminal entry as long as it is there. */
   function keepStricter(row: PositionedRevocation, now: number): ListedRevocation {
-    const before = table.find(row)
-    // What is over and was not swept yet has no say.
-    const known = before && isOver(before.expiresAt ?? noEnd, before.terminal, before.instant, now) ? undefined : before
-    const instant = row.instant.getTime()
-    const expiresAt = row.expiresAt?.getTime()
-    const lasting = known && known.expiresAt === undefined && expiresAt !== undefined
-    const entry: ListedRevocation = {
-      kind: row.kind,
-      target: row.target,
-      terminal: lasting ? known.terminal || row.terminal : row.terminal,
-      instant: known ? Math.max(known.instant, instant) : instant,
-      expiresAt: lasting || expiresAt === undefined ? undefined : Math.max(known?.expiresAt ?? 0, expiresAt),
-      position: Math.max(known?.position ?? 0, Number(row.position)),
-      audiences: known ? union(known.audiences, row.audiences) : row.audiences,
-    }
-    table.put(entry)
-    return entry
+    return table.put(row, (before) => {
+      // What is over and was not swept yet has no say.
+      const known =
+        before && isOver(before.expiresAt ?? noEnd, before.terminal, before.instant, now) ? undefined : before
+      const instant = row.instant.getTime()
+      const expiresAt = row.expiresAt?.getTime()
+      const lasting = known && known.expiresAt === undefined && expiresAt !== undefined
+      return {
+        kind: row.kind,
+        target: row.target,
+        terminal: lasting ? known.terminal || row.terminal : row.terminal,
+        instant: known ? Math.max(known.instant, instant) : instant,
+        expiresAt: lasting || expiresAt === undefined ? undefined : Math.max(known?.expiresAt ?? 0, expiresAt),
+        position: Math.max(known?.position ?? 0, Number(row.position)),
+        audiences: known ? union(known.audiences, row.audiences) : row.audiences,
+      }
+    })
   }
 
   function tell(changed: readonly ListedRevocation[]): void {

@@ -21,8 +21,11 @@ export interface ListedRevocation {
  */
 export interface RevocationTable {
   readonly find: (target: EndableBy) => ListedRevocation | undefined
-  /** Puts it at the end, in place of what was there of its target. */
-  readonly put: (entry: ListedRevocation) => void
+  /** Puts an entry at the end, in place of the one that was there of the target, from which it is made. */
+  readonly put: (
+    target: EndableBy,
+    make: (before: ListedRevocation | undefined) => ListedRevocation,
+  ) => ListedRevocation
   /**
    * What lies behind the position. It may be read in pieces, with time between them: what is put meanwhile comes too.
    *
@@ -267,13 +270,16 @@ export function createRevocationTable(): RevocationTable {
     free.push(number)
   }
 
-  function put({ kind, target: text, terminal, instant, expiresAt, position, audiences }: ListedRevocation): void {
+  const put: RevocationTable['put'] = ({ kind, target: text }, make) => {
     const number = numberOfKind(kind)
-    const before = index.search(number, text)
-    if (before >= 0) forget(before)
+    const row = index.search(number, text)
+    const entry = make(row < 0 ? undefined : read(chunks[Math.floor(row / chunkSize)]!, row % chunkSize, text))
+    if (row >= 0) forget(row)
+    const { terminal, instant, expiresAt = noEnd, position, audiences } = entry
     const meta = number | (terminal ? terminalFlag : 0) | (idOfAudiences(audiences) << audienceShift)
-    setTarget(append(lastChunk(), meta, position, instant, expiresAt ?? noEnd), text)
+    setTarget(append(lastChunk(), meta, position, instant, expiresAt), text)
     size++
+    return entry
   }
 
   return {
@@ -310,7 +316,7 @@ export function createRevocationTable(): RevocationTable {
       }
       all.sort((a, b) => a.position - b.position)
       clear()
-      for (const entry of all) put(entry)
+      for (const entry of all) put(entry, () => entry)
       sorted++
     },
     size: () => size,

@@ -7,7 +7,7 @@ import { encodedQuery } from '../../http/index.js'
 import { compileParameters, readParameters, TemporarilyUnavailableError } from '../../oauth/index.js'
 import { isSigningAlg, type SigningAlg } from '../../tokens/index.js'
 import { acceptsGzip } from './accepts-gzip.js'
-import { liveEntries, type WireEntry } from './entries.js'
+import { liveEntries, toWire } from './entries.js'
 import { authorizeResourceServer, readPosition } from './resource-server.js'
 
 const parse = compileParameters(Type.Object({ after: Type.Optional(Type.String()) }))
@@ -102,24 +102,24 @@ async function makeSnapshot(ctx: Context, audience: string, after: bigint, gzip:
   await ctx.revocations.refresh()
   const now = ctx.clock.now()
   const pieces: string[] = []
-  let some: WireEntry[] = []
-  let position = after
+  let some: string[] = []
+  let reached = 0
   let more = false
   for (const entry of liveEntries(ctx.revocations.behind(audience, after), now)) {
     if (pieces.length * slice === mostEntries) {
       more = true
       break
     }
-    some.push(entry.wire)
-    position = BigInt(entry.position)
+    some.push(toWire(entry))
+    reached = entry.position
     if (some.length < slice) continue
-    pieces.push(membersOf(some))
+    pieces.push(some.join(','))
     some = []
     await new Promise(setImmediate)
   }
   // In the turn in which the last was read: nothing lies between.
-  if (!more) position = ctx.revocations.position()
-  if (some.length > 0) pieces.push(membersOf(some))
+  const position = more ? BigInt(reached) : ctx.revocations.position()
+  if (some.length > 0) pieces.push(some.join(','))
   const { issuer } = ctx.config.server
   const iat = Math.floor(now.getTime() / 1000)
   const claims = { iss: issuer, aud: audience, iat, exp: iat + lifetime, position: String(position), more }
@@ -129,11 +129,6 @@ async function makeSnapshot(ctx: Context, audience: string, after: bigint, gzip:
   const signed = Buffer.from(await ctx.keys.sign(claims, { alg, typ: snapshotType, member }), 'latin1')
   const body = gzip ? await compress(signed, { level: constants.Z_BEST_SPEED }) : signed
   return { body, more, kid, madeAt: now.getTime() }
-}
-
-/** As they are between the brackets of an array. */
-function membersOf(entries: readonly WireEntry[]): string {
-  return JSON.stringify(entries).slice(1, -1)
 }
 
 function algFor(ctx: Context, audience: string): SigningAlg {

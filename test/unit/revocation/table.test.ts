@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createRevocationTable, type ListedRevocation } from '../../../src/revocation/table.js'
+import { createRevocationTable, type ListedRevocation, type RevocationTable } from '../../../src/revocation/table.js'
 import type { EndableBy, RevocationKind } from '../../../src/store/index.js'
 import { SeededRandom } from '../../support/random.js'
 
@@ -24,6 +24,10 @@ function createModel() {
   }
 }
 
+function put(table: RevocationTable, entry: ListedRevocation): void {
+  table.put(entry, () => entry)
+}
+
 /** Of tens of thousands, in a moment. */
 function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
@@ -45,12 +49,12 @@ function entryOf(position: number, more: Partial<ListedRevocation> = {}): Listed
   }
 }
 
-t.test('what is put, replaced and swept by the hundred thousand is what a Map would hold', async (t) => {
+t.test('what is put, replaced and swept by the thousand is what a Map would hold', async (t) => {
   const random = new SeededRandom(t.fullname)
   const draw = (below: number) => random.bytes(4).readUInt32BE() % below
   const [table, model] = [createRevocationTable(), createModel()]
   const targets: EndableBy[] = []
-  for (let position = 1; position <= 100_000; position++) {
+  for (let position = 1; position <= 40_000; position++) {
     const known = draw(5) === 0 ? targets[draw(targets.length || 1)] : undefined
     const kind = kinds[draw(kinds.length)]!
     const drawn = { kind, target: draw(4) === 0 ? `https://client.example/${position}` : random.uuid() }
@@ -61,16 +65,16 @@ t.test('what is put, replaced and swept by the hundred thousand is what a Map wo
       terminal: draw(2) === 0,
       instant: 1_700_000_000_000 + draw(1_000_000_000),
       // One in a thousand lasts.
-      expiresAt: draw(1000) === 0 ? undefined : position + draw(30_000),
+      expiresAt: draw(1000) === 0 ? undefined : position + draw(12_000),
       audiences: audiences[draw(audiences.length)]!,
     })
-    table.put(entry)
+    put(table, entry)
     model.put(entry)
-    if (position % 9_000 !== 0) continue
+    if (position % 4_000 !== 0) continue
     table.sweep((expiresAt) => expiresAt <= position)
     model.sweep(position)
     t.equal(table.size(), model.entries.size)
-    for (const from of [0, 1, position - 8_000, position - 1, position, draw(position)]) {
+    for (const from of [0, 1, position - 3_000, position - 1, position, draw(position)]) {
       const [given, expected] = [table, model].map((each) => [...each.behind(from, 'https://one.example')])
       t.ok(isSame(given, expected), `behind ${from}`)
     }
@@ -82,8 +86,8 @@ t.test('what is put, replaced and swept by the hundred thousand is what a Map wo
   table.sweep(() => true)
   t.equal(table.size(), 0)
   t.same([...table.behind(0, 'https://one.example')], [])
-  table.put(entryOf(100_001))
-  t.same([...table.behind(0, 'https://one.example')], [entryOf(100_001)])
+  put(table, entryOf(40_001))
+  t.same([...table.behind(0, 'https://one.example')], [entryOf(40_001)])
 })
 
 t.test('a target is what it says, letter by letter', async (t) => {
@@ -100,10 +104,10 @@ t.test('a target is what it says, letter by letter', async (t) => {
     '00000000-0000-0000-0000-000000000000',
     '',
   ]
-  table.put(entryOf(1, { target: uuid }))
+  put(table, entryOf(1, { target: uuid }))
   for (const target of others) t.equal(table.find({ kind: 'token', target }), undefined, target)
   t.equal(table.find({ kind: 'grant', target: uuid }), undefined, 'nor is it of another kind')
-  for (const [index, target] of others.entries()) table.put(entryOf(index + 2, { target }))
+  for (const [index, target] of others.entries()) put(table, entryOf(index + 2, { target }))
   t.same(
     [...table.behind(0, 'x')].map(({ target }) => target),
     [uuid, ...others],
@@ -115,14 +119,14 @@ t.test('whoever reads in pieces misses nothing when rows are put together meanwh
   const table = createRevocationTable()
   const count = 40_000
   for (let position = 1; position <= count; position++) {
-    table.put(entryOf(position, { expiresAt: position % 100 === 0 ? undefined : 1 }))
+    put(table, entryOf(position, { expiresAt: position % 100 === 0 ? undefined : 1 }))
   }
   const reader = table.behind(0, 'x')[Symbol.iterator]()
   const read = [reader.next().value, reader.next().value]
   t.match(read, [{ position: 1 }, { position: 2 }])
   table.sweep((expiresAt) => expiresAt === 1)
   t.equal(table.size(), count / 100)
-  table.put(entryOf(count + 1))
+  put(table, entryOf(count + 1))
   const rest: number[] = []
   for (let each = reader.next(); !each.done; each = reader.next()) rest.push(each.value.position)
   t.same(rest, [...Array.from({ length: count / 100 }, (_, n) => (n + 1) * 100), count + 1])
@@ -130,7 +134,7 @@ t.test('whoever reads in pieces misses nothing when rows are put together meanwh
 
 t.test('in another order: sorted by position, and whoever was reading hears of it', async (t) => {
   const table = createRevocationTable()
-  for (const position of [3, 1, 2]) table.put(entryOf(position))
+  for (const position of [3, 1, 2]) put(table, entryOf(position))
   const reader = table.behind(0, 'x')[Symbol.iterator]()
   reader.next()
   table.sort()
