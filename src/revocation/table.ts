@@ -42,7 +42,9 @@ export interface RevocationTable {
 /** Called for each of a million: so it is given numbers, and the end of what has none is infinite. */
 export type IsOver = (expiresAt: number, terminal: boolean, instant: number) => boolean
 
+/** Rows of a chunk, and by how many bits the number of a row is shifted for that of its chunk. */
 const chunkSize = 8_192
+const chunkShift = 13
 
 interface Chunk {
   /** Of each row the UUID of its target. */
@@ -82,8 +84,8 @@ export function createRevocationTable(): RevocationTable {
   let moved = 0
   let sorted = 0
   const index = createTargetIndex((row, target) => {
-    const chunk = chunks[Math.floor(row / chunkSize)]!
-    const at = row % chunkSize
+    const chunk = chunks[row >>> chunkShift]!
+    const at = row & (chunkSize - 1)
     target.kind = chunk.meta[at]! & kindMask
     for (let word = 0; word < 4; word++) target.words[word] = chunk.words[at * 4 + word]!
   })
@@ -150,8 +152,8 @@ export function createRevocationTable(): RevocationTable {
 
   /** That of what was searched for last. */
   function setTarget(row: number, text: string): void {
-    const chunk = chunks[Math.floor(row / chunkSize)]!
-    const at = row % chunkSize
+    const chunk = chunks[row >>> chunkShift]!
+    const at = row & (chunkSize - 1)
     const words = index.words()
     if (words) for (let word = 0; word < 4; word++) chunk.words[at * 4 + word] = words[word]!
     else chunk.texts.set(at, text)
@@ -163,8 +165,8 @@ export function createRevocationTable(): RevocationTable {
   }
 
   function forget(row: number): void {
-    const chunk = chunks[Math.floor(row / chunkSize)]!
-    const at = row % chunkSize
+    const chunk = chunks[row >>> chunkShift]!
+    const at = row & (chunkSize - 1)
     chunk.meta[at] = chunk.meta[at]! | goneFlag
     chunk.texts.delete(at)
     chunk.live--
@@ -273,7 +275,7 @@ export function createRevocationTable(): RevocationTable {
   const put: RevocationTable['put'] = ({ kind, target: text }, make) => {
     const number = numberOfKind(kind)
     const row = index.search(number, text)
-    const entry = make(row < 0 ? undefined : read(chunks[Math.floor(row / chunkSize)]!, row % chunkSize, text))
+    const entry = make(row < 0 ? undefined : read(chunks[row >>> chunkShift]!, row & (chunkSize - 1), text))
     if (row >= 0) forget(row)
     const { terminal, instant, expiresAt = noEnd, position, audiences } = entry
     const meta = number | (terminal ? terminalFlag : 0) | (idOfAudiences(audiences) << audienceShift)
@@ -286,7 +288,7 @@ export function createRevocationTable(): RevocationTable {
     find({ kind, target: text }) {
       if (size === 0) return undefined
       const row = index.search(numberOfKind(kind), text)
-      return row < 0 ? undefined : read(chunks[Math.floor(row / chunkSize)]!, row % chunkSize, text)
+      return row < 0 ? undefined : read(chunks[row >>> chunkShift]!, row & (chunkSize - 1), text)
     },
     put,
     behind,

@@ -27,6 +27,8 @@ const deleted = 0xffff_fffe
 interface Table {
   /** Rows, where the hash of their target says or behind it. */
   places: Uint32Array
+  /** That hash: only where it is the same, the row is looked at. */
+  hashes: Uint32Array
   /** Places that are not empty, and those of them that are not deleted. */
   used: number
   live: number
@@ -40,24 +42,28 @@ export function createTargetIndex(describe: (row: number, target: DescribedTarge
   /** What was searched for last: its words, or its text; and where it is, or else where it may be put. */
   const words = new Uint32Array(4)
   let text: string | undefined
+  let hash = 0
   let table = tables[0]!
   let place = 0
   let found = false
 
   function searchTables(kind: number): number {
-    const hash = hashOf(kind, words)
+    hash = hashOf(kind, words)
     table = tables[hash >>> 26]!
-    const { places } = table
+    const { places, hashes } = table
     const mask = places.length - 1
     let vacant = -1
     for (place = hash & mask; ; place = (place + 1) & mask) {
       const row = places[place]!
       if (row === empty) break
-      if (row !== deleted) {
-        describe(row, other)
-        found = other.kind === kind && isSame(other.words, words)
-        if (found) return row
-      } else if (vacant < 0) vacant = place
+      if (row === deleted) {
+        if (vacant < 0) vacant = place
+        continue
+      }
+      if (hashes[place] !== hash) continue
+      describe(row, other)
+      found = other.kind === kind && isSame(other.words, words)
+      if (found) return row
     }
     found = false
     if (vacant >= 0) place = vacant
@@ -66,16 +72,19 @@ export function createTargetIndex(describe: (row: number, target: DescribedTarge
 
   /** Anew, with twice as many places as there are rows or more. */
   function grow(): void {
-    const { places } = table
+    const { places, hashes } = table
     const length = Math.max(smallest, 2 ** Math.ceil(Math.log2(table.live * 3)))
+    const mask = length - 1
     table.places = new Uint32Array(length).fill(empty)
+    table.hashes = new Uint32Array(length)
     table.used = table.live
-    for (const row of places) {
+    for (let from = 0; from < places.length; from++) {
+      const row = places[from]!
       if (row === empty || row === deleted) continue
-      describe(row, other)
-      let next = hashOf(other.kind, other.words) & (length - 1)
-      while (table.places[next] !== empty) next = (next + 1) & (length - 1)
-      table.places[next] = row
+      let to = hashes[from]! & mask
+      while (table.places[to] !== empty) to = (to + 1) & mask
+      table.places[to] = row
+      table.hashes[to] = hashes[from]!
     }
   }
 
@@ -95,6 +104,7 @@ export function createTargetIndex(describe: (row: number, target: DescribedTarge
         table.live++
       }
       table.places[place] = row
+      table.hashes[place] = hash
       found = true
       if (table.used * 4 > table.places.length * 3) grow()
     },
@@ -120,6 +130,7 @@ export function createTargetIndex(describe: (row: number, target: DescribedTarge
 function newTables(): readonly Table[] {
   return Array.from({ length: tableCount }, () => ({
     places: new Uint32Array(smallest).fill(empty),
+    hashes: new Uint32Array(smallest),
     used: 0,
     live: 0,
   }))
