@@ -82,15 +82,20 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     }
     // Where the notification was lost, the list is what tells. A process that has not heard that its key ended must not
     // sign with it until the next look at the keys, nor give a client the roles that it had.
+    const readKeys = (): void => {
+      keys.refresh().catch((error) => log.warn({ err: error }, 'the signing keys could not be read again'))
+    }
     revocations.follow({
       onNews(entries) {
         for (const { kind, target } of entries) {
           if (kind === 'client') clients.drop(target)
           if (kind === 'role') clients.drop(roleHolder(target))
         }
-        if (entries.some(({ kind }) => kind === 'key')) {
-          keys.refresh().catch((error) => log.warn({ err: error }, 'the signing keys could not be read again'))
-        }
+        if (entries.some(({ kind }) => kind === 'key')) readKeys()
+      },
+      onReset() {
+        clients.dropAll()
+        readKeys()
       },
     })
     const messageListeners = new Set<() => void>()

@@ -1,13 +1,15 @@
-// From the 200 of /revoke to the listeners of two server processes; what listeners cost; a cold start with a million
-// entries.
+// From the 200 of /revoke to the listeners of two server processes, and to the refusal by what an API installs; what both
+// cost; a cold start with a million entries.
 
 import { randomBytes } from 'node:crypto'
 import { listen, readSnapshot } from '../feed.mjs'
 import { collect, createAgent, encode, formHeaders, send } from '../http.mjs'
-import { bothCores, rssOf, serverCore } from '../machine.mjs'
+import { bothCores, rssOf, serverCore, startProcess } from '../machine.mjs'
 import { openPostgres, query } from '../postgres.mjs'
 import { startProduct } from '../product.mjs'
+import { measureRevokedUsers } from '../revoked-users.mjs'
 import { openSite } from '../site.mjs'
+import { issuer, openVerifier, refuses } from '../verifiers.mjs'
 
 const listenerCounts = [1, 10, 100]
 /** Revocations for each number of listeners, and milliseconds between two. */
@@ -16,24 +18,31 @@ const pause = 20
 /** Seconds. */
 const idleTime = 30
 const million = 1_000_000
+/** Live tokens of a user who is revoked. */
+const few = 1
+const many = 100_000
 
 export async function measurePropagation(_load, { trial }) {
   const postgres = await openPostgres()
   const masterKey = randomBytes(32).toString('base64')
   const site = await openSite({ databaseUrl: postgres.url, masterKey, tag: 'propagation' })
   // One installation: what the one issued the other knows.
-  const env = { DATABASE_URL: postgres.url, MASTER_KEY: masterKey, ISSUER: 'http://localhost:3000' }
+  const env = { DATABASE_URL: postgres.url, MASTER_KEY: masterKey, ISSUER: issuer }
   const servers = [await startProduct(env, { cores: serverCore }), await startProduct(env, { cores: bothCores })]
   const agent = createAgent()
   try {
+    const rounds = trial ? 30 : revocations
     const spread = []
-    for (const count of listenerCounts) {
-      spread.push(await measureSpread(site, servers, agent, { count, rounds: trial ? 30 : revocations }))
-    }
+    for (const count of listenerCounts) spread.push(await measureSpread(site, servers, agent, { count, rounds }))
+    const refusals = []
+    for (const count of listenerCounts) refusals.push(await measureRefusals(site, servers, agent, { count, rounds }))
+    const wire = await measureWire(site, servers[0], agent, rounds)
+    const users = await measureRevokedUsers(site, servers[0].origin, postgres.url, [few, trial ? many / 10 : many])
     const idle = await measureIdle(site, servers[0], agent, trial ? 5 : idleTime)
     await servers[1].end()
     const cold = await measureColdStart(site, servers[0], agent, postgres.url, trial ? 100_000 : million)
-    return { spread, idle, cold, revocations: trial ? 30 : revocations }
+    const verifier = await measureVerifier(site, servers[0])
+    return { spread, refusals, wire, users, idle, cold, verifier, revocations: rounds }
   } finally {
     agent.destroy()
     for (const { end } of servers) await end()
@@ -72,11 +81,82 @@ async function measureSpread(site, servers, agent, { count, rounds }) {
     await new Promise((resolve) => setTimeout(resolve, pause))
   }
   for (const { close } of listeners) close()
-  delays.sort((a, b) => a - b)
-  const at = (share) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))]
-  const measured = { listeners: count, p50: at(0.5), p99: at(0.99), most: delays.at(-1) }
+  const measured = { listeners: count, ...sumUp(delays) }
   console.log(`  ${count} listeners: p99 ${measured.p99.toFixed(1)} ms, ${measured.most.toFixed(1)} ms at most`)
   return measured
+}
+
+/** Until each of the verifiers refuses a request with the token, which it has let through before. */
+async function measureRefusals(site, servers, agent, { count, rounds }) {
+  const verifiers = await Promise.all(
+    Array.from({ length: count }, (_, index) => openVerifier(site, servers[index % 2].origin)),
+  )
+  const tokens = await collect(rounds, () => accessToken(site, servers[0], agent))
+  const delays = []
+  for (const [index, value] of tokens.entries()) {
+    for (const each of verifiers) if (await refuses(each, value)) throw new Error('a good token is refused')
+    await post(agent, servers[index % 2], '/revoke', { ...site.service, token: value })
+    const answered = performance.now()
+    for (let waiting = verifiers; waiting.length > 0; ) {
+      const left = []
+      for (const each of waiting) {
+        if (await refuses(each, value)) delays.push(performance.now() - answered)
+        else left.push(each)
+      }
+      if (performance.now() - answered > 10_000) throw new Error('a verifier lets a revoked token through')
+      waiting = left
+      await new Promise(setImmediate)
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
+  await Promise.all(verifiers.map((each) => each.close()))
+  const measured = { verifiers: count, ...sumUp(delays) }
+  console.log(`  ${count} verifiers: p99 ${measured.p99.toFixed(1)} ms, ${measured.most.toFixed(1)} ms at most`)
+  return measured
+}
+
+function sumUp(delays) {
+  delays.sort((a, b) => a - b)
+  const at = (share) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))]
+  return { p50: at(0.5), p99: at(0.99), most: delays.at(-1) }
+}
+
+/** Bytes that a listener gets for a revocation that comes by itself: compressed, and as they are. */
+async function measureWire(site, server, agent, rounds) {
+  const token = await feedToken(site, server, agent)
+  const measured = {}
+  for (const [name, gzip] of [
+    ['compressed', true],
+    ['plain', false],
+  ]) {
+    let entries = 0
+    const onEntries = (some) => (entries += some.length)
+    // As good as no heartbeats.
+    const listener = await listen(server.origin, token, { onEntries, gzip, heartbeat: 10_000 })
+    await listener.live
+    const before = listener.bytes()
+    for (const value of await collect(rounds, () => accessToken(site, server, agent))) {
+      const due = entries + 1
+      await post(agent, server, '/revoke', { ...site.service, token: value })
+      while (entries < due) await new Promise(setImmediate)
+    }
+    measured[name] = (listener.bytes() - before) / rounds
+    listener.close()
+  }
+  return measured
+}
+
+/** A verifier that begins with what the cold start has left. */
+async function measureVerifier({ audience, api: { resource, clientSecret } }, { origin }) {
+  const child = startProcess('servers/follow.mjs', { flags: ['--expose-gc'] })
+  try {
+    const site = { audience, api: { resource: { clientId: resource.clientId }, clientSecret } }
+    const { seconds, entries, bytes, rss } = await child.ask({ site, origin })
+    console.log(`  a verifier: ${(bytes / entries).toFixed(0)} bytes an entry, ${seconds.toFixed(1)} s to begin`)
+    return { seconds, entries, bytes, rss }
+  } finally {
+    await child.end()
+  }
 }
 
 /** What a server process uses of a core: alone, and with a hundred listeners that nothing is told. */
@@ -100,6 +180,7 @@ async function measureIdle(site, server, agent, seconds) {
 
 async function measureColdStart(site, server, agent, databaseUrl, entries) {
   const rssBefore = rssOf(server.pid)
+  const cpuBefore = server.usage().cpu
   const now = new Date()
   const expiresAt = new Date(now.getTime() + 3_600_000)
   await query(
@@ -113,6 +194,7 @@ async function measureColdStart(site, server, agent, databaseUrl, entries) {
   const token = await feedToken(site, server, agent)
   await readSnapshot(server.origin, token)
   const first = (performance.now() - readAt) / 1000
+  const cpu = (server.usage().cpu - cpuBefore) / 1e6
   const startedAt = performance.now()
   const snapshot = await readSnapshot(server.origin, token)
   const seconds = (performance.now() - startedAt) / 1000
@@ -125,7 +207,7 @@ async function measureColdStart(site, server, agent, databaseUrl, entries) {
   const feed = { seconds: (performance.now() - feedAt) / 1000, bytes: listener.bytes(), entries: listened }
   listener.close()
   console.log(`  ${snapshot.entries} entries: ${(snapshot.bytes / 1e6).toFixed(1)} MB in ${seconds.toFixed(1)} s`)
-  return { ...snapshot, first, seconds, feed, rssBefore, rss }
+  return { ...snapshot, first, cpu, seconds, feed, rssBefore, rss }
 }
 
 async function accessToken({ service, scope, audience }, server, agent) {

@@ -146,7 +146,8 @@ function verifierGoalsOf(verifier) {
 
 function propagationGoals(propagation) {
   if (!propagation) return []
-  const { spread, idle } = propagation
+  const { spread, refusals, users, idle } = propagation
+  const [few, many] = users
   return [
     ...spread.map(({ listeners, p99 }) => ({
       what: `from the 200 of /revoke to the event, ${listeners} listeners, p99`,
@@ -154,6 +155,18 @@ function propagationGoals(propagation) {
       measured: milliseconds(p99),
       verdict: judge(p99 < 250),
     })),
+    ...refusals.map(({ verifiers, p99 }) => ({
+      what: `from the 200 of /revoke to the refusal, ${verifiers} ${verifiers === 1 ? 'verifier' : 'verifiers'}, p99`,
+      goal: '< 250 ms',
+      measured: milliseconds(p99),
+      verdict: judge(p99 < 250),
+    })),
+    {
+      what: `revoking a user with ${count(many.tokens)} live tokens`,
+      goal: 'the same statements as with one, and ≤ 2 times the time',
+      measured: `${many.statements} and ${few.statements}, ${(many.time / few.time).toFixed(1)} times`,
+      verdict: judge(many.statements === few.statements && many.time <= 2 * few.time),
+    },
     {
       what: '100 idle listeners',
       goal: '< 2 % of a core',

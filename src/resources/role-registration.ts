@@ -3,7 +3,7 @@ import type { Context } from '../context.js'
 import { isSubset } from '../oauth/index.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
 import { plainText } from '../platform/plain-text.js'
-import { longestAccessToken, roleTarget } from '../revocation/index.js'
+import { coverCommit, longestAccessToken, roleTarget } from '../revocation/index.js'
 import {
   auditEvents,
   isUniqueViolation,
@@ -27,6 +27,9 @@ export interface NewRole {
 }
 
 const maxTextLength = 200
+
+/** Withdrawals of a deleted role that are made once more together. */
+const together = 256
 
 /**
  * A named set of a resource's scopes. With its first role a resource uses roles: from then on, its scopes are for those
@@ -83,24 +86,26 @@ export async function deleteRole(
   name: string,
   by: By,
 ): Promise<readonly RoleHolder[]> {
-  const held = await ctx.db.transaction(async (tx) => {
+  const { holders, withdrawals } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const role = await roles.find(tx, identifier, name)
     if (!role) throw isUnknown(identifier, name)
     const holders = await roles.removeAllHolders(tx, role.id)
-    await revocations.createAll(
-      tx,
-      holders.map((holder) => withdrawal(ctx, role, holder, 'role_deleted', by)),
-    )
+    const withdrawals = holders.map((holder) => withdrawal(ctx, role, holder, 'role_deleted', by))
+    await revocations.createAll(tx, withdrawals)
     for (const { kind, holder } of holders) if (kind === 'client') await notify(tx, { kind: 'client', id: holder })
     await roles.remove(tx, role.id)
     const detail = { resource: identifier, role: name, holders: holders.length }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'role.deleted', detail }))
-    return holders
+    return { holders, withdrawals }
   })
-  for (const { kind, holder } of held) if (kind === 'client') ctx.clients.drop(holder)
+  for (const { kind, holder } of holders) if (kind === 'client') ctx.clients.drop(holder)
+  // Some at a time: whoever waited for many others would be out of its second again.
+  for (let start = 0; start < withdrawals.length; start += together) {
+    await Promise.all(withdrawals.slice(start, start + together).map((each) => coverCommit(ctx, each)))
+  }
   await ctx.revocations.refresh()
-  return held
+  return holders
 }
 
 /**
@@ -143,13 +148,15 @@ export async function withdrawRole(
     await revocations.lock(tx)
     const role = await roles.find(tx, identifier, name)
     if (!role) throw isUnknown(identifier, name)
-    if (!(await roles.withdraw(tx, role.id, holder))) return false
-    await revocations.create(tx, withdrawal(ctx, role, holder, 'role_withdrawn', by))
-    return true
+    if (!(await roles.withdraw(tx, role.id, holder))) return undefined
+    const made = withdrawal(ctx, role, holder, 'role_withdrawn', by)
+    await revocations.create(tx, made)
+    return made
   })
   if (holder.kind === 'client') ctx.clients.drop(holder.holder)
+  if (withdrawn) await coverCommit(ctx, withdrawn)
   await ctx.revocations.refresh()
-  return withdrawn
+  return withdrawn !== undefined
 }
 
 /** Of one resource, or of all. */

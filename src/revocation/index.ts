@@ -1,7 +1,7 @@
 // Owns taking back: revoke(target), and what this process has heard of revocations.
 
 export { type EndableClaims, endableBy, ends, refuseBehind, roleHolder, roleTarget } from './ended-by.js'
-export { createRevocationList, type ListedRevocation, type RevocationList } from './list.js'
+export { createRevocationList, type RevocationList } from './list.js'
 export {
   coverCommit,
   describeRevocation,
@@ -11,3 +11,4 @@ export {
   revoke,
 } from './revoke.js'
 export * from './status-lists/index.js'
+export type { ListedRevocation } from './table.js'

@@ -13,6 +13,8 @@ import {
 } from '../store/index.js'
 import { isSigningAlg, type SigningAlg } from './keys/index.js'
 import { drawOpaque } from './opaque.js'
+import { type KnownRoles, type ReadRoles, saysRoles } from './roles.js'
+import { allowedScope, type TokenScope } from './scope.js'
 
 /** What an access token says; introspection answers the same of an opaque one. RFC 9068 §2.2. */
 export interface AccessTokenClaims extends EndableClaims {
@@ -34,17 +36,22 @@ export interface AccessTokenRequest {
   readonly client: Client
   /** The user's id, or the client's where it acts for itself. */
   readonly sub: string
-  readonly scope: readonly string[]
-  /** Undefined: the token is for this server itself. */
-  readonly resource: Resource | undefined
+  /** Before roles have their say. */
+  readonly target: TokenScope
   /** Where a user allowed it. */
   readonly grant?: Grant
   readonly user?: { readonly email: string; readonly name?: string | undefined }
+  readonly readRoles: ReadRoles
+}
+
+/** The same with what the roles allow. */
+interface Allowed extends Omit<AccessTokenRequest, 'target' | 'readRoles'>, TokenScope {
   readonly roles: readonly HeldRole[]
 }
 
 export interface MadeAccessToken {
   readonly value: string
+  readonly scope: readonly string[]
   /** Seconds from now. */
   readonly expiresIn: number
   readonly claims: AccessTokenClaims
@@ -54,26 +61,32 @@ export interface MadeAccessToken {
   readonly statusIndex?: NewStatusIndex | undefined
 }
 
-/** Makes the token; nothing is written. */
+/**
+ * Makes the token; nothing is written.
+ *
+ * @throws {InvalidScopeError} when roles leave nothing of its scope
+ */
 export async function makeAccessToken(ctx: Context, request: AccessTokenRequest): Promise<MadeAccessToken> {
-  const { resource } = request
+  const { target, readRoles, ...about } = request
+  const { resource } = target
   const endable = describeEndable(ctx, request)
-  const iat = await issuedAt(ctx, endable)
-  const claims = describe(ctx, request, { ...endable, iat })
-  const expiresIn = claims.exp - iat
+  const { roles, asOf } = await rolesToIssue(ctx, endable, saysRoles(resource) ? readRoles : noRoles(ctx))
+  const scope = allowedScope(target, roles)
+  const claims = describe(ctx, { ...about, resource, scope, roles }, { ...endable, iat: wholeSecond(asOf) })
+  const expiresIn = claims.exp - wholeSecond(ctx.clock.now())
   if (resource?.tokenFormat === 'opaque') {
     const expiresAt = new Date(claims.exp * 1000)
     const token = drawOpaque(ctx, 'oat', dayBucket(expiresAt))
     const row = { bucket: token.bucket, hash: token.hash, claims: { ...claims }, expiresAt }
-    return { value: token.value, expiresIn, claims, row }
+    return { value: token.value, scope, expiresIn, claims, row }
   }
   const alg = signingAlgOf(ctx, resource)
   if (ctx.config.statusLists.enabled === 'off') {
-    return { value: await ctx.keys.sign(claims, { alg, typ: accessTokenType }), expiresIn, claims }
+    return { value: await ctx.keys.sign(claims, { alg, typ: accessTokenType }), scope, expiresIn, claims }
   }
   const taken = await takeIndex(ctx, alg, claims)
   const value = await ctx.keys.sign(claims, { alg, typ: accessTokenType, member: taken.member })
-  return { value, expiresIn, claims, statusIndex: request.grant && describeIndex(taken, claims) }
+  return { value, scope, expiresIn, claims, statusIndex: request.grant && describeIndex(taken, claims) }
 }
 
 /** Of the key that will sign: where that changes while an index is waited for, it is one of the next. */
@@ -94,7 +107,7 @@ function describeIndex({ listId, idx, period }: TakenIndex, claims: AccessTokenC
 
 function describeEndable(
   ctx: Context,
-  { client, sub, resource, grant }: AccessTokenRequest,
+  { client, sub, target: { resource }, grant }: AccessTokenRequest,
 ): Omit<EndableClaims, 'iat'> {
   return {
     jti: ctx.random.uuid(),
@@ -107,23 +120,36 @@ function describeEndable(
 }
 
 /**
- * Seconds since 1970. A verifier refuses what is from the second of a not-before or earlier, so nothing is issued in the
- * rest of that second: it is waited for. To take the next second at once would let the token outlive another revocation
- * within this one.
+ * What the holder may do, as of the moment that becomes the token's `iat`. A verifier refuses what is from the second of a
+ * not-before or earlier, so nothing is issued in the rest of that second: it is waited for. To take the next second at once
+ * would let the token outlive another revocation within this one. What was read before the wait is read again.
  *
  * @throws {TemporarilyUnavailableError} when the clock was set back behind a not-before: until it is past that again,
  *   nothing can be issued that is not ended already (attack 133)
  */
-async function issuedAt(ctx: Context, endable: Omit<EndableClaims, 'iat'>): Promise<number> {
+async function rolesToIssue(
+  ctx: Context,
+  endable: Omit<EndableClaims, 'iat'>,
+  readRoles: ReadRoles,
+): Promise<KnownRoles> {
   const targets = endableBy(endable)
-  for (;;) {
-    const now = ctx.clock.now()
-    const second = Math.floor(now.getTime() / 1000)
-    const earliest = ctx.revocations.earliestIat(targets, now) ?? second
-    if (earliest <= second) return second
-    refuseBehind(now, new Date(earliest * 1000))
-    await ctx.clock.until(new Date(earliest * 1000))
+  for (let from: Date | undefined; ; ) {
+    const known = await readRoles(from)
+    const earliest = ctx.revocations.earliestIat(targets, known.asOf)
+    if (earliest === undefined || earliest <= wholeSecond(known.asOf)) return known
+    from = new Date(earliest * 1000)
+    refuseBehind(ctx.clock.now(), from)
+    await ctx.clock.until(from)
   }
+}
+
+/** For a token that says nothing of roles: as of now. */
+function noRoles(ctx: Context): ReadRoles {
+  return async () => ({ roles: [], asOf: ctx.clock.now() })
+}
+
+function wholeSecond(time: Date): number {
+  return Math.floor(time.getTime() / 1000)
 }
 
 function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg {
@@ -133,7 +159,7 @@ function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg 
   return alg
 }
 
-function describe(ctx: Context, request: AccessTokenRequest, endable: EndableClaims): AccessTokenClaims {
+function describe(ctx: Context, request: Allowed, endable: EndableClaims): AccessTokenClaims {
   const { client, scope, resource, grant } = request
   const { iat } = endable
   const ends = grant ? Math.floor(grant.expiresAt.getTime() / 1000) : Number.POSITIVE_INFINITY
@@ -160,7 +186,7 @@ function lifetimeOf(ctx: Context, client: Client, resource: Resource | undefined
 /** Claims that a resource may ask for; personal ones are in a token only where it did. */
 export const optionalClaims = ['roles', 'auth_time', 'email', 'name'] as const
 
-function requestedClaims({ resource, roles, grant, user }: AccessTokenRequest): Partial<AccessTokenClaims> {
+function requestedClaims({ resource, roles, grant, user }: Allowed): Partial<AccessTokenClaims> {
   if (!resource || resource.claims.length === 0) return {}
   const asked = new Set(resource.claims)
   const held = roles.filter((role) => role.resource === resource.identifier).map((role) => role.name)

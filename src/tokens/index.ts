@@ -17,8 +17,10 @@ export {
 } from './keys/index.js'
 export { drawOpaque, type Opaque, readOpaque } from './opaque.js'
 export { hashRequest, openAnswer, sealAnswer } from './refresh-answer.js'
+export { type KnownRoles, type ReadRoles, rolesOfClient } from './roles.js'
 export {
   type Asked,
+  allowedScope,
   askedResources,
   askedScope,
   asksForOwnScope,

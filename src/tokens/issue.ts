@@ -4,6 +4,7 @@ import { InvalidScopeError, InvalidTargetError, isSubset, parseResources, parseS
 import type { Grant, HeldRole, NewTokens } from '../store/index.js'
 import { makeAccessToken } from './access-token.js'
 import { drawOpaque, type Opaque } from './opaque.js'
+import { rolesOfUser } from './roles.js'
 import { knownScope, ownersFor, scopeForToken } from './scope.js'
 
 /** The answer of POST /token. RFC 6749 §5.1. */
@@ -34,6 +35,8 @@ export interface Presented {
   readonly user: { readonly email: string; readonly name?: string | undefined }
   /** Of the user. */
   readonly roles: readonly HeldRole[]
+  /** Before it was read. */
+  readonly asOf: Date
 }
 
 /**
@@ -46,12 +49,13 @@ export interface Presented {
 export async function makeTokens(
   ctx: Context,
   client: Client,
-  { grant, user, roles }: Presented,
+  { grant, user, roles, asOf }: Presented,
   narrowing: Narrowing,
   refreshToken: 'new' | 'none',
 ): Promise<MadeTokens> {
-  const { resource, scope } = scopeForToken(ctx, client, narrow(ctx, client, grant, narrowing), roles)
-  const access = await makeAccessToken(ctx, { client, sub: grant.userId, scope, resource, grant, user, roles })
+  const target = scopeForToken(ctx, client, narrow(ctx, client, grant, narrowing))
+  const readRoles = rolesOfUser(ctx, grant.userId, { roles, asOf })
+  const access = await makeAccessToken(ctx, { client, sub: grant.userId, target, grant, user, readRoles })
   const refresh =
     refreshToken === 'new' && client.grantTypes.includes('refresh_token')
       ? drawRefreshToken(ctx, client, grant)
@@ -62,7 +66,7 @@ export async function makeTokens(
       token_type: 'Bearer',
       expires_in: access.expiresIn,
       ...(refresh ? { refresh_token: refresh.token.value } : {}),
-      scope: scope.join(' '),
+      scope: access.scope.join(' '),
     },
     rows: {
       refreshToken: refresh && { bucket: grant.bucket, hash: refresh.token.hash, expiresAt: refresh.expiresAt },

@@ -102,24 +102,30 @@ export interface TokenScope {
 }
 
 /**
- * The one resource that a token is for, and its scopes there that the holder's roles allow.
+ * The one resource that a token is for, and its scopes there, whatever roles its holder has.
  *
- * @throws {InvalidScopeError} when none is left, or they leave open which resource is meant
+ * @throws {InvalidScopeError} when they leave open which resource is meant
  * @throws {InvalidTargetError} RFC 8707 §2
  */
 export function scopeForToken(
   ctx: Context,
   client: Client,
   asked: { readonly scope: readonly string[]; readonly resources: readonly string[] },
-  roles: readonly HeldRole[],
 ): TokenScope {
   const selected = selectResource({ scope: asked.scope, ownersOf: ownersFor(ctx, client), requested: asked.resources })
   const resource = selected.resource === undefined ? undefined : requireReachable(ctx, client, selected.resource)
-  const scope = allowedByRoles(resource, selected.scope, roles)
-  if (scope.length === 0 && selected.scope.length > 0) {
-    throw new InvalidScopeError('None of the scopes is allowed.', { reason: 'scope_not_allowed_by_role' })
-  }
-  return { resource, scope }
+  return { resource, scope: selected.scope }
+}
+
+/**
+ * Of these scopes those that the roles allow.
+ *
+ * @throws {InvalidScopeError} when none is left
+ */
+export function allowedScope({ resource, scope }: TokenScope, roles: readonly HeldRole[]): readonly string[] {
+  const allowed = allowedByRoles(resource, scope, roles)
+  if (allowed.length > 0 || scope.length === 0) return allowed
+  throw new InvalidScopeError('None of the scopes is allowed.', { reason: 'scope_not_allowed_by_role' })
 }
 
 /** What an authorization request may span: the resources that its scopes belong to. RFC 8707 §2.1. */

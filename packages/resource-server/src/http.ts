@@ -4,6 +4,8 @@ import { abortable, type Platform } from './platform.js'
 export interface Fetched {
   readonly text: string
   readonly headers: Headers
+  /** It is as it was when it had the given tag: then the text is empty. RFC 9110 §15.4.5. */
+  readonly unchanged: boolean
 }
 
 export interface FetchOptions {
@@ -13,6 +15,8 @@ export interface FetchOptions {
   readonly form?: Readonly<Record<string, string>>
   /** Bytes of the answer, uncompressed. */
   readonly limit: number
+  /** The `ETag` of what is there: the same is not sent again. RFC 9110 §13.1.2. */
+  readonly etag?: string | undefined
   /** Aborts it from outside. */
   readonly signal?: AbortSignal
 }
@@ -21,7 +25,7 @@ export interface FetchOptions {
 const patience = 5_000
 
 /**
- * The body of a 200. Neither a redirect nor what is too slow or too long is followed to its end.
+ * The body of a 200, or of none where nothing has changed. Neither a redirect nor what is too slow or too long is followed to its end.
  *
  * @throws {UnavailableError} for everything else
  */
@@ -35,16 +39,23 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
   try {
     const init: RequestInit = {
       ...(options.form ? { method: 'POST', body: new URLSearchParams(options.form) } : {}),
-      headers: { accept: options.accept, ...options.headers },
+      headers: {
+        accept: options.accept,
+        ...(options.etag === undefined ? {} : { 'if-none-match': options.etag }),
+        ...options.headers,
+      },
       redirect: 'error',
       signal,
     }
     const response = await abortable(platform.fetch(url, init), signal)
+    const { headers } = response
+    const unchanged = response.status === 304 && options.etag !== undefined
+    if (unchanged) return { text: '', headers, unchanged }
     if (response.status !== 200) {
       response.body?.cancel().catch(() => undefined)
       throw new UnavailableError(`${url} answered ${response.status}`, { status: response.status })
     }
-    return { text: await readText(response, options.limit, signal), headers: response.headers }
+    return { text: await readText(response, options.limit, signal), headers, unchanged }
   } catch (error) {
     if (error instanceof UnavailableError) throw error
     throw new UnavailableError(`${url} cannot be reached: ${messageOf(error)}`, { cause: error })

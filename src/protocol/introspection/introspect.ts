@@ -49,7 +49,7 @@ async function isGood(ctx: Context, { claims, endableBy }: PresentedToken): Prom
   await ctx.revocations.refresh()
   if (ctx.revocations.ends(endableBy, claims.iat)) return false
   if (!resource?.usesRoles) return true
-  // A process that had not heard of a withdrawn role may have issued the scope in the second after.
+  // Exact, also where the clock of the process that issued it was wrong.
   const holder = { kind: claims.grant_id === undefined ? 'client' : 'user', holder: claims.sub } as const
   const held = await roles.heldBy(ctx.db, holder, resource.identifier)
   const scope = claims.scope?.split(' ') ?? []

@@ -95,11 +95,11 @@ export function createFeed(ctx: Context): Feed {
 
   async function catchUp(listener: Listener): Promise<void> {
     const { audience, sent, stream } = listener
-    let some: object[] = []
-    for (const { wire, position } of liveEntries(ctx.revocations.behind(audience, sent), ctx.clock.now())) {
-      some.push(wire)
+    let some: string[] = []
+    for (const entry of liveEntries(ctx.revocations.behind(audience, sent), ctx.clock.now())) {
+      some.push(toWire(entry))
       if (some.length < eventSize) continue
-      const fits = stream.write(revocationsEvent(some, BigInt(position)))
+      const fits = stream.write(revocationsEvent(some, BigInt(entry.position)))
       some = []
       if (!fits) await takes(stream)
       // Others have their turn, too.
@@ -171,8 +171,9 @@ export function createFeed(ctx: Context): Feed {
 /** A position of another database, or of another order. */
 export const resetEvent: StreamEvent = streamEvent({ event: 'reset', data: '{}' })
 
-function revocationsEvent(entries: readonly object[], position: bigint): StreamEvent {
-  return streamEvent({ id: String(position), event: 'revocations', data: JSON.stringify(entries) })
+/** @param entries in JSON */
+function revocationsEvent(entries: readonly string[], position: bigint): StreamEvent {
+  return streamEvent({ id: String(position), event: 'revocations', data: `[${entries.join(',')}]` })
 }
 
 /** Each says up to where its listener has everything: who is cut between two of them resumes there. */

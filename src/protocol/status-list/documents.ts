@@ -18,6 +18,8 @@ export interface StatusListDocument {
   readonly etag: string
   /** Milliseconds since 1970: from then on it is to be asked for again. */
   readonly until: number
+  /** Of the key that signed it. */
+  readonly kid: string
 }
 
 export interface StatusListDocuments {
@@ -70,11 +72,14 @@ export function createStatusListDocuments(ctx: Context): StatusListDocuments {
     return now < until && until - now <= ttl * 1000
   }
 
+  /** What a key signed ends with the key: nobody who has heard of that would take the list (attack 79). */
+  const isKept = (kid: string): boolean => ctx.keys.list().some((key) => key.kid === kid)
+
   return {
     async find(id) {
       const key = id.toString('latin1')
       const known = made.get(key)
-      if (known && isFresh(known.until)) return known
+      if (known && isFresh(known.until) && isKept(known.kid)) return known
       if (isFresh(over.get(key) ?? 0)) return undefined
       const running = making.get(key)
       if (running) return running
@@ -107,6 +112,7 @@ async function describe(ctx: Context, list: StatusBits, readAt: Date, until: num
     ttl,
     status_list: await encodeStatusList(list.bits),
   }
+  const kid = ctx.keys.kidOf(alg)
   const body = Buffer.from(await ctx.keys.sign(claims, { alg, typ: 'statuslist+jwt' }))
-  return { body, gzipped: await compress(body), etag: sha256(body).toString('base64url').slice(0, 22), until }
+  return { body, gzipped: await compress(body), etag: sha256(body).toString('base64url').slice(0, 22), until, kid }
 }

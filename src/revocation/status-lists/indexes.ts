@@ -145,8 +145,10 @@ export function createStatusIndexes(options: StatusIndexesOptions): StatusIndexe
    * later is good, and must not stand among what is set.
    */
   function isUsable({ targets }: Pool, block: Block, iat: number): boolean {
-    if (block.next === block.end || iat < block.iat) return false
+    if (block.next === block.end) return false
+    // Of users' tokens each is found by its own row.
     if (targets.length === 0) return true
+    if (iat < block.iat) return false
     const earliest = revocations.earliestIat(targets, new Date(block.iat * 1000))
     return earliest === undefined || earliest <= block.iat
   }

@@ -1,4 +1,5 @@
 import type { Platform } from '../../../packages/resource-server/src/index.js'
+import type { Clock } from '../../../src/platform/clock.js'
 import { TEST_START } from '../../support/clock.js'
 
 interface Timer {
@@ -94,4 +95,34 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
     if (Date.now() > patience) throw new Error(`it never came true that ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
+}
+
+/** The time of a server that runs in this process, and the real network, as long as it is not away. */
+export class ServerPlatform implements Platform {
+  readonly #clock: Clock
+  readonly #start: number
+  /** Milliseconds that have passed here and not at the server. */
+  ahead = 0
+  away = false
+  /** What was asked and answered, oldest first. */
+  readonly answers: { readonly path: string; readonly status: number }[] = []
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#start = clock.now().getTime()
+  }
+
+  readonly now = () => this.#clock.now().getTime() + this.ahead
+  readonly monotonic = () => this.now() - this.#start
+  readonly random = () => 0.5
+
+  readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    if (this.away) throw new TypeError('fetch failed')
+    const response = await fetch(url, init)
+    this.answers.push({ path: new URL(url).pathname, status: response.status })
+    return response
+  }
+
+  /** Nothing is waited for but the network. */
+  readonly setTimer = () => () => undefined
 }

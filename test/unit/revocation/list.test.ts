@@ -20,16 +20,19 @@ function open() {
       reads.push(BigInt(behind))
       await turn()
       if (fail) throw new Error('Connection terminated unexpectedly')
-      return rows
+      const entries = rows
         .filter((row) => row.position > BigInt(behind))
         .slice(0, limit)
-        .map(({ expiresAt, audiences, instant, ...row }) => ({
-          ...row,
-          instant: instant.getTime() / 1000,
-          audiences: audiences.join(' '),
-          position: String(row.position),
-          expires_at: expiresAt ? expiresAt.getTime() / 1000 : null,
-        }))
+        .map(({ kind, target, terminal, instant, position, expiresAt, audiences }) => [
+          kind,
+          target,
+          terminal,
+          instant.getTime() / 1000,
+          Number(position),
+          expiresAt ? expiresAt.getTime() / 1000 : null,
+          audiences.join(' '),
+        ])
+      return [{ entries }]
     },
   } as unknown as Database
   const add = (kind: RevocationKind, target: string, more: Partial<PositionedRevocation> = {}) => {
@@ -67,7 +70,10 @@ t.test('a cold start reads page by page, and ends', async (t) => {
   for (let n = 0; n < 40_000; n++) add('token', `t${n}`)
   await list.refresh()
   t.equal(list.size(), 40_000)
-  t.same(reads, [0n, 20_000n, 40_000n])
+  t.same(
+    reads,
+    Array.from({ length: 9 }, (_, n) => BigInt(n) * 5_000n),
+  )
 })
 
 t.test('a burst of notifications costs two reads', async (t) => {

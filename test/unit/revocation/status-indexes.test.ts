@@ -123,6 +123,21 @@ t.test('a lease that fails fails whoever waits for it, and the next asks again',
   t.type((await next).idx, 'number')
 })
 
+t.test('a token that is dated back leaves the block of a service, and not that of users', async (t) => {
+  const held = open()
+  const iat = held.now()
+  await leased(held)
+  t.equal(held.indexes.take(held.request(300, iat - 1)), undefined, 'the block would be ended by its own time')
+
+  const request = { kid: 'kid', iat, exp: iat + 300 }
+  const first = held.indexes.lease(request)
+  await held.answer()
+  await first
+  for (const age of [0, 1, 3, 0]) {
+    t.ok(held.indexes.take({ ...request, iat: iat - age }), 'each of them has a row of its own')
+  }
+})
+
 t.test('no index is given twice, and the next block is leased before this one is used up', async (t) => {
   const held = open()
   const given = new Set<number>([await leased(held)])

@@ -33,6 +33,10 @@ interface StatusList {
   readonly freshUntil: number
   /** Seconds since 1970: it says nothing any more. */
   readonly exp: number
+  /** Seconds: as the list says, within what is believed. */
+  readonly ttl: number
+  /** By which it is asked for again. */
+  readonly etag: string | undefined
 }
 
 /** Lists at once; characters of one as it comes, and bytes of it unpacked: 2^20 tokens of 8 bits. */
@@ -55,7 +59,13 @@ export function createStatusLists(options: StatusListsOptions): StatusLists {
 
   async function fetchList(uri: string): Promise<StatusList> {
     const askedAt = platform.monotonic()
-    const { text } = await fetchText(platform, uri, { accept: 'application/statuslist+jwt', limit: limits.characters })
+    const last = usable(lists.get(uri))
+    const { text, headers, unchanged } = await fetchText(platform, uri, {
+      accept: 'application/statuslist+jwt',
+      limit: limits.characters,
+      etag: last?.etag,
+    })
+    if (unchanged && last) return { ...last, freshUntil: askedAt + last.ttl * 1000 }
     const kind = { typ: 'statuslist+jwt', limit: limits.characters }
     const claims = await readSigned(text, kind, jwks, revocations)
     // §8.3: it must be the list that was asked for, or one list could be shown in place of another.
@@ -63,11 +73,14 @@ export function createStatusLists(options: StatusListsOptions): StatusLists {
     if (!isThis || !isCurrent(claims, platform.now() / 1000, skew)) {
       throw new UnavailableError('A status list is another one, or is over')
     }
-    const lifetime = typeof claims['ttl'] === 'number' ? claims['ttl'] : ttl.otherwise
+    const said = typeof claims['ttl'] === 'number' ? claims['ttl'] : ttl.otherwise
+    const lifetime = Math.min(Math.max(said, ttl.least), ttl.most)
     return {
       ...(await readList(claims['status_list'])),
-      freshUntil: askedAt + Math.min(Math.max(lifetime, ttl.least), ttl.most) * 1000,
+      freshUntil: askedAt + lifetime * 1000,
       exp: typeof claims['exp'] === 'number' ? claims['exp'] : Number.POSITIVE_INFINITY,
+      ttl: lifetime,
+      etag: headers.get('etag') ?? undefined,
     }
   }
 

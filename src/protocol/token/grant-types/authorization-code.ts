@@ -32,7 +32,8 @@ export const authorizationCode = defineGrantType({
   async handle(ctx, request) {
     const { client, parameters, origin } = request
     const presented = readOpaque('oac', parameters.code)
-    const code = presented && (await authorizationCodes.find(ctx.db, presented.bucket, presented.hash, ctx.clock.now()))
+    const asOf = ctx.clock.now()
+    const code = presented && (await authorizationCodes.find(ctx.db, presented.bucket, presented.hash, asOf))
     if (!code) throw invalidCode('code_unknown')
 
     // To another client it is an unknown code, which ends nothing: else a stolen code would log people out (attack 47).
@@ -53,7 +54,7 @@ export const authorizationCode = defineGrantType({
     if (!code.standing) throw invalidCode('grant_ended')
 
     // The answer is made first and given away only if this caller is the one who spent the code.
-    const tokens = await makeTokens(ctx, client, code, { resource: parameters.resource }, 'new')
+    const tokens = await makeTokens(ctx, client, { ...code, asOf }, { resource: parameters.resource }, 'new')
     if (await redeem(ctx, code, tokens, request)) return tokens.response
 
     const now = await authorizationCodes.find(ctx.db, code.bucket, code.hash, ctx.clock.now())

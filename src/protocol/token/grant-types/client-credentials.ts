@@ -8,6 +8,7 @@ import {
   askedScope,
   asksForOwnScope,
   makeAccessToken,
+  rolesOfClient,
   scopeForToken,
   type TokenScope,
 } from '../../../tokens/index.js'
@@ -33,20 +34,22 @@ export const clientCredentials = defineGrantType({
   async handle(ctx, { client, parameters, origin }) {
     // Nothing else asks the database here: without it, nothing is issued.
     ctx.assertFresh()
-    const { resource, scope } = asksForOwnScope(client, parameters.scope, parameters.resource)
+    const { clientId } = client
+    const target = asksForOwnScope(client, parameters.scope, parameters.resource)
       ? { resource: undefined, scope: [revocationsScope] }
       : registeredScope(ctx, client, parameters)
 
-    const token = await makeAccessToken(ctx, { client, sub: client.clientId, scope, resource, roles: client.roles })
+    const token = await makeAccessToken(ctx, { client, sub: clientId, target, readRoles: rolesOfClient(ctx, clientId) })
+    const scope = token.scope.join(' ')
     if (token.row) await accessTokens.create(ctx.db, token.row)
     ctx.audit.count({
       type: 'token.issued',
-      actor: `client:${client.clientId}`,
-      clientId: client.clientId,
+      actor: `client:${clientId}`,
+      clientId,
       ip: origin.ip,
-      detail: { grant_type: 'client_credentials', aud: token.claims.aud, scope: scope.join(' ') },
+      detail: { grant_type: 'client_credentials', aud: token.claims.aud, scope },
     })
-    return { access_token: token.value, token_type: 'Bearer', expires_in: token.expiresIn, scope: scope.join(' ') }
+    return { access_token: token.value, token_type: 'Bearer', expires_in: token.expiresIn, scope }
   },
 })
 
@@ -58,5 +61,5 @@ function registeredScope(ctx: Context, client: Client, parameters: Static<typeof
   if (own.length === 0 && parameters.scope !== undefined && asked.length > 0) {
     throw new InvalidScopeError('The scopes concern a user.', { reason: 'scope_needs_a_user' })
   }
-  return scopeForToken(ctx, client, { scope: own, resources }, client.roles)
+  return scopeForToken(ctx, client, { scope: own, resources })
 }

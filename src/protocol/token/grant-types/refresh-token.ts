@@ -29,7 +29,8 @@ export const refreshToken = defineGrantType({
   async handle(ctx, request) {
     const { client, parameters } = request
     const presented = readOpaque('ort', parameters.refresh_token)
-    const token = presented && (await refreshTokens.find(ctx.db, presented.bucket, presented.hash, ctx.clock.now()))
+    const asOf = ctx.clock.now()
+    const token = presented && (await refreshTokens.find(ctx.db, presented.bucket, presented.hash, asOf))
     if (!token) throw invalidToken('refresh_token_unknown')
     // From another client it is an unknown token and ends nothing: else a stolen token would log people out (attack 57).
     if (token.clientId !== client.clientId) {
@@ -40,10 +41,10 @@ export const refreshToken = defineGrantType({
     if (token.usedAt) return retried(ctx, presented, token, request)
     if (token.expiresAt <= ctx.clock.now()) throw invalidToken('refresh_token_expired')
 
-    if (!client.refreshTokenRotation) return extend(ctx, token, request)
+    if (!client.refreshTokenRotation) return extend(ctx, { ...token, asOf }, request)
 
     // The answer is made first and given away only if this caller is the one who spent the token.
-    const tokens = await makeTokens(ctx, client, token, parameters, 'new')
+    const tokens = await makeTokens(ctx, client, { ...token, asOf }, parameters, 'new')
     const now = ctx.clock.now()
     const retryUntil = new Date(now.getTime() + client.refreshTokenRetryWindow * 1000)
     const rotated = await refreshTokens.rotate(ctx.db, {
@@ -102,7 +103,7 @@ async function retried(
 /** For a client without rotation: only the idle time starts again, and the client keeps what it has. */
 async function extend(
   ctx: Context,
-  token: RefreshToken,
+  token: RefreshToken & { readonly asOf: Date },
   { client, parameters, origin }: GrantRequest<{ scope?: string; resource?: string[] }>,
 ): Promise<TokenResponse> {
   const tokens = await makeTokens(ctx, client, token, parameters, 'none')
