@@ -94,7 +94,7 @@ export function describeSecurityEvent(issuer: string, message: Message): Readonl
   const { type, subject } = eventOf(issuer, revocation)
   const { kind, target, position, instant } = revocation
   const entry = {
-    ...toWire({ ...revocation, expiresAt: revocation.expiresAt ?? undefined, audiences: [] }),
+    ...JSON.parse(toWire({ ...revocation, expiresAt: revocation.expiresAt ?? undefined, audiences: [] })),
     ...(kind === 'role' ? { audience: target.slice(roleHolder(target).length + 1) } : {}),
     position: String(position),
   }
