@@ -7,7 +7,7 @@
 //   5. tap build       → .tap, the test runner without its TypeScript plugin; beside the rest
 
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -69,12 +69,7 @@ async function bundle() {
   await build({
     absWorkingDir: root,
     // All at once and split, so that each module is in one file: an error class that existed twice would be two.
-    entryPoints: {
-      start: 'dist/cli/start.js',
-      run: 'dist/cli/run.js',
-      // Found beside who starts it.
-      'argon2-thread': 'dist/platform/crypto/argon2-thread.js',
-    },
+    entryPoints: ['dist/cli/start.js', 'dist/cli/run.js'],
     bundle: true,
     splitting: true,
     // Flat, and as deep as before: what lies beside `dist` is found by a path from the file.
@@ -95,6 +90,8 @@ async function bundle() {
     },
     logLevel: 'silent',
   })
+  // It is looked for beside who starts it.
+  copyFileSync(join(root, 'dist/platform/crypto/argon2-thread.mjs'), join(root, 'dist/cli/argon2-thread.mjs'))
 }
 
 /** The image has their manifests alone. */
