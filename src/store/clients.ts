@@ -226,8 +226,12 @@ export async function isAllowedOrigin(database: Database, origin: string): Promi
 
 /** Seconds: the longest that any client's refresh tokens may live; partitions are created that far ahead. */
 export async function longestRefreshTokenLifetime(db: Db): Promise<number> {
-  const { _max } = await db.prisma.client.aggregate({ _max: { refreshTokenLifetime: true } })
-  return _max.refreshTokenLifetime ?? 0
+  const [row] = await db.query(
+    'clients.longest_refresh_token',
+    'SELECT max(refresh_token_lifetime) AS longest FROM client',
+    [],
+  )
+  return row?.['longest'] ?? 0
 }
 
 function fromPrisma(row: ClientRow): StoredClient {

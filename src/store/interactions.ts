@@ -1,4 +1,6 @@
-import type { Database, Db } from './database.js'
+import { type AuditEvent, insertColumns } from './audit-events.js'
+import { weekBucket } from './buckets.js'
+import type { Database } from './database.js'
 
 /** A request that waits for its user. `request` is what the feature that created it reads back. */
 export interface Interaction {
@@ -64,12 +66,35 @@ export async function setRequest(database: Database, interaction: Interaction, r
 }
 
 /**
- * Answers the interaction without a grant. Of concurrent answers, `grants.create` included, exactly one gets true.
+ * Answers the interaction without a grant. Of concurrent answers, `grants.create` included, exactly one gets true, and the
+ * event, where there is one, is written with it.
  */
-export async function complete(db: Db, interaction: Interaction, now: Date): Promise<boolean> {
-  const count = await db.prisma.$executeRaw`
-    UPDATE interaction SET completed_at = ${now}
-     WHERE bucket = ${interaction.bucket} AND id_hash = ${new Uint8Array(interaction.idHash)}
-       AND completed_at IS NULL AND expires_at > ${now}`
-  return count === 1
+export async function complete(
+  database: Database,
+  interaction: Interaction,
+  now: Date,
+  event?: AuditEvent,
+): Promise<boolean> {
+  const rows = await database.query(
+    'interactions.complete',
+    `WITH completed AS (
+       UPDATE interaction SET completed_at = $1
+        WHERE bucket = $2 AND id_hash = $3 AND completed_at IS NULL AND expires_at > $1
+       RETURNING bucket
+     ), recorded AS (
+       ${insertColumns}
+       SELECT $4::int, $5::uuid, $6::timestamptz, $7::text, $8::text, $9::text, $10::text, NULL, $11::text, $12::text,
+              $13::text, $14::jsonb, 1
+         FROM completed WHERE $5::uuid IS NOT NULL
+     )
+     SELECT FROM completed`,
+    [now, interaction.bucket, interaction.idHash, ...eventColumns(event)],
+  )
+  return rows.length === 1
+}
+
+function eventColumns(event: AuditEvent | undefined): readonly unknown[] {
+  const { id, time, type, actor, clientId, subject, ip, requestId, reason, detail } = event ?? {}
+  const text = detail && JSON.stringify(detail)
+  return [time && weekBucket(time), id, time, type, actor, clientId, subject, ip, requestId, reason, text]
 }

@@ -88,7 +88,7 @@ export async function applyMigrations(
 
 /**
  * Brings the database at this address to what this release needs, on a connection of its own: before a server opens its
- * pool.
+ * pool. Where all is there, which is so at nearly every start, nothing is locked or changed.
  *
  * @throws what `applyMigrations` throws, and what connecting throws
  */
@@ -96,9 +96,20 @@ export async function migrateDatabase(url: string, now: Date): Promise<readonly 
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
+    if (await isUpToDate(client)) return []
     return await applyMigrations(client, migrationsFolder, now)
   } finally {
     await client.end()
+  }
+}
+
+/** By one question. What is unfinished, unknown or in doubt is looked at again under the lock, by `applyMigrations`. */
+async function isUpToDate(client: pg.Client): Promise<boolean> {
+  try {
+    const [ours, history] = await Promise.all([readMigrations(migrationsFolder), readHistory(client)])
+    return checkHistory(ours, history).pending.length === 0
+  } catch {
+    return false
   }
 }
 

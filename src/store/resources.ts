@@ -76,8 +76,17 @@ export async function remove(db: Db, identifier: string): Promise<void> {
 }
 
 export async function list(db: Db): Promise<readonly Resource[]> {
-  const rows = await db.prisma.resource.findMany({ include, orderBy: { identifier: 'asc' } })
-  return rows.map(toResource)
+  const rows = await db.query(
+    'resources.list',
+    `SELECT identifier, name, token_format AS "tokenFormat", token_lifetime AS "tokenLifetime", signing_alg AS "signingAlg",
+            claims, uses_roles AS "usesRoles", client_id AS "clientId", created_at AS "createdAt", updated_at AS "updatedAt",
+            (SELECT coalesce(json_agg(json_build_object('name', s.name, 'description', s.description,
+                                                        'tokenLifetime', s.token_lifetime) ORDER BY s.name), '[]')
+               FROM resource_scope s WHERE s.resource = r.identifier) AS scopes
+       FROM resource r ORDER BY identifier`,
+    [],
+  )
+  return rows.map((row) => toResource(row as ResourceRow))
 }
 
 /** Holds the row to the end of the transaction, so that of two changes the second sees the first. */

@@ -313,8 +313,12 @@ export async function lift(db: Db, { kind, target, instant, event }: Lifting): P
  */
 export async function deleteLifted(db: Db, now: Date): Promise<number> {
   const dayAgo = new Date(now.getTime() - 86_400_000)
-  return db.prisma.$executeRaw`
-    DELETE FROM revocation WHERE bucket = ${permanentBucket} AND NOT terminal AND instant < ${dayAgo}`
+  const rows = await db.query(
+    'revocations.delete_lifted',
+    'DELETE FROM revocation WHERE bucket = $1::int AND NOT terminal AND instant < $2::timestamptz RETURNING bucket',
+    [permanentBucket, dayAgo],
+  )
+  return rows.length
 }
 
 /** What a token can be ended by. */

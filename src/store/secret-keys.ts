@@ -16,8 +16,17 @@ export async function create(db: Db, key: SecretKeyRow): Promise<void> {
 
 /** Oldest first. */
 export async function list(db: Db): Promise<readonly SecretKeyRow[]> {
-  const rows = await db.prisma.secretKey.findMany({ orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })
-  return rows.map((row) => ({ ...row, wrapped: Buffer.from(row.wrapped), retiredAt: row.retiredAt ?? undefined }))
+  const rows = await db.query(
+    'secret_keys.list',
+    `SELECT id, purpose, wrapped, master_key_id AS "masterKeyId", created_at AS "createdAt", retired_at AS "retiredAt"
+       FROM secret_key ORDER BY created_at, id`,
+    [],
+  )
+  return rows.map((row) => ({
+    ...(row as SecretKeyRow),
+    wrapped: Buffer.from(row['wrapped']),
+    retiredAt: row['retiredAt'] ?? undefined,
+  }))
 }
 
 /** Serialises whoever creates keys, to the end of the transaction. */

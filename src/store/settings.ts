@@ -4,8 +4,8 @@ import type { Db } from './database.js'
 export type SettingName = 'demo' | 'revocation_receivers'
 
 export async function find(db: Db, name: SettingName): Promise<unknown> {
-  const row = await db.prisma.setting.findUnique({ where: { name }, select: { value: true } })
-  return row?.value ?? undefined
+  const [row] = await db.query('settings.find', 'SELECT value FROM setting WHERE name = $1', [name])
+  return row?.['value'] ?? undefined
 }
 
 /** @returns false when it is set already: of concurrent callers exactly one gets true */

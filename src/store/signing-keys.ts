@@ -27,16 +27,18 @@ export async function create(db: Db, key: SigningKeyRow): Promise<void> {
 
 /** Those that have not left the JWKS, oldest first. */
 export async function list(db: Db, now: Date): Promise<readonly SigningKeyRow[]> {
-  const rows = await db.prisma.signingKey.findMany({
-    where: { OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] },
-    orderBy: [{ activeAt: 'asc' }, { kid: 'asc' }],
-  })
+  const rows = await db.query(
+    'signing_keys.list',
+    `SELECT kid, alg, public_jwk AS "publicJwk", private_key AS "privateKey", master_key_id AS "masterKeyId",
+            created_at AS "createdAt", active_at AS "activeAt", retired_at AS "retiredAt", expires_at AS "expiresAt"
+       FROM signing_key WHERE expires_at IS NULL OR expires_at > $1::timestamptz ORDER BY active_at, kid`,
+    [now],
+  )
   return rows.map((row) => ({
-    ...row,
-    publicJwk: row.publicJwk as Record<string, unknown>,
-    privateKey: Buffer.from(row.privateKey),
-    retiredAt: row.retiredAt ?? undefined,
-    expiresAt: row.expiresAt ?? undefined,
+    ...(row as SigningKeyRow),
+    privateKey: Buffer.from(row['privateKey']),
+    retiredAt: row['retiredAt'] ?? undefined,
+    expiresAt: row['expiresAt'] ?? undefined,
   }))
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -9,6 +10,7 @@ import {
   openDatabase,
   settings,
   sqlState,
+  users,
 } from '../../src/store/index.js'
 import { openTestStore, type TestStore } from '../support/store.js'
 
@@ -18,13 +20,14 @@ const thrown = (work: Promise<unknown>) =>
     (error: unknown) => error,
   )
 
-/** The three ways to the database: a hot statement, Prisma by itself, and a transaction. */
+/** The ways to the database: a hot statement, Prisma by itself, and a transaction. */
 const ways = (db: Database): Readonly<Record<string, () => Promise<unknown>>> => ({
   pool: () => db.query('test.select', 'SELECT 1', []),
   batch: () => db.run({ name: 'test.batch', text: 'SELECT 1', parameters: () => [], results: (items) => items }, 1),
-  prisma: () => settings.find(db, 'demo'),
+  prisma: () => users.findById(db, randomUUID()),
   'raw Prisma': () => settings.create(db, 'demo', {}),
   transaction: () => db.transaction((tx) => settings.find(tx, 'demo')),
+  'Prisma in a transaction': () => db.transaction((tx) => users.findById(tx, randomUUID())),
 })
 
 function open(t: Test, url: string, poolSize = 1): Database {

@@ -34,9 +34,12 @@ t.test('of 200 answers at once from two processes exactly one is the answer', as
   const interaction = await add(store)
   const pools = [store.db, store.another()]
   const won = await Promise.all(
-    Array.from({ length: 200 }, (_, index) => interactions.complete(pools[index % 2]!, interaction, store.now())),
+    Array.from({ length: 200 }, (_, index) =>
+      interactions.complete(pools[index % 2]!, interaction, store.now(), store.event()),
+    ),
   )
   t.equal(won.filter(Boolean).length, 1)
+  t.equal((await store.sql('SELECT FROM audit_event')).length, 1, 'and its event alone is written')
   t.same((await find(store, interaction))?.completedAt, store.now())
 })
 

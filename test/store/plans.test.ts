@@ -278,7 +278,7 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
         answers: { interaction, decisions: [], consentEvent: undefined },
       }),
   ],
-  ['interactions.complete', () => interactions.complete(db, interaction, now())],
+  ['interactions.complete', () => interactions.complete(db, interaction, now(), store.event())],
 ]
 
 for (const [name, work, most = 1] of hot) {

@@ -13,7 +13,6 @@ import {
 import { findRedirectUri } from '../../oauth/index.js'
 import {
   type AnsweredInteraction,
-  auditEvents,
   dayBucket,
   type Grant,
   grants,
@@ -41,13 +40,9 @@ export const authorizationEnding: Ending = {
   async refuse(ctx, reply, refused) {
     const { demands, interaction, error, session } = refused
     if (interaction) {
-      const now = ctx.clock.now()
-      const answered = await ctx.db.transaction(async (tx) => {
-        if (!(await interactions.complete(tx, interaction, now))) return false
-        if (session) await auditEvents.create(tx, newEvent(ctx, refusalEvent(refused, session)))
-        return true
-      })
-      if (!answered) throw alreadyOver(ctx, demands, 'interaction_completed')
+      const event = session && newEvent(ctx, refusalEvent(refused, session))
+      if (!(await interactions.complete(ctx.db, interaction, ctx.clock.now(), event)))
+        throw alreadyOver(ctx, demands, 'interaction_completed')
     }
     reply.request.log.info({ error: error.code, reason: error.reason }, 'authorization refused')
     return sendError(ctx, reply, channelOf(demands), error)

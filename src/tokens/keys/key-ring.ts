@@ -21,6 +21,7 @@ import {
   verifySignature,
 } from './algorithms.js'
 import { createCryptoBatch } from './crypto-batch.js'
+import { isDue, linesOf } from './rotation.js'
 
 /** Signing keys: in memory, refreshed when another process changes them. */
 export interface KeyRing {
@@ -251,18 +252,14 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       const now = clock.now()
       const created: string[] = []
       const successors: string[] = []
+      // Asked every minute, and nearly always without a need: no lock for that.
+      if (when === 'due' && !(await linesOf(db, now)).some((line) => isDue(line, now, config))) return []
       await db.transaction(async (tx) => {
         await signingKeys.lock(tx)
-        // One that retires when its successor begins is among them: where that begins earlier, it retires earlier too.
-        const rows = (await signingKeys.list(tx, now)).filter((row) => !row.retiredAt || row.retiredAt > now)
-        for (const alg of new Set(rows.map((row) => row.alg as SigningAlg))) {
-          const living = rows.filter((row) => row.alg === alg)
-          const waiting = living.find((row) => row.activeAt > now)
-          const current = living.findLast((row) => row.activeAt <= now)
-          const { rotationInterval, publishBefore } = config.keys
-          const dueAt = current ? addSeconds(current.activeAt, rotationInterval - publishBefore) : now
-          if (when !== 'now' && (waiting || (when === 'due' && dueAt > now))) continue
-          const activeAt = when === 'now' ? now : addSeconds(now, publishBefore)
+        for (const line of await linesOf(tx, now)) {
+          const { alg, living, waiting } = line
+          if (when !== 'now' && (waiting || (when === 'due' && !isDue(line, now, config)))) continue
+          const activeAt = when === 'now' ? now : addSeconds(now, config.keys.publishBefore)
           if (waiting) {
             await signingKeys.activate(tx, waiting.kid, activeAt)
             successors.push(waiting.kid)
