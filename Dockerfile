@@ -47,5 +47,5 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "-e", "require(process.env.TLS_CERT_FILE ? 'node:https' : 'node:http').get({ host: '127.0.0.1', port: process.env.PORT || 3000, path: '/healthz', timeout: 4000, rejectUnauthorized: false }, (response) => process.exit(response.statusCode === 200 ? 0 : 1)).on('timeout', () => process.exit(1)).on('error', () => process.exit(1))"]
 # By its own name, so that signals reach it: on SIGTERM it finishes what runs, within 10 seconds.
 # With the memory for short-lived objects that `npm start` has (ARCHITECTURE.md).
-ENTRYPOINT ["node", "--min-semi-space-size=16", "--max-semi-space-size=32", "/app/dist/main.js"]
+ENTRYPOINT ["node", "--min-semi-space-size=16", "--max-semi-space-size=16", "/app/dist/main.js"]
 CMD ["start"]

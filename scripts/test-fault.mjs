@@ -21,6 +21,7 @@ const chosen = process.argv.slice(2).filter((argument) => argument !== '--contin
 const state = join(root, '.data/fault')
 const seedFile = join(state, 'seed')
 const passedFile = join(state, 'passed')
+const failedFile = join(state, 'failed')
 const files = readdirSync(join(root, 'test/fault'))
   .filter((name) => name.endsWith('.test.ts'))
   .sort()
@@ -82,8 +83,9 @@ async function runTests(seed) {
     const results = join(state, name)
     rmSync(results, { recursive: true, force: true })
     mkdirSync(results)
-    if (await runTest(join('test/fault', name), results, seed)) writeFileSync(passedFile, `${name}\n`, { flag: 'a' })
-    else good = false
+    const passes = await runTest(join('test/fault', name), results, seed)
+    writeFileSync(passes ? passedFile : failedFile, `${name}\n`, { flag: 'a' })
+    good &&= passes
   }
   return good && !interrupted
 }
@@ -120,6 +122,7 @@ function documentOf(rows, seed) {
   const gigabytes = Math.round(totalmem() / 2 ** 30)
   const databases = [...new Set(rows.map(({ database }) => database))].join(' and ')
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const repeated = [...new Set(readLines(failedFile))].map((name) => `\`test/fault/${name}\``).join(', ')
   return `# Reliability
 
 What happens to codes, tokens, revocations and counts when something fails. \`npm run test:fault\` writes this page; the same
@@ -127,7 +130,7 @@ tests run with every change in a short form.
 
 - ${new Date().toISOString().slice(0, 10)}, Ostiary ${version}, Node ${process.versions.node}, PostgreSQL ${databases}
 - ${availableParallelism()} × ${model.trim()}, ${gigabytes} GB, ${platform()} ${release()} ${arch()}
-- seed ${seed}: \`OSTIARY_FAULT_SEED=${seed} npm run test:fault\` makes the same choices again, though not at the same instants
+- seed ${seed}: \`OSTIARY_FAULT_SEED=${seed} npm run test:fault\` makes the same choices again, though not at the same instants${repeated && `\n- had not passed at first, and were run again: ${repeated}`}
 
 ${cells(columns.map(([title]) => title))}
 ${cells(columns.map(([, value]) => (value(rows[0]).match(/^[\d,]+$/) ? '--:' : '---')))}

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 
 /** Memory in KiB, passes and lanes. RFC 9106 §3.1. */
@@ -37,6 +38,9 @@ export async function computeArgon2(job: Argon2Job): Promise<string | boolean> {
 }
 
 function startThread(): Thread {
+  // A thread begins with the process's flags, by which the event loop has room for what many requests make: 48 MB that it
+  // would fill once. The heap of the event loop is there, and stays as it is.
+  setFlagsFromString('--min-semi-space-size=1')
   const worker = new Worker(new URL('./argon2-thread.mjs', import.meta.url))
   let waiting: { resolve: (outcome: Argon2Outcome) => void; reject: (error: Error) => void } | undefined
   // A thread without work holds up the end of no process.
