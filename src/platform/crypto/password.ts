@@ -109,7 +109,7 @@ async function compare(hash: string, password: string): Promise<boolean> {
 
 /** Base64 as the PHC string format has it. */
 function unpadded(bytes: Buffer): string {
-  return bytes.toString('base64').replace(/=+$/, '')
+  return bytes.toString('base64').replaceAll('=', '')
 }
 
 /**
