@@ -60,6 +60,8 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
   let position = 0n
   let sweptAt = 0
   let readAt = 0
+  /** What came back may lie among what was known: until all of it was read and put in order. */
+  let disordered = false
   let heardAt = milliseconds()
   const followers = new Set<RevocationFollower>()
 
@@ -67,7 +69,8 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
     const since = milliseconds()
     const now = clock.now().getTime()
     // The clock was set back: what had expired, and was left out or forgotten, can end a token again (attack 133).
-    const again = now < readAt - slack
+    disordered ||= now < readAt - slack
+    const again = disordered
     let behind = again ? 0n : position
     let page: readonly PositionedRevocation[]
     do {
@@ -82,7 +85,10 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
     } while (page.length === pageSize)
     readAt = now
     heardAt = since
-    if (again) putInOrder()
+    if (again) {
+      putInOrder()
+      disordered = false
+    }
     if (Math.abs(now - sweptAt) > 60_000) sweep(now)
   }
 

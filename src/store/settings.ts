@@ -17,8 +17,10 @@ export async function create(db: Db, name: SettingName, value: object): Promise<
 
 /** Sets it, whatever it was. */
 export async function put(db: Db, name: SettingName, value: object): Promise<void> {
-  const json = JSON.stringify(value)
-  await db.prisma.$executeRaw`
-    INSERT INTO setting (name, value) VALUES (${name}, ${json}::jsonb)
-        ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE setting.value <> excluded.value`
+  await db.query(
+    'settings.put',
+    `INSERT INTO setting (name, value) VALUES ($1, $2::jsonb)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE setting.value <> excluded.value`,
+    [name, JSON.stringify(value)],
+  )
 }

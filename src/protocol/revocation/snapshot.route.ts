@@ -46,8 +46,15 @@ export function snapshotRoute(app: FastifyInstance, ctx: Context): void {
   const making = new Map<string, Promise<SnapshotDocument>>()
   const made = new Map<string, SnapshotDocument>()
   let last: Promise<unknown> = Promise.resolve()
+  let resets = 0
   // Of what was put into another order, nothing that was made says where it ends.
-  ctx.revocations.follow({ onNews: () => undefined, onReset: () => made.clear() })
+  ctx.revocations.follow({
+    onNews: () => undefined,
+    onReset() {
+      resets++
+      made.clear()
+    },
+  })
 
   function isGood({ madeAt, kid }: SnapshotDocument): boolean {
     const age = ctx.clock.now().getTime() - madeAt
@@ -77,7 +84,15 @@ export function snapshotRoute(app: FastifyInstance, ctx: Context): void {
     // One after the other: each is megabytes, and a few milliseconds of work at a time.
     const next = last
       .then(async () => {
+        const before = resets
         const document = await makeSnapshot(ctx, audience, after, gzip)
+        // While it was signed or packed: whoever went on behind it would miss what came back.
+        if (resets !== before) {
+          throw new TemporarilyUnavailableError('The revocations were read anew.', {
+            reason: 'snapshots',
+            retryAfter: 1,
+          })
+        }
         keep(id, document)
         return document
       })
