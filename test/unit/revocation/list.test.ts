@@ -315,3 +315,29 @@ t.test('attack 133: the clock is set back: what comes back is in its place, and 
   t.equal(resets, 1)
   t.same(behind(list, 'one', 2n), ['new'])
 })
+
+t.test('attack 133: a reading anew that breaks off is done again, whatever the clock says then', async (t) => {
+  const { list, add, clock, rows, reads, failing } = open()
+  let resets = 0
+  list.follow({ onNews: () => undefined, onReset: () => resets++ })
+  add('token', 'early')
+  // More than one read gives.
+  for (let index = 0; index < 5_000; index++) add('token', `t${index}`, { expiresAt: at(50_000) })
+  const early = rows.shift()!
+  await list.refresh()
+  rows.unshift(early)
+  clock.advance(-3600)
+  const before = reads.length
+  const reading = list.refresh()
+  while (reads.length < before + 2) await turn()
+  failing(true)
+  await t.rejects(reading)
+  t.equal(resets, 0)
+  failing(false)
+  clock.advance(3600)
+  await list.refresh()
+  t.equal(resets, 1)
+  t.equal(behind(list, 'one')[0], 'early')
+  t.equal(behind(list, 'one', 1n)[0], 't0')
+  t.equal(behind(list, 'one').length, 5_001)
+})
