@@ -14,7 +14,11 @@ const forbidden = /[\x00-\x1f\x7f-\x9f\ufffd]/
  * @returns undefined where the percent-encoding or the UTF-8 is malformed, or where a control character comes out
  */
 export function decodeFormComponent(encoded: string): string | undefined {
-  if (outsideForm.test(encoded)) return undefined
+  return outsideForm.test(encoded) ? undefined : decodeAscii(encoded)
+}
+
+/** The same for what is known to be ASCII without controls. */
+export function decodeAscii(encoded: string): string | undefined {
   const spaced = encoded.includes('+') ? encoded.replaceAll('+', ' ') : encoded
   if (!spaced.includes('%')) return spaced
   try {

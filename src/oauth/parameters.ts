@@ -1,7 +1,7 @@
 import type { Static, TObject } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { InvalidRequestError } from './errors.js'
-import { decodeFormComponent, outsideForm } from './form-encoding.js'
+import { decodeAscii, outsideForm } from './form-encoding.js'
 
 /**
  * What came off the wire. It inherits from nothing that has members, so `constructor` and `__proto__` are names like
@@ -104,7 +104,7 @@ function refuseTooMany(encoded: string): void {
 function component(encoded: string, start: number, end: number, isEncoded: boolean): string {
   if (end - start > maxEncodedLength) throw tooLong()
   const raw = encoded.slice(start, end)
-  const decoded = isEncoded ? decodeFormComponent(raw) : raw
+  const decoded = isEncoded ? decodeAscii(raw) : raw
   if (decoded === undefined) throw malformed()
   // No character takes more than three bytes in UTF-8 (a surrogate pair takes four, and is two characters here).
   if (decoded.length * 3 > maxBytes && Buffer.byteLength(decoded) > maxBytes) throw tooLong()

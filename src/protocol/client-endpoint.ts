@@ -34,7 +34,8 @@ export function clientEndpoint(
     const parameters = readParameters(encoded, { repeatable })
     const client = await authenticateClient(ctx, authorization, parameters, origin)
     const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
-    return within(left, handle({ client, parameters, origin }))
+    // Awaited: to hand a promise on costs two turns more.
+    return await within(left, handle({ client, parameters, origin }))
   }
   directAnswers(app).form(app, path, answer)
   app.post(path, async (request, reply) => {

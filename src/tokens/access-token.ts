@@ -2,7 +2,14 @@ import type { Client } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { ServerError } from '../oauth/errors.js'
 import type { Resource } from '../resources/index.js'
-import { type EndableClaims, endableBy, refuseBehind, type StatusClaim, type TakenIndex } from '../revocation/index.js'
+import {
+  type EndableClaims,
+  endableBy,
+  refuseBehind,
+  type StatusClaim,
+  type StatusRequest,
+  type TakenIndex,
+} from '../revocation/index.js'
 import {
   dayBucket,
   type Grant,
@@ -20,7 +27,7 @@ import { allowedScope, type TokenScope } from './scope.js'
 export interface AccessTokenClaims extends EndableClaims {
   readonly iss: string
   readonly exp: number
-  readonly scope?: string
+  readonly scope?: string | undefined
   readonly roles?: readonly string[]
   readonly auth_time?: number
   readonly email?: string
@@ -44,11 +51,6 @@ export interface AccessTokenRequest {
   readonly readRoles: ReadRoles
 }
 
-/** The same with what the roles allow. */
-interface Allowed extends Omit<AccessTokenRequest, 'target' | 'readRoles'>, TokenScope {
-  readonly roles: readonly HeldRole[]
-}
-
 export interface MadeAccessToken {
   readonly value: string
   readonly scope: readonly string[]
@@ -67,12 +69,12 @@ export interface MadeAccessToken {
  * @throws {InvalidScopeError} when roles leave nothing of its scope
  */
 export async function makeAccessToken(ctx: Context, request: AccessTokenRequest): Promise<MadeAccessToken> {
-  const { target, readRoles, ...about } = request
+  const { target, readRoles } = request
   const { resource } = target
   const endable = describeEndable(ctx, request)
   const { roles, asOf } = await rolesToIssue(ctx, endable, saysRoles(resource) ? readRoles : noRoles(ctx))
   const scope = allowedScope(target, roles)
-  const claims = describe(ctx, { ...about, resource, scope, roles }, { ...endable, iat: wholeSecond(asOf) })
+  const claims = describe(ctx, request, { endable, iat: wholeSecond(asOf), scope, roles })
   const expiresIn = claims.exp - wholeSecond(ctx.clock.now())
   if (resource?.tokenFormat === 'opaque') {
     const expiresAt = new Date(claims.exp * 1000)
@@ -84,20 +86,28 @@ export async function makeAccessToken(ctx: Context, request: AccessTokenRequest)
   if (ctx.config.statusLists.enabled === 'off') {
     return { value: await ctx.keys.sign(claims, { alg, typ: accessTokenType }), scope, expiresIn, claims }
   }
-  const taken = await takeIndex(ctx, alg, claims)
+  const taken = takeIndex(ctx, alg, claims) ?? (await leaseIndex(ctx, alg, claims))
   const value = await ctx.keys.sign(claims, { alg, typ: accessTokenType, member: taken.member })
   return { value, scope, expiresIn, claims, statusIndex: request.grant && describeIndex(taken, claims) }
 }
 
+function takeIndex(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): TakenIndex | undefined {
+  return ctx.statusIndexes.take(indexRequest(ctx, alg, claims))
+}
+
 /** Of the key that will sign: where that changes while an index is waited for, it is one of the next. */
-async function takeIndex(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): Promise<TakenIndex> {
-  const { client_id: clientId, aud: audience, iat, exp } = claims
-  const service = claims.grant_id === undefined ? { clientId, audience } : undefined
+async function leaseIndex(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): Promise<TakenIndex> {
   for (;;) {
-    const request = { kid: ctx.keys.kidOf(alg), service, iat, exp }
-    const taken = ctx.statusIndexes.take(request) ?? (await ctx.statusIndexes.lease(request))
+    const request = indexRequest(ctx, alg, claims)
+    const taken = await ctx.statusIndexes.lease(request)
     if (request.kid === ctx.keys.kidOf(alg)) return taken
   }
+}
+
+function indexRequest(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): StatusRequest {
+  const { client_id: clientId, aud: audience, iat, exp } = claims
+  const service = claims.grant_id === undefined ? { clientId, audience } : undefined
+  return { kid: ctx.keys.kidOf(alg), service, iat, exp }
 }
 
 function describeIndex({ listId, idx, period }: TakenIndex, claims: AccessTokenClaims): NewStatusIndex {
@@ -159,37 +169,62 @@ function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg 
   return alg
 }
 
-function describe(ctx: Context, request: Allowed, endable: EndableClaims): AccessTokenClaims {
-  const { client, scope, resource, grant } = request
-  const { iat } = endable
+/** What is known only when the roles are. */
+interface Decided {
+  readonly endable: Omit<EndableClaims, 'iat'>
+  readonly iat: number
+  readonly scope: readonly string[]
+  readonly roles: readonly HeldRole[]
+}
+
+/** Member by member: spreads of half of them are what a token costs most besides its signature. */
+function describe(
+  ctx: Context,
+  { client, target: { resource }, grant, user }: AccessTokenRequest,
+  { endable, iat, scope, roles }: Decided,
+): AccessTokenClaims {
   const ends = grant ? Math.floor(grant.expiresAt.getTime() / 1000) : Number.POSITIVE_INFINITY
-  return {
+  const claims = {
     iss: ctx.config.server.issuer,
-    ...endable,
+    jti: endable.jti,
+    client_id: endable.client_id,
+    sub: endable.sub,
+    aud: endable.aud,
+    grant_id: endable.grant_id,
+    sid: endable.sid,
+    iat,
     exp: Math.min(iat + lifetimeOf(ctx, client, resource, scope), Math.max(ends, iat + 1)),
-    ...(scope.length > 0 ? { scope: scope.join(' ') } : {}),
-    ...requestedClaims(request),
+    scope: scope.length > 0 ? scope.join(' ') : undefined,
   }
+  return resource && resource.claims.length > 0
+    ? { ...claims, ...requestedClaims(resource, roles, grant, user) }
+    : claims
 }
 
 /** Seconds: the server's setting, lowered by the resource, the client and each scope. */
 function lifetimeOf(ctx: Context, client: Client, resource: Resource | undefined, scope: readonly string[]): number {
-  const scopes = resource?.scopes.filter(({ name }) => scope.includes(name)) ?? []
-  const lifetimes = [
-    resource?.tokenLifetime,
-    client.accessTokenLifetime,
-    ...scopes.map(({ tokenLifetime }) => tokenLifetime),
-  ]
-  return Math.min(ctx.config.tokens.accessTokenLifetime, ...lifetimes.filter((lifetime) => lifetime !== undefined))
+  let shortest = ctx.config.tokens.accessTokenLifetime
+  const lower = (lifetime: number | undefined): void => {
+    if (lifetime !== undefined && lifetime < shortest) shortest = lifetime
+  }
+  lower(client.accessTokenLifetime)
+  if (!resource) return shortest
+  lower(resource.tokenLifetime)
+  for (const { name, tokenLifetime } of resource.scopes) if (scope.includes(name)) lower(tokenLifetime)
+  return shortest
 }
 
 /** Claims that a resource may ask for; personal ones are in a token only where it did. */
 export const optionalClaims = ['roles', 'auth_time', 'email', 'name'] as const
 
-function requestedClaims({ resource, roles, grant, user }: Allowed): Partial<AccessTokenClaims> {
-  if (!resource || resource.claims.length === 0) return {}
-  const asked = new Set(resource.claims)
-  const held = roles.filter((role) => role.resource === resource.identifier).map((role) => role.name)
+function requestedClaims(
+  { identifier, claims }: Resource,
+  roles: readonly HeldRole[],
+  grant: Grant | undefined,
+  user: AccessTokenRequest['user'],
+): Partial<AccessTokenClaims> {
+  const asked = new Set(claims)
+  const held = roles.filter((role) => role.resource === identifier).map((role) => role.name)
   return {
     ...(asked.has('roles') ? { roles: held.sort() } : {}),
     ...(asked.has('auth_time') && grant ? { auth_time: Math.floor(grant.authTime.getTime() / 1000) } : {}),

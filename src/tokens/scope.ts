@@ -44,7 +44,9 @@ export function askedScope(ctx: Context, client: Client, { scope, resources }: A
  * @throws {InvalidTargetError} RFC 8707 §2
  */
 export function askedResources(ctx: Context, client: Client, list: readonly string[]): readonly string[] {
-  const resources = parseResources(list)
+  // One that is known was parsed when it was registered.
+  const isKnown = list.length === 1 && ctx.resources.find(list[0]!) !== undefined
+  const resources = isKnown ? list : parseResources(list)
   for (const identifier of resources) requireReachable(ctx, client, identifier)
   return resources
 }

@@ -34,16 +34,13 @@ export async function authenticateClient(
   let client = await ctx.clients.find(credentials.clientId)
   const now = ctx.clock.now()
 
-  const fail = (reason: string): never => {
-    throw new InvalidClientError('Client authentication failed.', { reason })
-  }
   /** Where a secret that a person chose is compared: of many guesses at once no more compute the hash than the bound. */
   let attempt: Attempt | undefined
   try {
     if (credentials.clientSecret !== undefined) {
       if (!client) {
         compareWithNothing(ctx, credentials.clientSecret)
-        return fail('client_unknown')
+        return refuse('client_unknown')
       }
       let secret = findKeyedSecret(ctx, client.secrets, credentials.clientSecret, now)
       if (!secret) {
@@ -51,7 +48,7 @@ export async function authenticateClient(
         // in memory, in the database or nowhere (attack 65).
         const remembered = client.secrets
         client = await ctx.clients.find(credentials.clientId, since)
-        if (!client) return fail('client_unknown')
+        if (!client) return refuse('client_unknown')
         const unseen = client.secrets.filter(({ id }) => !remembered.some((known) => known.id === id))
         secret = findKeyedSecret(ctx, unseen, credentials.clientSecret, now)
       }
@@ -59,15 +56,15 @@ export async function authenticateClient(
         attempt = await ctx.failures.attempt(subject)
         secret = await findSlowSecret(ctx, client.secrets, credentials.clientSecret, now)
       }
-      if (!secret) return fail('client_secret_wrong')
-      await accept(client, method)
+      if (!secret) return refuse('client_secret_wrong')
+      accept(ctx, client, method)
       takeOver(ctx, secret, credentials.clientSecret)
       ctx.clientUse.record({ clientId: client.clientId, secretId: secret.id, at: now })
       await (attempt ? attempt.succeeded() : ctx.failures.succeed(subject))
       return client
     }
-    if (!client) return fail('client_unknown')
-    await accept(client, method)
+    if (!client) return refuse('client_unknown')
+    accept(ctx, client, method)
     ctx.clientUse.record({ clientId: client.clientId, at: now })
     return client
   } catch (error) {
@@ -79,13 +76,17 @@ export async function authenticateClient(
     }
     throw error
   }
+}
 
-  async function accept(found: Client, used: AuthenticationMethod): Promise<void> {
-    // RFC 7591 §2: the client uses the method that it registered, no other (attack 67).
-    if (found.tokenEndpointAuthMethod !== used.name) fail('client_method_not_registered')
-    if (found.disabledAt || ctx.revocations.find({ kind: 'client', target: found.clientId })?.terminal) {
-      fail('client_disabled')
-    }
+function refuse(reason: string): never {
+  throw new InvalidClientError('Client authentication failed.', { reason })
+}
+
+function accept(ctx: Context, client: Client, method: AuthenticationMethod): void {
+  // RFC 7591 §2: the client uses the method that it registered, no other (attack 67).
+  if (client.tokenEndpointAuthMethod !== method.name) refuse('client_method_not_registered')
+  if (client.disabledAt || ctx.revocations.find({ kind: 'client', target: client.clientId })?.terminal) {
+    refuse('client_disabled')
   }
 }
 

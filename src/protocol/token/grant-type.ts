@@ -37,6 +37,7 @@ export function defineGrantType<T extends TObject>(definition: GrantTypeDefiniti
   return {
     name: definition.name,
     permits: definition.permits,
-    handle: async (ctx, request) => definition.handle(ctx, { ...request, parameters: read(request.parameters) }),
+    handle: (ctx, { client, parameters, sent, origin }) =>
+      definition.handle(ctx, { client, parameters: read(parameters), sent, origin }),
   }
 }

@@ -6,7 +6,7 @@ import { grantTypes } from './grant-types/index.js'
 
 /** `POST /token`. RFC 6749 §3.2. */
 export function tokenRoute(app: FastifyInstance, ctx: Context): void {
-  clientEndpoint(app, ctx, '/token', async ({ client, parameters, origin }) => {
+  clientEndpoint(app, ctx, '/token', ({ client, parameters, origin }) => {
     const { grant_type } = parameters
     if (grant_type === undefined) {
       throw new InvalidRequestError('The parameter grant_type is missing.', { reason: 'grant_type_missing' })

@@ -3,7 +3,7 @@ import { calculateJwkThumbprint, type JWK } from 'jose'
 import { actOf, type By, newEvent } from '../../audit/index.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Config } from '../../platform/config/index.js'
-import { sha256 } from '../../platform/crypto/hash.js'
+import { sha256Text } from '../../platform/crypto/hash.js'
 import type { MasterKeys } from '../../platform/crypto/master-key.js'
 import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
@@ -215,7 +215,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 
     async verify(value, typ) {
       // A resource server asks for the same token again and again.
-      const id = `${typ} ${sha256(value).toString('base64')}`
+      const id = `${typ} ${sha256Text(value)}`
       const known = verified.get(id)
       // What a key signed ends with the key, remembered or not: it may have been stolen (attack 79).
       if (known) return publishedKeys().some(({ kid }) => kid === known.kid) ? known : undefined

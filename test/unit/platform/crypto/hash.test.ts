@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import t from 'tap'
 import { deriveKey, deriveKeyOnce, hmacSha256, sha256, timingSafeEqual } from '../../../../src/platform/crypto/hash.js'
 
@@ -11,6 +12,18 @@ t.test('RFC 4231 §4.3: HMAC-SHA-256', async (t) => {
     hmacSha256(Buffer.from('Jefe'), 'what do ya want for nothing?').toString('hex'),
     '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
   )
+})
+
+t.test('RFC 2104: as the platform has it, for keys and texts of all lengths', async (t) => {
+  const key = (length: number) => Buffer.alloc(length, `${length}`)
+  for (const length of [1, 31, 32, 63, 64, 65, 200]) {
+    for (const text of ['', 'short', '\u00fc\u20ac\u{1f511}', 'x'.repeat(55), 'x'.repeat(1_000)]) {
+      const expected = createHmac('sha256', key(length)).update(text).digest()
+      const again = key(length)
+      t.same(hmacSha256(again, text), expected, `a key of ${length}`)
+      t.same(hmacSha256(again, Buffer.from(text)), expected, 'of bytes, with a key that was seen before')
+    }
+  }
 })
 
 t.test('RFC 5869: a key for each purpose, the same each time', async (t) => {
