@@ -47,8 +47,13 @@ export interface Context {
    * @throws {TemporarilyUnavailableError}
    */
   readonly assertConnected: () => void
-  /** Calls back when a message was put into the outbox, by whatever process; now and then it does not. @returns stops */
-  readonly onMessage: (listener: () => void) => () => void
+  /**
+   * Calls back when a message was put into the outbox, by whatever process; now and then it does not. `retry`: an operator
+   * wants what waits to be tried now.
+   *
+   * @returns stops
+   */
+  readonly onMessage: (listener: (retry: boolean) => void) => () => void
   /** Reads everything in memory again: at start, after a lost connection, and in tests. */
   readonly refresh: () => Promise<void>
   /** Writes what was collected in memory and lets go of the database. */

@@ -19,7 +19,7 @@ import {
   roleHolder,
 } from './revocation/index.js'
 import { openSecretKeys } from './secrets/index.js'
-import { type Change, listenForChanges, openDatabase } from './store/index.js'
+import { type Change, listenForChanges, openDatabase, outbox } from './store/index.js'
 import { createKeyRing, isSigningAlg } from './tokens/index.js'
 
 export interface OpenContextOptions {
@@ -98,7 +98,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
         readKeys()
       },
     })
-    const messageListeners = new Set<() => void>()
+    const messageListeners = new Set<(retry: boolean) => void>()
     const following = follow
       ? await followChanges({
           url: databaseUrl,
@@ -110,8 +110,8 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           revocations,
           failures,
           flush,
-          onMessage() {
-            for (const listener of messageListeners) listener()
+          onMessage(retry) {
+            for (const listener of messageListeners) listener(retry)
           },
           forget() {
             statusIndexes.drop()
@@ -176,7 +176,7 @@ interface Followed
   extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
   readonly url: string
   readonly flush: () => Promise<void>
-  readonly onMessage: () => void
+  readonly onMessage: (retry: boolean) => void
   /** What cannot be read again: the database that was lost may come back as an older state of itself. */
   readonly forget: () => void
 }
@@ -206,7 +206,7 @@ async function followChanges(options: Followed): Promise<Following> {
   const apply = (change: Change): void => {
     if (change.kind === 'client') clients.drop(change.id)
     else if (change.kind === 'failures') failures.hear(change.id)
-    else if (change.kind === 'outbox') onMessage()
+    else if (change.kind === 'outbox') onMessage(change.id === outbox.retryNotice)
     else if (change.kind === 'revocation') heard(revocations.refresh())
     else if (change.kind === 'keys') heard(keys.refresh())
     else heard(resources.refresh())

@@ -14,7 +14,8 @@ const list = defineCommand({
   summary: 'Show what waits to be delivered, and why',
   description:
     'Nothing waits where everything gets through. A message that fails is tried again, with pauses of up to ten minutes, ' +
-    'until it is seven days old and was tried twenty times; what was given up is in `ostiary audit list --type outbox`.',
+    'until it is seven days old and was tried twenty times, or nothing got through to its receiver for two hours; what was ' +
+    'given up is in `ostiary audit list --type outbox`.',
   options: {
     to,
     limit: { type: 'string', value: 'NUMBER', description: 'At most so many. Default 100.' },
@@ -37,8 +38,8 @@ const retry = defineCommand({
   name: 'outbox retry',
   summary: 'Deliver now what waits for its next attempt',
   description:
-    'For when a receiver is back, or its credential was mended. The process that runs the background jobs does it. Where a ' +
-    'receiver has asked by Retry-After to be left alone, it is until then, ten minutes at most.',
+    'For when a receiver is back, or its credential was mended. The process that runs the background jobs does it at once, ' +
+    'also where a receiver has asked by Retry-After to be left alone.',
   options: {
     id: { type: 'string', value: 'ID', description: 'This message.' },
     to,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { oneAtATime } from '../platform/one-at-a-time.js'
@@ -22,16 +23,37 @@ const lease = 30_000
 /** Milliseconds that calls may go on after the process was told to stop. */
 const farewell = 2_000
 
-/** When a message is given up: after days of trying, and not because a clock jumped or nobody was there to deliver. */
-const patience = { milliseconds: 7 * 86_400_000, attempts: 20 }
+/**
+ * When a message is given up: after days, and so many attempts of its own or rounds of its lane, which are two hours at least;
+ * not because a clock jumped or nobody was there to deliver.
+ */
+const patience = { milliseconds: 7 * 86_400_000, attempts: 20, rounds: 720 }
+
+/** Seconds that a lane is left alone at most, unless it asks for more: what is new waits too, and may be better than the last. */
+const longestRest = 10
+
+/** Messages that one statement gives up. */
+const mostGivenUp = 10_000
 
 export interface Delivery {
   /** Begins with what is due, in every lane that is not under way. It goes on behind the promise. */
   readonly look: () => Promise<void>
+  /** From the next look on every lane is tried, whatever came of it before. */
+  readonly forgetTroubles: () => void
   /** Waits for what is under way. */
   readonly idle: () => Promise<void>
   /** Begins nothing more. What is under way may end, but not for long; what did not end is anybody's. */
   readonly stop: () => Promise<void>
+}
+
+/** Messages of one lane that are tried together. */
+interface Round {
+  /** With this one, how many in a row of which nothing got through. */
+  readonly rounds: number
+  /** Seconds until the next, if nothing gets through. */
+  readonly rest: number
+  /** Seconds that the destination has asked for. */
+  wait: number
 }
 
 interface RunningLane {
@@ -41,34 +63,46 @@ interface RunningLane {
 }
 
 /**
+ * Of a lane that nothing gets through: it is probed by one message at a time, however many wait. Each process finds out by
+ * itself.
+ */
+interface Trouble {
+  /** How many in a row of which nothing got through. */
+  readonly rounds: number
+  /** Milliseconds since 1970 until which the lane is left alone, also because it asked for that. */
+  readonly until: number
+}
+
+/**
  * Delivers what waits in the outbox, at least once. Several processes share the work: a message is claimed by one of them at a
  * time. There is no order: a message that failed comes after later ones.
  */
 export function createDelivery(ctx: Context): Delivery {
   const { db, clock, log } = ctx
   const lanes = new Map<string, RunningLane>()
-  /** Milliseconds since 1970 until which a destination has asked to be left alone. */
-  const quiet = new Map<string, number>()
+  const troubles = new Map<string, Trouble>()
   const breakOff = new AbortController()
+  // One for each call that is under way.
+  setMaxListeners(0, breakOff.signal)
   let stopped = false
   let looking = Promise.resolve()
 
   const look = oneAtATime(async () => {
     if (stopped) return
-    const now = clock.now()
-    for (const [key, until] of quiet) {
-      const left = until - now.getTime()
-      // One that is further away is by a clock that was ahead (attack 133).
-      if (left <= 0 || left > outbox.longestPause * 1000) quiet.delete(key)
-    }
-    for (const lane of await outbox.listDue(db, Object.keys(deliverers), now)) {
+    for (const lane of await outbox.listDue(db, Object.keys(deliverers), clock.now())) {
       const key = `${lane.kind} ${lane.destination}`
       const running = lanes.get(key)
       // What is due may have come after that lane has claimed.
       if (running) running.again = true
-      else if (lanes.size < atOnce.lanes && !quiet.has(key) && !stopped) start(key, lane)
+      else if (lanes.size < atOnce.lanes && !isLeftAlone(key) && !stopped) start(key, lane)
     }
   })
+
+  function isLeftAlone(key: string): boolean {
+    const left = (troubles.get(key)?.until ?? 0) - clock.now().getTime()
+    // What is further away is by a clock that was ahead (attack 133).
+    return left > 0 && left <= outbox.longestPause * 1000
+  }
 
   function start(key: string, lane: Lane): void {
     const running: RunningLane = { again: true, ended: Promise.resolve() }
@@ -78,22 +112,36 @@ export function createDelivery(ctx: Context): Delivery {
       .finally(() => lanes.delete(key))
   }
 
-  /** Until nothing is due there, or nothing gets through: then it is the next look that tries, and not all that waits. */
+  /** Until nothing is due there, or nothing gets through. */
   async function drive(key: string, lane: Lane, running: RunningLane): Promise<void> {
-    while (running.again && !stopped && !quiet.has(key)) {
+    while (running.again && !stopped && !isLeftAlone(key)) {
       running.again = false
       const now = clock.now()
       const until = new Date(now.getTime() + lease)
-      const messages = await outbox.claim(db, { ...lane, now, until, limit: atOnce.messages })
+      const rounds = (troubles.get(key)?.rounds ?? 0) + 1
+      const limit = rounds > 1 ? 1 : atOnce.messages
+      const messages = await outbox.claim(db, { ...lane, now, until, limit })
       if (messages.length === 0) continue
-      const outcomes = await Promise.all(messages.map((message) => attempt(key, message)))
-      if (outcomes.every((delivered) => !delivered)) return
-      if (messages.length === atOnce.messages) running.again = true
+      const round = { rounds, rest: pause(rounds, longestRest), wait: 0 }
+      const reached = await Promise.all(messages.map((message) => attempt(message, round)))
+      if (!reached.includes(true)) {
+        leaveAlone(key, rounds, Math.max(round.rest, round.wait))
+        if (rounds >= patience.rounds) await giveUpOverdue(lane)
+        return
+      }
+      if (round.wait > 0) leaveAlone(key, 0, round.wait)
+      else troubles.delete(key)
+      if (messages.length === limit) running.again = true
     }
   }
 
-  /** @returns whether it was delivered */
-  async function attempt(key: string, message: Message): Promise<boolean> {
+  function leaveAlone(key: string, rounds: number, seconds: number): void {
+    // Whole milliseconds, as the messages have them that wait for it.
+    troubles.set(key, { rounds, until: Math.floor(clock.now().getTime() + seconds * 1000) })
+  }
+
+  /** @returns whether the receiver took it, or refused it for good */
+  async function attempt(message: Message, round: Round): Promise<boolean> {
     const about = { message: message.id, kind: message.kind }
     const outcome = await deliverers[message.kind]!(ctx, message, { signal: breakOff.signal, timeout }).catch(
       (error) => {
@@ -105,9 +153,9 @@ export function createDelivery(ctx: Context): Delivery {
       if (outcome.kind === 'delivered') await outbox.remove(db, message)
       // Whatever it was: the next process that tries shall find out.
       else if (outcome.kind === 'failed' && breakOff.signal.aborted) await outbox.release(db, message)
-      else if (outcome.kind === 'refused' || isHopeless(message)) await giveUp(message, outcome.reason)
-      else await tryLater(key, message, outcome)
-      return outcome.kind === 'delivered'
+      else if (outcome.kind === 'refused' || isHopeless(message, round)) await giveUp(message, outcome.reason)
+      else await tryLater(message, outcome, round)
+      return outcome.kind !== 'failed'
     } catch (error) {
       // The database is away: another attempt follows when the claim is over.
       log.warn({ err: error, ...about }, 'what came of a message could not be written')
@@ -115,27 +163,29 @@ export function createDelivery(ctx: Context): Delivery {
     }
   }
 
-  function isHopeless({ createdAt, attempts }: Message): boolean {
-    return attempts >= patience.attempts && clock.now().getTime() - createdAt.getTime() > patience.milliseconds
+  function isHopeless({ createdAt, attempts }: Message, { rounds }: Round): boolean {
+    const age = clock.now().getTime() - createdAt.getTime()
+    return age > patience.milliseconds && (attempts >= patience.attempts || rounds >= patience.rounds)
   }
 
-  async function tryLater(key: string, message: Message, failure: Failure): Promise<void> {
+  async function tryLater(message: Message, failure: Failure, round: Round): Promise<void> {
     const wait = 'wait' in failure && failure.wait ? Math.min(failure.wait, outbox.longestPause) : 0
-    if (wait > 0) quiet.set(key, clock.now().getTime() + wait * 1000)
+    round.wait = Math.max(round.wait, wait)
     const { kind, attempts } = message
     const { reason } = failure
     const about = { kind, destination: originOf(message.destination) }
     // Once for each, however often it is tried.
     if (attempts === 1) ctx.audit.count({ type: 'outbox.failed', actor: 'system', reason, detail: about })
     log.warn({ ...about, message: message.id, attempts, reason }, 'a message waits for its next attempt')
-    await outbox.postpone(db, message, new Date(clock.now().getTime() + pause(attempts, wait) * 1000), reason)
+    const seconds = Math.max(pause(attempts, outbox.longestPause), round.rest, wait)
+    await outbox.postpone(db, message, new Date(clock.now().getTime() + seconds * 1000), reason)
   }
 
   /** Seconds. Half of it is chance: else all that a destination has missed would come back to it at once. */
-  function pause(attempts: number, atLeast: number): number {
-    const longest = Math.min(2 ** Math.min(attempts - 1, 30), outbox.longestPause)
+  function pause(attempts: number, most: number): number {
+    const longest = Math.min(2 ** Math.min(attempts - 1, 30), most)
     const chance = ctx.random.bytes(4).readUInt32BE() / 2 ** 32
-    return Math.max(atLeast, (longest * (1 + chance)) / 2)
+    return (longest * (1 + chance)) / 2
   }
 
   async function giveUp(message: Message, reason: string): Promise<void> {
@@ -149,6 +199,23 @@ export function createDelivery(ctx: Context): Delivery {
     if (gone) log.error({ ...detail, reason }, 'a message was given up')
   }
 
+  /** What waits behind them for as long: it has no better chance. */
+  async function giveUpOverdue(lane: Lane): Promise<void> {
+    const now = clock.now()
+    const before = new Date(now.getTime() - patience.milliseconds)
+    for (let count = mostGivenUp; count === mostGivenUp && !stopped; ) {
+      const detail = { kind: lane.kind, destination: originOf(lane.destination) }
+      count = await db.transaction(async (tx) => {
+        const messages = await outbox.giveUpOverdue(tx, { ...lane, before, now, limit: mostGivenUp })
+        if (messages === 0) return 0
+        const event = { type: 'outbox.given_up', actor: 'system', reason: 'overdue', detail: { ...detail, messages } }
+        await auditEvents.create(tx, newEvent(ctx, event))
+        return messages
+      })
+      if (count > 0) log.error({ ...detail, messages: count }, 'messages were given up')
+    }
+  }
+
   async function idle(): Promise<void> {
     await looking.catch(() => undefined)
     while (lanes.size > 0) await Promise.all([...lanes.values()].map(({ ended }) => ended))
@@ -159,6 +226,7 @@ export function createDelivery(ctx: Context): Delivery {
       looking = look()
       return looking
     },
+    forgetTroubles: () => troubles.clear(),
     idle,
     async stop() {
       stopped = true

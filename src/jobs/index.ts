@@ -45,11 +45,12 @@ export function startWorker(ctx: Context): Worker {
     return timer
   })
   const delivery = createDelivery(ctx)
-  const look = (): void => {
+  const look = (retry = false): void => {
+    if (retry) delivery.forgetTroubles()
     delivery.look().catch((error) => ctx.log.warn({ err: error }, 'the outbox could not be read'))
   }
   const stopHearing = ctx.onMessage(look)
-  timers.push(setInterval(look, lookInterval).unref())
+  timers.push(setInterval(() => look(), lookInterval).unref())
   look()
   return {
     async stop() {

@@ -7,7 +7,8 @@ export type Change =
   | { readonly kind: 'resources' }
   | { readonly kind: 'keys' }
   | { readonly kind: 'revocation' }
-  | { readonly kind: 'outbox' }
+  /** `retry`: also what is left alone for a while. */
+  | { readonly kind: 'outbox'; readonly id: string }
   | { readonly kind: 'failures'; readonly id: string }
 
 const channel = 'ostiary'
@@ -120,11 +121,11 @@ function parseChange(payload: string | undefined): Change | undefined {
   switch (kind) {
     case 'client':
     case 'failures':
+    case 'outbox':
       return { kind, id }
     case 'resources':
     case 'keys':
     case 'revocation':
-    case 'outbox':
       return { kind }
     default:
       return undefined

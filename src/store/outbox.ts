@@ -29,6 +29,9 @@ export const insertColumns =
 /** What wakes whoever delivers. */
 export const messageNotice = 'outbox'
 
+/** With it, where an operator says that a destination is back. */
+export const retryNotice = 'retry'
+
 /**
  * The SQL of the id that a message has by its cause and destination, so that a statement can write any number of them: it draws
  * nothing. RFC 9562 §5.8: what is made of SHA-256 is version 8.
@@ -147,6 +150,34 @@ export async function giveUp(db: Db, { id, attempts }: Message): Promise<boolean
   return count === 1
 }
 
+/**
+ * Gives up what is overdue, of a lane that nothing gets through. Inside the transaction that says so.
+ *
+ * @param before what should have been tried earlier
+ * @returns how many there were, `limit` at most
+ */
+export async function giveUpOverdue(
+  db: Db,
+  {
+    kind,
+    destination,
+    before,
+    now,
+    limit,
+  }: Lane & { readonly before: Date; readonly now: Date; readonly limit: number },
+): Promise<number> {
+  const rows = await db.query(
+    'outbox.give_up_overdue',
+    `DELETE FROM outbox WHERE id IN (
+       SELECT id FROM outbox
+        WHERE kind = $1 AND destination = $2 AND next_attempt_at < $3::timestamptz AND ${isFree('$4')}
+        ORDER BY next_attempt_at LIMIT $5 FOR UPDATE SKIP LOCKED)
+     RETURNING id`,
+    [kind, destination, before.toISOString(), now.toISOString(), limit],
+  )
+  return rows.length
+}
+
 export interface WaitingMessage extends Message {
   readonly nextAttemptAt: Date
   readonly claimedUntil?: Date | undefined
@@ -181,6 +212,6 @@ export async function retry(
   now: Date,
 ): Promise<number> {
   const { count } = await db.prisma.outboxMessage.updateMany({ where: only, data: { nextAttemptAt: now } })
-  await notify(db, { kind: messageNotice })
+  await notify(db, { kind: messageNotice, id: retryNotice })
   return count
 }

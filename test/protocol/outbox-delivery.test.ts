@@ -1,6 +1,7 @@
 import t from 'tap'
 import { createDelivery } from '../../src/jobs/index.js'
 import { openContext } from '../../src/open-context.js'
+import { outbox } from '../../src/store/index.js'
 import { hang, openReceiver, type Receiver, refuse, reset, status } from '../support/receiver.js'
 import { freePort } from '../support/running-server.js'
 import { sql } from '../support/server.js'
@@ -86,10 +87,85 @@ t.test('no more than eight calls at a time to one receiver', async (t) => {
   await delivery.idle()
   t.equal(receiver.received.length, 8, 'nothing got through, so the rest was not tried')
   await deliver(delivery)
-  t.equal(receiver.received.length, 30, 'until it does: then all that is due')
+  t.equal(receiver.received.length, 8, 'nor at once again')
   server.clock.advance(1)
   await deliver(delivery)
-  t.equal(receiver.received.length, 38)
+  t.equal(receiver.received.length, 38, 'until something does: then all that is due')
+  t.same(await waiting(server), [])
+})
+
+t.test('a receiver that is away is asked by one message at a time, every ten seconds, however many wait', async (t) => {
+  const [away, other] = [await openReceiver(t), await openReceiver(t)]
+  const { server, delivery } = await openTelling(t, [away.url, other.url])
+  away.answer(503)
+  for (let n = 0; n < 40; n++) await endToken(server)
+  await deliver(delivery)
+  t.equal(away.received.length, 8, 'before anything is known of it')
+  t.equal(other.received.length, 40)
+  for (let round = 2; round <= 12; round++) {
+    const before = away.received.length
+    await deliver(delivery)
+    t.equal(away.received.length, before, 'not before its time')
+    server.clock.advance(10)
+    await deliver(delivery)
+    t.equal(away.received.length, before + 1)
+  }
+  await endToken(server)
+  await deliver(delivery)
+  t.equal(other.received.length, 41, 'which holds up nobody else')
+
+  away.answer(202)
+  server.clock.advance(10)
+  await deliver(delivery)
+  const kept = (await waiting(server)).length
+  server.clock.advance(600)
+  await deliver(delivery)
+  t.ok(kept < 20, 'what was due came at once')
+  t.same(await waiting(server), [])
+})
+
+t.test('given up by the lane: a receiver that is away for seven days does not hear what is older', async (t) => {
+  const receiver = await openReceiver(t)
+  const { server, delivery } = await openTelling(t, [receiver.url])
+  receiver.answer(500)
+  // So many that none of them has twenty attempts of its own.
+  await Promise.all(Array.from({ length: 1_000 }, () => endToken(server)))
+  server.clock.advance(7 * 86_400)
+  await endToken(server)
+  for (let round = 1; round < 720; round++) {
+    await deliver(delivery)
+    server.clock.advance(10)
+  }
+  t.equal(receiver.received.length, 726)
+  t.equal((await waiting(server)).length, 1_001, 'old, but it was asked for less than two hours')
+  await deliver(delivery)
+  t.equal((await waiting(server)).length, 727, 'what nobody came to try goes at once')
+  for (let round = 0; round < 750 && (await waiting(server)).length > 1; round++) {
+    server.clock.advance(600)
+    await deliver(delivery)
+  }
+  t.match(await waiting(server), [{ attempts: 1 }], 'what was tried one by one, and the youngest stays')
+  const events = await server.audit('outbox.given_up')
+  const gone = events.map(({ detail }) => Number((detail as Record<string, unknown>)['messages'] ?? 1))
+  t.equal(
+    gone.reduce((sum, count) => sum + count, 0),
+    1_000,
+    'the audit has all of them',
+  )
+})
+
+t.test('an operator’s retry comes at once, whatever was asked for before', async (t) => {
+  const receiver = await openReceiver(t)
+  const { server, ctx, delivery } = await openTelling(t, [receiver.url])
+  receiver.answer(status(429, { 'retry-after': '300' }))
+  await endToken(server)
+  await deliver(delivery)
+  receiver.answer(202)
+  await outbox.retry(ctx.db, {}, server.clock.now())
+  await deliver(delivery)
+  t.equal(receiver.received.length, 1)
+  delivery.forgetTroubles()
+  await deliver(delivery)
   t.same(await waiting(server), [])
 })
 
@@ -290,17 +366,18 @@ t.test('whoever delivers is woken by a revocation of another process', async (t)
   let calls = 0
   let woken = () => {}
   const wakes = new Promise<void>((resolve) => (woken = resolve))
-  const stop = other.onMessage(() => {
+  const stop = other.onMessage((retry) => {
+    t.equal(retry, false)
     calls++
     woken()
   })
   await endToken(server)
   await wakes
   stop()
-  const heard = new Promise<void>((resolve) => other.onMessage(resolve))
-  await endToken(server)
-  await heard
-  t.equal(calls, 1, 'and who has stopped listening is left alone')
+  const heard = new Promise<boolean>((resolve) => other.onMessage(resolve))
+  await outbox.retry(ctx.db, {}, server.clock.now())
+  t.equal(await heard, true, 'and told of an operator who wants it now')
+  t.equal(calls, 1, 'who has stopped listening is left alone')
 })
 
 t.test('a message that cannot be made waits like any other, and its lane goes on', async (t) => {

@@ -220,6 +220,23 @@ t.test('postponed until its time; released at once; given up for good', async (t
   t.same(await rows(store), [])
 })
 
+t.test('what is overdue is given up by the lane, without what somebody delivers now', async (t) => {
+  const store = await withMessages(t, 5)
+  const [tried] = await claim(store)
+  const overdue = (before: Date, limit = 100, destination: string = one) => {
+    const wanted = { kind: 'revocation', destination, before, now: store.now(), limit }
+    return store.db.transaction((tx) => outbox.giveUpOverdue(tx, wanted))
+  }
+  for (const message of [tried!]) await outbox.postpone(store.db, message, store.later(60), 'timeout')
+  t.equal(await overdue(store.now()), 0, 'none is older')
+  t.equal(await overdue(store.later(1)), 0, 'the others are under way')
+  store.clock.advance(31)
+  t.equal(await overdue(store.later(1), 100, two), 0, 'another lane')
+  t.equal(await overdue(store.later(1), 3), 3)
+  t.equal(await overdue(store.later(1)), 1)
+  t.match(await rows(store), [{ last_error: 'timeout' }], 'what waits for its time stays')
+})
+
 t.test('attack 133: what a clock that was ahead has put off or claimed does not wait for that time', async (t) => {
   const store = await withMessages(t, 2)
   store.clock.advance(86_400)
