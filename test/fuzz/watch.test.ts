@@ -126,4 +126,6 @@ t.test('a plan becomes the request that it says', async (t) => {
   t.match(from([{ kind: 'encode', at: 0, encoding: 'overlong' }]).body, '%C1%B2%C1%A5', 'two bytes for each')
   t.match(from([{ kind: 'value', at: 1, value: { of: 'code', flipped: [1], cut: 5 } }]).body, 'refresh_token=vhe%20c')
   t.ok(from([{ kind: 'add', parameter: { name: 'state', value: marker, encoding: 'form' } }]).mayRepeat)
+  t.ok(from([{ kind: 'value', at: 1, value: { of: 'usedRefreshToken' } }]).mayRepeat, 'a retry')
+  t.notOk(from([{ kind: 'value', at: 1, value: { of: 'usedRefreshToken', cut: 9 } }]).mayRepeat)
 })

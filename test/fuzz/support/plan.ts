@@ -279,7 +279,10 @@ export function build(plan: Plan, references: References, holdsSecret: (text: st
     body: body.subarray(0, cut),
     from,
     mayRepeat: [...parameters, ...query].some(
-      ({ name, value }) => repeatedNames.has(resolve(name)) && holdsSecret(resolve(value)),
+      ({ name, value }) =>
+        (repeatedNames.has(resolve(name)) && holdsSecret(resolve(value))) ||
+        // A retry: it gets the successor that the first request got.
+        (resolve(name) === 'refresh_token' && resolve(value) === references.usedRefreshToken),
     ),
   }
 }
