@@ -74,17 +74,18 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
     fixed: readonly string[],
     answer: (form: DirectForm) => Promise<object | undefined>,
   ): Answer {
+    const ofResult = withJson(fixed)
     const respond = (response: ServerResponse, result: object | undefined): void => {
       if (result === undefined) {
         // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
         response.writeHead(200, [...fixed, 'Content-Length', '0']).end()
         return
       }
-      send(response, 200, fixed, result)
+      send(response, 200, ofResult, result)
     }
     const refuse = (response: ServerResponse, thrown: unknown, requestId: string): void => {
       const { status, headers: own, body } = describeError(thrown, { log, requestId, issuer })
-      send(response, status, [...withoutReplaced(fixed, own), ...Object.entries(own).flat()], body)
+      send(response, status, withJson([...withoutReplaced(fixed, own), ...Object.entries(own).flat()]), body)
     }
     return (request, response) => {
       const origin = { ip: peerAddress(request, trusted), requestId: random.uuid() }
@@ -181,11 +182,17 @@ function readBody(request: IncomingMessage, done: (encoded: string) => void): vo
   })
 }
 
-function send(response: ServerResponse, status: number, fields: readonly string[], body: object): void {
+/** Header fields with those of a JSON body, its length last: `send` writes it in. */
+function withJson(fields: readonly string[]): string[] {
+  return [...fields, 'Content-Type', 'application/json; charset=utf-8', 'Content-Length', '']
+}
+
+/** @param fields of `withJson`, which may be used again: Node reads them before this returns */
+function send(response: ServerResponse, status: number, fields: string[], body: object): void {
   const text = JSON.stringify(body)
   const length = Buffer.byteLength(text)
-  const own = ['Content-Type', 'application/json; charset=utf-8', 'Content-Length', String(length)]
-  response.writeHead(status, [...fields, ...own])
+  fields[fields.length - 1] = String(length)
+  response.writeHead(status, fields)
   response.end(text, encodingOf(text, length))
 }
 

@@ -107,17 +107,20 @@ function readCredentials(
   authorization: string | undefined,
   parameters: Parameters,
 ): { method: AuthenticationMethod; credentials: PresentedCredentials } {
-  const used = authenticationMethods.flatMap((method) => {
-    const credentials = method.read(authorization, parameters)
-    return credentials ? [{ method, credentials }] : []
-  })
+  let only: { readonly method: AuthenticationMethod; readonly credentials: PresentedCredentials } | undefined
   // A secret in the body beside the header is a second method, also where the body names no client.
-  if (used.length > 1 || (authorization !== undefined && parameters['client_secret'] !== undefined)) {
+  let isMixed = authorization !== undefined && parameters['client_secret'] !== undefined
+  for (const method of authenticationMethods) {
+    const credentials = method.read(authorization, parameters)
+    if (!credentials) continue
+    if (only) isMixed = true
+    only = { method, credentials }
+  }
+  if (isMixed) {
     throw new InvalidRequestError('The request uses more than one way of client authentication.', {
       reason: 'client_methods_mixed',
     })
   }
-  const [only] = used
   if (!only) {
     throw new InvalidClientError('Client authentication is missing.', { reason: 'client_authentication_missing' })
   }
