@@ -1,5 +1,6 @@
 // Every goal with what was measured: met, missed, or why neither can be said.
 
+import { reasonOf } from './reasons.mjs'
 import { count, megabytes, milliseconds, table } from './text.mjs'
 import { verifierGoals, verifierRatio } from './verifier.mjs'
 
@@ -24,7 +25,18 @@ export function describeGoals(results) {
     measured,
     verdict === 'met' ? 'met' : `**${verdict}**`,
   ])
-  return [sum, '', ...table([['what', 'goal', 'measured', ''], ...rows])]
+  const reasons = goals
+    .filter(({ verdict }) => verdict === 'missed')
+    .map(({ what, goal, why }) => [what, goal, why && reasonOf(...why, results)])
+    .filter(([, , reason]) => reason !== undefined)
+    .map(([what, goal, reason]) => `- ${what}, ${goal}: ${reason}`)
+  const head = ['what', 'goal', 'measured', '']
+  return [
+    sum,
+    '',
+    ...table([head, ...rows]),
+    ...(reasons.length > 0 ? ['', 'What is missed, and why:', '', ...reasons] : []),
+  ]
 }
 
 const judge = (met) => (met ? 'met' : 'missed')
@@ -48,14 +60,21 @@ function hotGoals(hot) {
           goal: `≥ ${candidate.goal} of the ceiling`,
           measured: `${ratio.toFixed(2)} (${count(candidate.rate)} of ${count(ceiling.rate)}/s)`,
           verdict: judgeRatio(candidate, ratio),
+          why: ['ceiling', { scenario: name, candidate, ceiling }],
         }
       })
-    const { times, peer } = peerRatio({ candidates })
+    const { times, peer, ours } = peerRatio({ candidates })
     if (!peer || peerGoal === undefined) return judged
     const measured = `${times.toFixed(1)} times (its ${count(peer.rate)}/s)`
     return [
       ...judged,
-      { what: name, goal: `≥ ${peerGoal} times oidc-provider`, measured, verdict: judge(times >= peerGoal) },
+      {
+        what: name,
+        goal: `≥ ${peerGoal} times oidc-provider`,
+        measured,
+        verdict: judge(times >= peerGoal),
+        why: ['peer', { ceiling, peer, ours }],
+      },
     ]
   })
 }
@@ -63,15 +82,16 @@ function hotGoals(hot) {
 export function peerRatio({ candidates }) {
   const peer = candidates.find(({ server }) => server === 'oidc-provider')
   const ours = candidates.find(({ server }) => server === 'ostiary')
-  return { peer, times: peer && ours.rate / peer.rate }
+  return { peer, ours, times: peer && ours.rate / peer.rate }
 }
 
 function loginGoals(logins) {
-  return (logins?.measured ?? []).map(({ processes, idle, beside, ratio }) => ({
+  return (logins?.measured ?? []).map(({ processes, idle, beside, ratio, busy }) => ({
     what: `p99 of /token at ${count(logins.tokenRate)}/s while ${logins.loginRate} logins/s arrive, PROCESSES=${processes}`,
     goal: '≤ 2 times its idle value',
     measured: `${ratio.toFixed(1)} times (${milliseconds(beside)} of ${milliseconds(idle)})`,
     verdict: judge(ratio <= 2),
+    why: ['logins', { idle, beside, busy }],
   }))
 }
 
@@ -116,6 +136,7 @@ function growthGoals(growth) {
     goal: `≥ ${goal} of the empty database`,
     measured: (grown.rate / empty.rate).toFixed(2),
     verdict: judge(grown.rate / empty.rate >= goal),
+    why: ['growth', { empty, grown }],
   }))
   return [
     ...paths,
@@ -124,12 +145,14 @@ function growthGoals(growth) {
       goal: '< 1 s',
       measured: milliseconds(dropped.took),
       verdict: judge(dropped.took < 1_000),
+      why: ['dropped', dropped],
     },
     {
       what: 'the slowest request while they are',
       goal: '≤ 100 ms',
       measured: dropped.slowestDuring === 0 ? 'below 50 ms' : milliseconds(dropped.slowestDuring),
       verdict: judge(dropped.slowestDuring <= 100),
+      why: ['slowest', dropped],
     },
   ]
 }

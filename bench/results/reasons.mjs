@@ -1,0 +1,72 @@
+// Why a goal is missed, in the figures of the same run.
+
+import { milliseconds, percent } from './text.mjs'
+
+/**
+ * @param kind what kind of goal it is
+ * @param about the figures that it was judged by
+ * @returns undefined where this run does not show why
+ */
+export function reasonOf(kind, about, results) {
+  return reasons[kind]?.(about, results)
+}
+
+const reasons = {
+  ceiling({ scenario, candidate, ceiling }, { profile, node }) {
+    const spent = `${candidate.cpu.toFixed(0)} µs of CPU against ${ceiling.cpu.toFixed(0)} of the ceiling, which authenticates nobody and decides nothing.`
+    const found = profileOf(profile, scenario, candidate)
+    const where = found === undefined ? [] : [`By the profile: ${inMicroseconds(found)}.`]
+    const verify = node?.signatures?.[0]?.verify
+    const alone =
+      verify !== undefined && /fresh JWT/.test(candidate.name)
+        ? [
+            `To check an ES256 signature takes ${verify.toFixed(0)} µs in a loop that does nothing else: with that alone it would be ${(ceiling.cpu / (ceiling.cpu + verify)).toFixed(2)} of the ceiling.`,
+          ]
+        : []
+    return [spent, ...alone, ...where].join(' ')
+  },
+
+  peer({ ceiling, peer, ours }) {
+    const most = (ceiling.rate / peer.rate).toFixed(1)
+    const durable = ceiling.name.includes('batched statement')
+    const disk = ' Both wait for the disk at each commit; the peer keeps everything in memory.'
+    return `The ceiling does ${most} times what oidc-provider does here, and this server ${(ours.rate / ceiling.rate).toFixed(2)} of the ceiling.${durable ? disk : ''}`
+  },
+
+  logins({ busy, idle, beside }) {
+    return `PostgreSQL, the load (${percent(busy)} of a core) and the hashing of passwords share two cores with the server: ${milliseconds(beside - idle)} more is what a turn of the others takes.`
+  },
+
+  growth({ empty, grown }) {
+    return `A request costs ${(grown.cpu / empty.cpu).toFixed(2)} times the CPU of the server, which had ${percent(grown.core)} of its core and ${percent(empty.core)} on the empty database: the rest waited for PostgreSQL, which shares the other core with the load and writes pages that lie apart among millions.`
+  },
+
+  dropped({ bytes, took }) {
+    return `The job asks for the lock of each table for 50 ms at most, gives way to what runs, and comes again after a pause; ${milliseconds(took)} is all of that together with the files of ${(bytes / 1e9).toFixed(1)} GB.`
+  },
+
+  slowest({ p99, slowestOtherwise }) {
+    return `Under the same load the slowest request at any other time took ${milliseconds(slowestOtherwise)}, and p99 of all was ${milliseconds(p99)}.`
+  },
+}
+
+function profileOf(profile, scenario, candidate) {
+  const variant = candidate.name.includes(',') ? `${scenario}: ${candidate.name.split(', ')[1]}` : scenario
+  return profile?.profiles.find(({ name }) => name === variant || name === scenario)
+}
+
+/** The parts of a profile in four lots. */
+function inMicroseconds({ cpu, parts }) {
+  const lots = [
+    ['signatures and hashes', (name) => name === 'node: crypto'],
+    ['HTTP, sockets and the event loop', (name) => /^node: (http|streams)|^native code/.test(name)],
+    ['our own code', (name) => name.startsWith('src/')],
+    ['collecting garbage', (name) => name === 'garbage collection'],
+  ]
+  return lots
+    .map(([title, belongs]) => {
+      const share = parts.filter(({ name }) => belongs(name)).reduce((sum, part) => sum + part.share, 0)
+      return `${title} ${(share * cpu).toFixed(0)} µs`
+    })
+    .join(', ')
+}
