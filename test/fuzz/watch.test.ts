@@ -22,6 +22,7 @@ function faulty() {
 
 t.test('each fault of a server is seen', async (t) => {
   const server = faulty()
+  await server.app.ready()
   t.teardown(() => server.app.close())
   const watch = new Watch()
   watch.holdsSecret = secret
@@ -52,6 +53,7 @@ t.test('an answer that is late once is counted, though the next is in time', asy
   const app = fastify()
   app.get('/once', () => new Promise((resolve) => setTimeout(() => resolve('late'), asked++ === 0 ? 700 : 0)))
   app.get('/readyz', () => 'ready')
+  await app.ready()
   t.teardown(() => app.close())
   const watch = new Watch(300)
   t.equal((await watch.send({ app }, { ...wire, url: '/once' }, 'requests'))?.statusCode, 200)
@@ -75,6 +77,7 @@ t.test('what was late is asked for again while nothing else is under way', async
     return 'new'
   })
   app.get('/readyz', () => 'ready')
+  await app.ready()
   t.teardown(() => app.close())
   const watch = new Watch(300)
   const busy = watch.turns.together(() => watch.ask({ app }, { ...wire, url: '/busy' }, 'requests'))

@@ -13,14 +13,28 @@ const nowhere = { write: () => undefined }
 
 /**
  * Registers a client by a document as `client create --from-json -` does, in this process: whatever stands in it, it is
- * registered, or refused by an error that the command line has words for.
+ * registered, or refused by an error that the command line has words for. One that took too long is registered again, and
+ * may then be as late as the machine is busy.
  *
  * @throws {Violation}
  */
-export async function sendDocument({ server }: Scene, watch: Watch, document: string): Promise<void> {
+export async function sendDocument(scene: Scene, watch: Watch, document: string): Promise<void> {
+  const first = await register(scene, watch, document)
+  if (first <= deadline) {
+    watch.countInTime(first)
+    return
+  }
+  watch.countLate(first)
+  const allowed = await watch.allowance(scene.server)
+  const again = await register(scene, watch, document)
+  if (again > allowed) throw new Violation(`a document took ${Math.round(again)} ms, twice in a row`)
+}
+
+/** @returns the milliseconds that it took */
+async function register({ server }: Scene, watch: Watch, document: string): Promise<number> {
   const since = performance.now()
   const io = { stdin: Readable.from([Buffer.from(document)]), stdout: nowhere, stderr: nowhere, env: {} }
-  let outcome = 'registered'
+  let outcome = 'document registered'
   try {
     await within(
       30 * deadline,
@@ -39,7 +53,6 @@ export async function sendDocument({ server }: Scene, watch: Watch, document: st
     if (watch.holdsSecret(error.message)) throw new Violation(`a secret is in the message: ${error.message}`)
     outcome = 'document refused'
   }
-  watch.count(outcome === 'registered' ? 'document registered' : outcome, 'documents')
-  const milliseconds = performance.now() - since
-  if (milliseconds > 10 * deadline) throw new Violation(`a document took ${Math.round(milliseconds)} ms`)
+  watch.count(outcome, 'documents')
+  return performance.now() - since
 }

@@ -79,7 +79,8 @@ const generous = {
 /** @param onLog hears every line of the log; none is kept */
 export async function openScene(t: Owner, onLog: (line: string) => void): Promise<Scene> {
   const server = await createTestServer(t, { env: generous, onLog })
-  const strict = await createTestServer(t, { beside: server, onLog })
+  // Behind a proxy besides: what says whom a request came from is read.
+  const strict = await createTestServer(t, { beside: server, env: { TRUST_PROXY: '192.0.2.0/24' }, onLog })
   const api = await server.createResource(apiIdentifier, 'read write')
   const client = await server.createClient({ ...application, client_name: 'Fuzzed' })
   const post = await server.createClient({ ...application, token_endpoint_auth_method: 'client_secret_post' })
