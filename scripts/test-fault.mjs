@@ -142,8 +142,9 @@ ${remarks.length > 0 ? `\n${remarks.join('\n')}\n` : ''}
 
 Clients log in by password, redeem codes, refresh, revoke, introspect and take tokens of their own over HTTP, each at a pace
 drawn from the seed. Some send one code or one token twice at once, some use a spent one as a thief would, and one guesses at
-secrets. A client that got no answer to a refresh or a revocation sends the same request again until it has one. Each writes
-down every request, its answer or that none came, and the times.
+secrets. A client that got no answer to a refresh or a revocation sends the same request again until it has one. (Its
+\`refresh_token_retry_window\` is an hour, longer than any fault; by default it is 10 s.) Each writes down every request, its
+answer or that none came, and the times.
 
 When the fault is over, this ledger is held against the server:
 

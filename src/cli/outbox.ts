@@ -14,7 +14,7 @@ const list = defineCommand({
   summary: 'Show what waits to be delivered, and why',
   description:
     'Nothing waits where everything gets through. A message that fails is tried again, with pauses of up to ten minutes, ' +
-    'until it is seven days old and was tried twenty times, or nothing got through to its receiver for two hours; what was ' +
+    'until it is seven days old and was tried twenty times, or nothing got through to its receiver for an hour; what was ' +
     'given up is in `ostiary audit list --type outbox`.',
   options: {
     to,

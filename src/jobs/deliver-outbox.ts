@@ -24,7 +24,7 @@ const lease = 30_000
 const farewell = 2_000
 
 /**
- * When a message is given up: after days, and so many attempts of its own or rounds of its lane, which are two hours at least;
+ * When a message is given up: after days, and so many attempts of its own or rounds of its lane, which are an hour at least;
  * not because a clock jumped or nobody was there to deliver.
  */
 const patience = { milliseconds: 7 * 86_400_000, attempts: 20, rounds: 720 }
@@ -38,8 +38,8 @@ const mostGivenUp = 10_000
 export interface Delivery {
   /** Begins with what is due, in every lane that is not under way. It goes on behind the promise. */
   readonly look: () => Promise<void>
-  /** From the next look on every lane is tried, whatever came of it before. */
-  readonly forgetTroubles: () => void
+  /** From the next look on no lane is left alone, whatever came of it before and whatever it asked for. */
+  readonly endRests: () => void
   /** Waits for what is under way. */
   readonly idle: () => Promise<void>
   /** Begins nothing more. What is under way may end, but not for long; what did not end is anybody's. */
@@ -63,13 +63,16 @@ interface RunningLane {
 }
 
 /**
- * Of a lane that nothing gets through: it is probed by one message at a time, however many wait. Each process finds out by
- * itself.
+ * Of a lane that nothing gets through: it is probed by one message at a time, however many wait, and by the youngest, since
+ * the older ones may be what is wrong. Each process finds out by itself.
  */
 interface Trouble {
   /** How many in a row of which nothing got through. */
   readonly rounds: number
-  /** Milliseconds since 1970 until which the lane is left alone, also because it asked for that. */
+  /** The message that failed last. */
+  readonly message: string
+  /** Milliseconds since 1970 between which the lane is left alone, also because it asked for that. */
+  readonly since: number
   readonly until: number
 }
 
@@ -89,6 +92,7 @@ export function createDelivery(ctx: Context): Delivery {
 
   const look = oneAtATime(async () => {
     if (stopped) return
+    forgetOldTroubles()
     for (const lane of await outbox.listDue(db, Object.keys(deliverers), clock.now())) {
       const key = `${lane.kind} ${lane.destination}`
       const running = lanes.get(key)
@@ -98,10 +102,18 @@ export function createDelivery(ctx: Context): Delivery {
     }
   })
 
+  /** Between two clocks that differ by a jump there is no row of rounds (attack 133), and after a long silence neither. */
+  function forgetOldTroubles(): void {
+    const now = clock.now().getTime()
+    for (const [key, { until }] of troubles) {
+      if (Math.abs(until - now) > (outbox.longestPause + 60) * 1000) troubles.delete(key)
+    }
+  }
+
   function isLeftAlone(key: string): boolean {
-    const left = (troubles.get(key)?.until ?? 0) - clock.now().getTime()
-    // What is further away is by a clock that was ahead (attack 133).
-    return left > 0 && left <= outbox.longestPause * 1000
+    const trouble = troubles.get(key)
+    const now = clock.now().getTime()
+    return trouble !== undefined && trouble.since <= now && now < trouble.until
   }
 
   function start(key: string, lane: Lane): void {
@@ -116,32 +128,39 @@ export function createDelivery(ctx: Context): Delivery {
   async function drive(key: string, lane: Lane, running: RunningLane): Promise<void> {
     while (running.again && !stopped && !isLeftAlone(key)) {
       running.again = false
+      const trouble = troubles.get(key)
       const now = clock.now()
       const until = new Date(now.getTime() + lease)
-      const rounds = (troubles.get(key)?.rounds ?? 0) + 1
-      const limit = rounds > 1 ? 1 : atOnce.messages
-      const messages = await outbox.claim(db, { ...lane, now, until, limit })
+      const limit = trouble ? 1 : atOnce.messages
+      const messages = await outbox.claim(db, { ...lane, now, until, limit, youngest: trouble !== undefined })
       if (messages.length === 0) continue
-      const round = { rounds, rest: pause(rounds, longestRest), wait: 0 }
-      const reached = await Promise.all(messages.map((message) => attempt(message, round)))
-      if (!reached.includes(true)) {
-        leaveAlone(key, rounds, Math.max(round.rest, round.wait))
+      // The same one again says nothing about the others, and has its own pauses.
+      const isNews = messages.length > 1 || messages[0]?.id !== trouble?.message
+      const rounds = (trouble?.rounds ?? 0) + (isNews ? 1 : 0)
+      const round = { rounds, rest: isNews ? pause(rounds, longestRest) : 0, wait: 0 }
+      const outcomes = await Promise.all(messages.map((message) => attempt(message, round)))
+      const rests = { message: messages[0]!.id, seconds: Math.max(round.rest, round.wait) }
+      if (outcomes.every((outcome) => outcome === 'failed')) {
+        leaveAlone(key, { ...rests, rounds })
         if (rounds >= patience.rounds) await giveUpOverdue(lane)
         return
       }
-      if (round.wait > 0) leaveAlone(key, 0, round.wait)
+      if (round.wait > 0) leaveAlone(key, { ...rests, rounds: 0, seconds: round.wait })
       else troubles.delete(key)
-      if (messages.length === limit) running.again = true
+      if (messages.length === limit && outcomes.includes('delivered')) running.again = true
     }
   }
 
-  function leaveAlone(key: string, rounds: number, seconds: number): void {
+  function leaveAlone(
+    key: string,
+    { seconds, ...rest }: { readonly rounds: number; readonly message: string; readonly seconds: number },
+  ): void {
+    const since = clock.now().getTime()
     // Whole milliseconds, as the messages have them that wait for it.
-    troubles.set(key, { rounds, until: Math.floor(clock.now().getTime() + seconds * 1000) })
+    troubles.set(key, { ...rest, since, until: Math.floor(since + seconds * 1000) })
   }
 
-  /** @returns whether the receiver took it, or refused it for good */
-  async function attempt(message: Message, round: Round): Promise<boolean> {
+  async function attempt(message: Message, round: Round): Promise<Outcome['kind']> {
     const about = { message: message.id, kind: message.kind }
     const outcome = await deliverers[message.kind]!(ctx, message, { signal: breakOff.signal, timeout }).catch(
       (error) => {
@@ -155,11 +174,11 @@ export function createDelivery(ctx: Context): Delivery {
       else if (outcome.kind === 'failed' && breakOff.signal.aborted) await outbox.release(db, message)
       else if (outcome.kind === 'refused' || isHopeless(message, round)) await giveUp(message, outcome.reason)
       else await tryLater(message, outcome, round)
-      return outcome.kind !== 'failed'
+      return outcome.kind
     } catch (error) {
       // The database is away: another attempt follows when the claim is over.
       log.warn({ err: error, ...about }, 'what came of a message could not be written')
-      return false
+      return 'failed'
     }
   }
 
@@ -226,7 +245,10 @@ export function createDelivery(ctx: Context): Delivery {
       looking = look()
       return looking
     },
-    forgetTroubles: () => troubles.clear(),
+    endRests() {
+      const now = clock.now().getTime()
+      for (const [key, trouble] of troubles) troubles.set(key, { ...trouble, until: now })
+    },
     idle,
     async stop() {
       stopped = true

@@ -46,7 +46,7 @@ export function startWorker(ctx: Context): Worker {
   })
   const delivery = createDelivery(ctx)
   const look = (retry = false): void => {
-    if (retry) delivery.forgetTroubles()
+    if (retry) delivery.endRests()
     delivery.look().catch((error) => ctx.log.warn({ err: error }, 'the outbox could not be read'))
   }
   const stopHearing = ctx.onMessage(look)

@@ -86,6 +86,8 @@ export interface Claim extends Lane {
   /** After this another may claim them: whoever does has to be done with each, or have given it back. */
   readonly until: Date
   readonly limit: number
+  /** Those that became due last, instead of those that wait longest. */
+  readonly youngest?: boolean
 }
 
 /** Takes messages that are due and that nobody else delivers now. Of concurrent callers each gets others. */
@@ -93,9 +95,9 @@ export async function claim(database: Database, wanted: Claim): Promise<readonly
   const candidates = (due: string) => `
     SELECT id FROM outbox
      WHERE kind = $1 AND destination = $2 AND ${due} AND ${isFree('$3')}
-     ORDER BY next_attempt_at LIMIT $5 FOR UPDATE SKIP LOCKED`
+     ORDER BY next_attempt_at ${wanted.youngest ? 'DESC' : 'ASC'} LIMIT $5 FOR UPDATE SKIP LOCKED`
   const rows = await database.query(
-    'outbox.claim',
+    wanted.youngest ? 'outbox.claim_youngest' : 'outbox.claim',
     `WITH due AS MATERIALIZED (${candidates('next_attempt_at <= $3::timestamptz')}),
           misdated AS MATERIALIZED (${candidates(`next_attempt_at > ${ahead('$3')}`)})
      UPDATE outbox SET claimed_until = $4::timestamptz, attempts = attempts + 1
@@ -168,11 +170,11 @@ export async function giveUpOverdue(
 ): Promise<number> {
   const rows = await db.query(
     'outbox.give_up_overdue',
-    `DELETE FROM outbox WHERE id IN (
+    `WITH overdue AS MATERIALIZED (
        SELECT id FROM outbox
         WHERE kind = $1 AND destination = $2 AND next_attempt_at < $3::timestamptz AND ${isFree('$4')}
         ORDER BY next_attempt_at LIMIT $5 FOR UPDATE SKIP LOCKED)
-     RETURNING id`,
+     DELETE FROM outbox WHERE id IN (SELECT id FROM overdue) RETURNING id`,
     [kind, destination, before.toISOString(), now.toISOString(), limit],
   )
   return rows.length

@@ -32,9 +32,9 @@ t.test('the network between the servers and their database', async (t) => {
 
   await t.test('connections refused', async (t) => {
     await survive(t, scene, { fault: 'connections refused', rounds: form(1, 20) }, async ({ chance }) => {
-      proxy.down()
+      await proxy.refuse(true)
       await delay(chance.between(500, 4000))
-      proxy.up()
+      await proxy.refuse(false)
     })
   })
 

@@ -28,4 +28,5 @@ t.test('kill -9 of the job worker', async (t) => {
     fault: 'kill -9 of the job worker, running and starting',
     rounds: rounds * 2,
   })
+  t.equal(load.ledger.totals().unavailable, 0, 'nobody was sent away')
 })

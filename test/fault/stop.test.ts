@@ -34,6 +34,7 @@ async function stopUnderLoad(
     over()
   }
   await reconcile(t, installation, load, { fault, rounds })
+  t.equal(load.ledger.totals().unavailable, 0, 'and nobody was sent away')
   const met = load.ledger.entries.filter(({ outcome }) => metTheClose(outcome)).length
   t.ok(met <= rounds * resets, `${met} requests met the close`)
 }

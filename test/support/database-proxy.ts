@@ -21,9 +21,11 @@ export interface DatabaseProxy {
   readonly url: string
   /** Cuts the connection that next sends the statement. Resolves when that happened. */
   readonly cutAt: (statement: string, when: CutPoint) => Promise<void>
-  /** All connections break, and no new one is made. */
+  /** All connections break, and new ones are closed at once. */
   readonly down: () => void
   readonly up: () => void
+  /** While it refuses, all connections break, and nobody listens: what a machine does on which no database runs. */
+  readonly refuse: (on: boolean) => Promise<void>
   /** All connections break; new ones are made at once. */
   readonly reset: () => void
   /**
@@ -170,6 +172,15 @@ export async function createDatabaseProxy(t: Test, databaseUrl: string): Promise
     },
     up() {
       isDown = false
+    },
+    async refuse(on) {
+      if (on) {
+        proxy.close()
+        breakAll()
+        return
+      }
+      proxy.listen(address.port, '127.0.0.1')
+      await once(proxy, 'listening')
     },
     reset: breakAll,
     swallow(on) {
