@@ -8,7 +8,7 @@ export function printWelcome(config: Config, demo: { accounts: DemoAccounts | un
   const { accounts, mode } = demo
   const lines = ['', `  Ostiary runs at ${issuer}`, '']
   if (accounts) {
-    const { admin, user, service } = accounts
+    const { admin, user, service, api } = accounts
     lines.push(
       '  These are shown once:',
       '',
@@ -18,10 +18,16 @@ export function printWelcome(config: Config, demo: { accounts: DemoAccounts | un
       `      password      ${user.password}`,
       `    Demo client     ${service.clientId}`,
       `      secret        ${service.clientSecret}`,
+      `    Demo API        ${api.clientId}`,
+      `      secret        ${api.clientSecret}`,
       '',
       '  Get a token:',
       '',
       `    curl -u '${service.clientId}:${service.clientSecret}' -d grant_type=client_credentials ${issuer}/token`,
+      '',
+      '  Start an API that takes it, and refuses it at once when it is revoked:',
+      '',
+      `    CLIENT_ID=${api.clientId} CLIENT_SECRET=${api.clientSecret} node examples/api-fastify/server.mjs`,
       '',
     )
   }

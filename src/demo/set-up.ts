@@ -9,6 +9,7 @@ import type { Context } from '../context.js'
 import { createUser, findUser, type NewUser, setPassword } from '../identity/index.js'
 import { ConflictError } from '../platform/administration-errors.js'
 import { grantTypes } from '../protocol/token/index.js'
+import { findResource } from '../resources/index.js'
 import { settings, type User } from '../store/index.js'
 
 /** The client whose pages lie under /demo. */
@@ -21,6 +22,8 @@ export interface DemoAccounts {
   readonly admin: { readonly email: string; readonly password: string }
   readonly user: { readonly email: string; readonly password: string }
   readonly service: { readonly clientId: string; readonly clientSecret: string }
+  /** Of the API itself: for what an example is started with. */
+  readonly api: { readonly clientId: string; readonly clientSecret: string }
 }
 
 /**
@@ -50,19 +53,23 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
     )
   await createAccount({ ...admin, name: 'Administrator', admin: true })
   await createAccount({ ...user, name: 'Demo User' })
-  await unlessThere(() =>
-    createResource(
-      ctx,
-      resource,
-      {
-        name: 'Orders',
-        scopes: [
-          { name: 'orders:read', description: 'Read your orders' },
-          { name: 'orders:write', description: 'Place orders in your name' },
-        ],
-      },
-      by,
-    ),
+  const orders = {
+    name: 'Orders',
+    scopes: [
+      { name: 'orders:read', description: 'Read your orders' },
+      { name: 'orders:write', description: 'Place orders in your name' },
+    ],
+  }
+  const api = await unlessThere(
+    async () => {
+      const made = await createResource(ctx, resource, orders, by)
+      return { clientId: made.resource.clientId, clientSecret: made.clientSecret }
+    },
+    async () => {
+      const { clientId } = await findResource(ctx, resource)
+      const { clientSecret } = await rotateSecret(ctx, clientId, { overlap: 0, by })
+      return { clientId, clientSecret }
+    },
   )
   await ctx.resources.refresh()
   const service = {
@@ -72,7 +79,7 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
     scope: 'orders:read orders:write',
     default_scope: 'orders:read',
   }
-  const made = await unlessThere(
+  const registered = await unlessThere(
     () => registerClient(ctx, service, registration),
     () => rotateSecret(ctx, service.client_id, { overlap: 0, by }),
   )
@@ -92,7 +99,12 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
     ),
   )
   await settings.create(ctx.db, 'demo', { created_at: ctx.clock.now().toISOString() })
-  return { admin, user, service: { clientId: service.client_id, clientSecret: made?.clientSecret ?? '' } }
+  return {
+    admin,
+    user,
+    service: { clientId: service.client_id, clientSecret: registered?.clientSecret ?? '' },
+    api: api ?? { clientId: '', clientSecret: '' },
+  }
 }
 
 /** The demo client comes back to this server, also when that has got another PORT since. */

@@ -41,7 +41,7 @@ t.test('the application and the API of README.md work together', async (t) => {
       .replaceAll('8080', String(appPort))
       .replaceAll('8081', String(apiPort))
 
-  await server.createResource('https://orders.example', 'orders:read orders:write')
+  const orders = await server.createResource('https://orders.example', 'orders:read orders:write')
   const client = await server.createClient({
     redirect_uris: [`http://localhost:${appPort}/callback`],
     grant_types: ['authorization_code', 'refresh_token'],
@@ -49,7 +49,7 @@ t.test('the application and the API of README.md work together', async (t) => {
   })
   const user = await server.createUser()
   await Promise.all([
-    run(t, adapt(api), apiPort),
+    run(t, adapt(api), apiPort, { CLIENT_ID: orders.clientId, CLIENT_SECRET: orders.clientSecret }),
     run(t, adapt(app), appPort, { CLIENT_ID: client.clientId, CLIENT_SECRET: client.clientSecret }),
   ])
 

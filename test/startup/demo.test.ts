@@ -28,7 +28,7 @@ t.test('a first start that was killed while it set up the demo is taken over by 
     const accounts = await setUpDemo(ctx)
     t.ok(accounts, `killed after ${survived}`)
     if (!accounts) continue
-    const { admin, user, service } = accounts
+    const { admin, user, service, api } = accounts
     for (const { email, password } of [admin, user]) {
       t.ok(await authenticateByPassword(ctx, { username: email, password }, {}), `${email} can sign in`)
     }
@@ -38,6 +38,12 @@ t.test('a first start that was killed while it set up the demo is taken over by 
       { authorization: basicOf(service.clientId, service.clientSecret) },
     )
     t.equal(reply.statusCode, 200, 'the service gets a token')
+    const asked = await post(
+      '/introspect',
+      { token: reply.json().access_token },
+      { authorization: basicOf(api.clientId, api.clientSecret) },
+    )
+    t.match(asked.json(), { active: true }, 'and the API may ask what it is worth')
     t.equal(await setUpDemo(ctx), undefined, 'and that is shown once')
   }
 })

@@ -44,7 +44,8 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
         ...(options.etag === undefined ? {} : { 'if-none-match': options.etag }),
         ...options.headers,
       },
-      redirect: 'error',
+      // Refused below, by its status: not every runtime knows a redirect that is an error.
+      redirect: 'manual',
       signal,
     }
     const response = await abortable(platform.fetch(url, init), signal)

@@ -103,6 +103,8 @@ export function createJwks(url: string, { platform, interval, warn }: JwksOption
     },
     expire() {
       fetchedAt = Number.NEGATIVE_INFINITY
+      // Whoever ended a key has another by now: it is asked for at once, whatever was asked for just before.
+      askedAt = Number.NEGATIVE_INFINITY
     },
     load,
     version: () => version,

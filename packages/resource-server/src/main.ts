@@ -14,7 +14,8 @@ Says check by check why an access token is or would be refused by the API. The t
 Without TOKEN, or with -, it is read from standard input, and stands in no list of processes.
 With --client-id the server is asked, too; the secret is read from the variable CLIENT_SECRET.
 
-The exit status is 0 for a token that would be accepted, 1 for one that would not, and 2 for wrong usage.
+The exit status is 0 for a token that would be accepted, 1 for one that would not, 2 for wrong usage, and 3 where not all of
+it could be seen.
 `
 
 async function run(args: readonly string[]): Promise<number> {
@@ -49,7 +50,8 @@ async function run(args: readonly string[]): Promise<number> {
   const connection = await connect(settings, 'once')
   const findings = await explain(token.trim(), settings, connection)
   process.stdout.write(describe(findings))
-  return findings.some(({ outcome }) => outcome === 'refused') ? 1 : 0
+  if (findings.some(({ outcome }) => outcome === 'refused')) return 1
+  return findings.some(({ outcome }) => outcome === 'unknown') ? 3 : 0
 }
 
 function describe(findings: readonly Finding[]): string {

@@ -117,7 +117,8 @@ export function createFeed(options: FeedOptions): Feed {
           authorization: `Bearer ${await serviceToken.get(controller.signal)}`,
           'last-event-id': String(from),
         },
-        redirect: 'error',
+        // Refused below, by its status: not every runtime knows a redirect that is an error.
+        redirect: 'manual',
         signal: controller.signal,
       }
       const askedAt = platform.monotonic()
