@@ -218,8 +218,9 @@ function write({ made, reads, machine }) {
       ...reads.reads.map(({ what, took }) => [what, milliseconds(took)]),
     ]),
     '',
-    'The last grows with the tokens of that client. A statement is ended after 4.5 s, and with it the answers for lists (503)',
-    'until less is alive: a client with several millions of live tokens of users should have lifetimes that keep them below.',
+    'The last grows with the tokens of that client. What is more than 4.5 s of work is begun once more and may take 60 s, for',
+    'which all lists wait: about ten million live tokens of users of one client. Beyond that the lists answer 503 until less is',
+    'alive: such a client should have lifetimes that keep them below.',
   ].join('\n')}\n`
 }
 

@@ -33,6 +33,8 @@ export interface Database extends Db {
   readonly pool: pg.Pool
   /** Runs the item with all others of this turn. @throws what the statement throws, or DeadlineError */
   run<Item, Result>(statement: BatchedStatement<Item, Result>, item: Item): Promise<Result>
+  /** One statement that only reads, and may take so many milliseconds: what is worth more than a request waits for. */
+  queryFor(milliseconds: number, name: string, text: string, parameters: readonly unknown[]): Promise<readonly Row[]>
   transaction<Result>(work: (db: Db) => Promise<Result>): Promise<Result>
   close(): Promise<void>
 }
@@ -117,6 +119,23 @@ export function openDatabase(options: DatabaseOptions): Database {
       // With the connection that it may have to wait for.
       const { rows } = await within(deadline, pool.query<Row>({ name, text, values: [...parameters] }))
       return rows
+    },
+
+    async queryFor(milliseconds, name, text, parameters) {
+      const client = await within(deadline, pool.connect())
+      let broken: Error | undefined
+      try {
+        await client.query(`BEGIN READ ONLY; SET LOCAL statement_timeout = ${milliseconds}`)
+        const patient = { name, text, values: [...parameters], query_timeout: milliseconds + deadline }
+        const { rows } = await client.query<Row>(patient)
+        await client.query('COMMIT')
+        return rows
+      } catch (error) {
+        await client.query('ROLLBACK').catch((lost) => (broken = lost))
+        throw error
+      } finally {
+        client.release(broken)
+      }
     },
 
     transaction(work) {

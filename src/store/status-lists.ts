@@ -1,6 +1,6 @@
 import { type ArrayParameter, byteas, ints, texts, times, uuids } from './arrays.js'
 import { dayBucket } from './buckets.js'
-import type { BatchedStatement, Database } from './database.js'
+import { type BatchedStatement, type Database, sqlState } from './database.js'
 
 /** Indexes of one list: as many as the test vectors of the specification have. */
 export const statusListSize = 2 ** 20
@@ -227,6 +227,12 @@ const changes = `
            max(position) FILTER (WHERE instant < $6::timestamptz) FROM fresh`
 
 /**
+ * Milliseconds for what takes longer than a statement may: a client that is ended with millions of live tokens of users has
+ * a row for each. Whoever asks for a list meanwhile waits too, or comes again.
+ */
+const patience = 60_000
+
+/**
  * The lists that are not over, and what ends in them by the revocations behind the position, the first `limit` of these: one
  * statement, so nothing happens in between.
  *
@@ -237,7 +243,7 @@ export async function listChanges(
   position: bigint,
   { now, since, settled, limit }: { now: Date; since: Date; settled: Date; limit: number },
 ): Promise<StatusChanges> {
-  const rows = await database.query('status_lists.changes', changes, [
+  const parameters = [
     position.toString(),
     since.toISOString(),
     limit,
@@ -245,7 +251,11 @@ export async function listChanges(
     dayBucket(new Date(now.getTime() - day)),
     dayBucket(new Date(now.getTime() + day)),
     settled.toISOString(),
-  ])
+  ]
+  const rows = await database.query('status_lists.changes', changes, parameters).catch((error) => {
+    if (sqlState(error) !== '57014') throw error
+    return database.queryFor(patience, 'status_lists.changes', changes, parameters)
+  })
   const of = (what: string) => rows.filter((row) => row['what'] === what)
   const [end] = of('end')
   return {

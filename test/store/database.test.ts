@@ -23,6 +23,7 @@ const thrown = (work: Promise<unknown>) =>
 /** The ways to the database: a hot statement, Prisma by itself, and a transaction. */
 const ways = (db: Database): Readonly<Record<string, () => Promise<unknown>>> => ({
   pool: () => db.query('test.select', 'SELECT 1', []),
+  'longer than a request': () => db.queryFor(10_000, 'test.longer', 'SELECT 1', []),
   batch: () => db.run({ name: 'test.batch', text: 'SELECT 1', parameters: () => [], results: (items) => items }, 1),
   prisma: () => users.findById(db, randomUUID()),
   'raw Prisma': () => settings.create(db, 'demo', {}),
@@ -54,6 +55,18 @@ t.test('the settings of a connection hold for its first statement', async (t) =>
   t.equal(db.pool.totalCount, 4, 'each on a connection of its own')
   const [row] = await db.prisma.$queryRawUnsafe<Record<string, string>[]>('SHOW jit')
   t.equal(row?.['jit'], 'off', 'and for Prisma, which shares the pool')
+})
+
+t.test('a statement that may take longer: it alone, and it only reads', async (t) => {
+  const { url } = await openTestStore(t)
+  const db = open(t, url)
+  const shown = async (rows: Promise<readonly Record<string, unknown>[]>) => (await rows)[0]?.['statement_timeout']
+  t.equal(await shown(db.queryFor(60_000, 'test.show', 'SHOW statement_timeout', [])), '1min')
+  t.equal(await shown(db.query('test.show', 'SHOW statement_timeout', [])), '4500ms', 'on the same connection')
+  const write = db.queryFor(60_000, 'test.write', 'CREATE TABLE written (n int)', [])
+  t.equal(sqlState(await thrown(write)), '25006')
+  t.equal(await shown(db.query('test.show', 'SHOW statement_timeout', [])), '4500ms', 'which goes on')
+  t.equal(db.pool.totalCount, 1)
 })
 
 t.test('a database that cannot be reached is away, whichever way is taken', async (t) => {

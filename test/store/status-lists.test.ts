@@ -1,3 +1,4 @@
+import pg from 'pg'
 import t from 'tap'
 import { createStatusLists, listUri, readListName } from '../../src/revocation/index.js'
 import { drawListId, permutationOf } from '../../src/revocation/status-lists/list-name.js'
@@ -243,4 +244,15 @@ t.test('the index is written with the successor, for the winner of a refresh alo
   t.same(won, [true, false])
   const rows = await store.sql('SELECT idx, user_id, grant_id FROM status_index')
   t.match(rows, [{ idx: 1, user_id: token.grant.userId, grant_id: token.grant.id }])
+})
+
+t.test('what a statement has no time for is read by one that may take longer', async (t) => {
+  const store = await openTestStore(t)
+  await statusLists.lease(store.db, leaseOf(store, 64))
+  const times = { now: store.now(), since: store.now(), settled: store.now(), limit: 10 }
+  const ended = (code: string) => Object.assign(new pg.DatabaseError('ended', 0, 'error'), { code })
+  const failing = (code: string) => ({ ...store.db, query: () => Promise.reject(ended(code)) })
+  const { lists } = await statusLists.listChanges(failing('57014'), 0n, times)
+  t.equal(lists.length, 1)
+  await t.rejects(statusLists.listChanges(failing('57P01'), 0n, times), { code: '57P01' }, 'and nothing else is')
 })
