@@ -1,5 +1,5 @@
 // What is measured one beside the other: candidates, of which the first is the ceiling. `goal` is the least ratio to it,
-// `peerGoal` the least ratio of this server to oidc-provider.
+// `peerGoal` the least ratio of this server to oidc-provider. One with an `env` is a server of its own with these settings.
 
 export const scenarios = [
   {
@@ -10,6 +10,12 @@ export const scenarios = [
       { name: 'ceiling: Fastify, form, batched signature', server: 'bare', job: 'clientCredentials' },
       { name: 'Ostiary', server: 'ostiary', job: 'clientCredentials', goal: 0.75 },
       { name: 'oidc-provider, in memory', server: 'oidc-provider', job: 'clientCredentials' },
+      {
+        name: 'Ostiary, STATUS_LISTS=off',
+        server: 'ostiary',
+        job: 'clientCredentials',
+        env: { STATUS_LISTS: 'off' },
+      },
     ],
   },
   {

@@ -27,11 +27,14 @@ const accountCount = 64
 /**
  * @param tag sets apart the installations that share a database: a ceiling, a server, and one on another Node.js
  * @param follow true in the process that serves
+ * @param env settings besides
  */
-export async function openSite({ databaseUrl, masterKey, tag, follow = false }) {
+export async function openSite({ databaseUrl, masterKey, tag, follow = false, env = {} }) {
   const now = new Date()
   await migrateDatabase(databaseUrl, now)
-  const { config } = loadConfig({ env: { DATABASE_URL: databaseUrl, MASTER_KEY: masterKey, LOG_LEVEL: 'warn' } })
+  const { config } = loadConfig({
+    env: { DATABASE_URL: databaseUrl, MASTER_KEY: masterKey, LOG_LEVEL: 'warn', ...env },
+  })
   const log = createLogger({ level: config.log.level, pretty: false })
   const ctx = await openContext({ config, log, databaseUrl, follow })
   await partitions.ensurePartitions(ctx.db.pool, await partitions.horizonOf(ctx.db, config), now)

@@ -15,7 +15,7 @@ export async function measureHotPaths(load, { scenarios, rounds, seconds, connec
     const candidates = await withServers(scenario, (servers) =>
       measureInTurn(
         load,
-        scenario.candidates.map((candidate) => ({ ...candidate, target: servers.get(candidate.server) })),
+        scenario.candidates.map((candidate) => ({ ...candidate, target: servers.get(serverOf(candidate)) })),
         settings,
       ),
     )
@@ -24,14 +24,21 @@ export async function measureHotPaths(load, { scenarios, rounds, seconds, connec
   return { rounds, seconds, scenarios: measured }
 }
 
+const serverOf = ({ server, env }) => `${server} ${JSON.stringify(env ?? {})}`
+
 /** On a new database, which the server shares with the ceiling. */
 async function withServers({ candidates, prepare }, work) {
   const postgres = await openPostgres()
   const servers = new Map()
   try {
     const options = { databaseUrl: postgres.url, masterKey: randomBytes(32).toString('base64'), prepare }
-    for (const name of new Set(candidates.map(({ server }) => server))) {
-      servers.set(name, await startServer(name, options, { cores: serverCore }))
+    for (const candidate of candidates) {
+      const { server, env } = candidate
+      const key = serverOf(candidate)
+      if (servers.has(key)) continue
+      // An installation beside the other, in the same database.
+      const own = env && { env, tag: `${server}-${servers.size}` }
+      servers.set(key, await startServer(server, { ...options, ...own }, { cores: serverCore }))
     }
     return await work(servers)
   } finally {

@@ -15,7 +15,7 @@ export async function profileHotPaths(load, { scenarios, seconds, connections })
     const options = { databaseUrl: postgres.url, masterKey: randomBytes(32).toString('base64'), prepare }
     const target = await startServer('ostiary', options, { cores: serverCore })
     try {
-      for (const candidate of candidates.filter(({ server }) => server === 'ostiary')) {
+      for (const candidate of candidates.filter(({ server, env }) => server === 'ostiary' && !env)) {
         const settings = { rounds: 1, connections: own ?? connections }
         const named = { ...candidate, target }
         // Compiled and warm first; what is made ahead for a round is made before the profile begins.

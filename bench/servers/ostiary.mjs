@@ -5,8 +5,8 @@ import { maintainPartitions } from '../../dist/jobs/index.js'
 import { introspectionJobs, loginJobs, openSite, plainJobs, stockChains, stockCodes } from '../site.mjs'
 import { serve } from './child.mjs'
 
-serve(async ({ databaseUrl, masterKey, prepare, tag = 'ostiary' }) => {
-  const site = await openSite({ databaseUrl, masterKey, tag, follow: true })
+serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
+  const site = await openSite({ databaseUrl, masterKey, env, tag, follow: true })
   const app = await createApp(site.ctx)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address()
