@@ -131,4 +131,6 @@ t.test('a plan becomes the request that it says', async (t) => {
   t.ok(from([{ kind: 'add', parameter: { name: 'state', value: marker, encoding: 'form' } }]).mayRepeat)
   t.ok(from([{ kind: 'value', at: 1, value: { of: 'usedRefreshToken' } }]).mayRepeat, 'a retry')
   t.notOk(from([{ kind: 'value', at: 1, value: { of: 'usedRefreshToken', cut: 9 } }]).mayRepeat)
+  const another = { kind: 'basic', id: 'another', secret: 'x', encoding: 'form' } as const
+  t.notOk(from([{ kind: 'value', at: 1, value: { of: 'usedRefreshToken' } }, another]).mayRepeat, 'by another client')
 })

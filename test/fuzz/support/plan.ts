@@ -281,8 +281,11 @@ export function build(plan: Plan, references: References, holdsSecret: (text: st
     mayRepeat: [...parameters, ...query].some(
       ({ name, value }) =>
         (repeatedNames.has(resolve(name)) && holdsSecret(resolve(value))) ||
-        // A retry: it gets the successor that the first request got.
-        (resolve(name) === 'refresh_token' && resolve(value) === references.usedRefreshToken),
+        // A retry by its own client: it gets the successor that the first request got.
+        (path === '/token' &&
+          basic === basicText(references.clientId, references.clientSecret, 'form') &&
+          resolve(name) === 'refresh_token' &&
+          resolve(value) === references.usedRefreshToken),
     ),
   }
 }
