@@ -118,12 +118,14 @@ function startGoals(start) {
       goal: '≤ 300 MB resident',
       measured: `${megabytes(memory.last)}, at most ${megabytes(memory.most)}`,
       verdict: judge(memory.most <= 300e6),
+      why: ['memory', { idle, minutes: memory.minutes }],
     },
     {
       what: 'the same after the first minute',
       goal: 'flat (at most 2 MB a minute)',
       measured: `${(memory.slope / 1e6).toFixed(1)} MB a minute`,
       verdict: judge(memory.slope <= 2e6),
+      why: ['memory', { idle, minutes: memory.minutes }],
     },
   ]
 }

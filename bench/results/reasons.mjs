@@ -1,6 +1,6 @@
 // Why a goal is missed, in the figures of the same run.
 
-import { milliseconds, percent } from './text.mjs'
+import { megabytes, milliseconds, percent } from './text.mjs'
 
 /**
  * @param kind what kind of goal it is
@@ -35,6 +35,11 @@ const reasons = {
 
   logins({ busy, idle, beside }) {
     return `PostgreSQL, the load (${percent(busy)} of a core) and the hashing of passwords share two cores with the server: ${milliseconds(beside - idle)} more is what a turn of the others takes.`
+  },
+
+  memory({ idle, minutes }) {
+    const course = minutes.map(({ rss }) => megabytes(rss)).join(', ')
+    return `It began with ${megabytes(idle)} and had ${course} after each minute. What comes to the first: 16 MB twice for young objects and as much while they are collected, 19 MiB for each password that is being hashed and a heap for its thread, code that was compiled, and what is remembered (clients, checked tokens, 128 KiB of each status list in which something is set).`
   },
 
   growth({ empty, grown }) {
