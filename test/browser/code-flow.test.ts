@@ -114,7 +114,7 @@ t.test('the whole way by keyboard', { skip }, async (t) => {
   const { user, page, address, redirectUri } = await setUp(t)
   await page.goto(address)
   // The browser sets the focus when it first paints: what is typed before goes nowhere.
-  await page.waitForFunction(() => document.activeElement?.tagName === 'INPUT')
+  await page.waitForSelector('input:focus')
   await page.keyboard.type(user.email)
   await page.keyboard.press('Tab')
   await page.keyboard.type(user.password)
