@@ -13,17 +13,22 @@ export function reasonOf(kind, about, results) {
 
 const reasons = {
   ceiling({ scenario, candidate, ceiling }, { profile, node }) {
-    const spent = `${candidate.cpu.toFixed(0)} µs of CPU against ${ceiling.cpu.toFixed(0)} of the ceiling, which authenticates nobody and decides nothing.`
     const found = profileOf(profile, scenario, candidate)
-    const where = found === undefined ? [] : [`By the profile: ${inMicroseconds(found)}.`]
+    const sentences = [
+      `${candidate.cpu.toFixed(0)} µs of CPU against ${ceiling.cpu.toFixed(0)}, which is ${(ceiling.cpu / candidate.cpu).toFixed(2)}.`,
+    ]
+    if (candidate.busy > 0.9) {
+      sentences.push(`The load had ${percent(candidate.busy)} of its core, and was the limit beyond that.`)
+    }
     const verify = node?.signatures?.[0]?.verify
-    const alone =
-      verify !== undefined && /fresh JWT/.test(candidate.name)
-        ? [
-            `To check an ES256 signature takes ${verify.toFixed(0)} µs in a loop that does nothing else: with that alone it would be ${(ceiling.cpu / (ceiling.cpu + verify)).toFixed(2)} of the ceiling.`,
-          ]
-        : []
-    return [spent, ...alone, ...where].join(' ')
+    if (verify !== undefined && /fresh JWT/.test(candidate.name)) {
+      const alone = (ceiling.cpu / (ceiling.cpu + verify)).toFixed(2)
+      sentences.push(
+        `To check an ES256 signature takes ${verify.toFixed(0)} µs in a loop that does nothing else: the ceiling with it would be ${alone}.`,
+      )
+    }
+    if (found !== undefined) sentences.push(`By the profile: ${inMicroseconds(found)}.`)
+    return sentences.join(' ')
   },
 
   peer({ ceiling, peer, ours }) {
@@ -60,18 +65,19 @@ function profileOf(profile, scenario, candidate) {
   return profile?.profiles.find(({ name }) => name === variant || name === scenario)
 }
 
-/** The parts of a profile in four lots. */
-function inMicroseconds({ cpu, parts }) {
+/** The parts of a profile in a few lots, and what other threads did. */
+function inMicroseconds({ cpu, busy, core, parts }) {
+  const main = (cpu * busy) / core
   const lots = [
     ['signatures and hashes', (name) => name === 'node: crypto'],
     ['HTTP, sockets and the event loop', (name) => /^node: (http|streams)|^native code/.test(name)],
     ['our own code', (name) => name.startsWith('src/')],
+    ['the driver of the database', (name) => name === 'pg'],
     ['collecting garbage', (name) => name === 'garbage collection'],
   ]
-  return lots
-    .map(([title, belongs]) => {
-      const share = parts.filter(({ name }) => belongs(name)).reduce((sum, part) => sum + part.share, 0)
-      return `${title} ${(share * cpu).toFixed(0)} µs`
-    })
+  const share = (belongs) => parts.filter(({ name }) => belongs(name)).reduce((sum, part) => sum + part.share, 0)
+  return [...lots.map(([title, belongs]) => [title, share(belongs) * main]), ['other threads', cpu - main]]
+    .filter(([, microseconds]) => microseconds >= 0.005 * cpu)
+    .map(([title, microseconds]) => `${title} ${microseconds.toFixed(0)} µs`)
     .join(', ')
 }
