@@ -219,7 +219,7 @@ function write({ made, reads, machine }) {
     ]),
     '',
     'The last grows with the tokens of that client. What is more than 4.5 s of work is begun once more and may take 60 s, for',
-    'which all lists wait: about ten million live tokens of users of one client. Beyond that the lists answer 503 until less is',
+    'which all lists wait: by proportion, ten million live tokens of one client. Beyond that the lists answer 503 until less is',
     'alive: such a client should have lifetimes that keep them below.',
   ].join('\n')}\n`
 }

@@ -121,21 +121,12 @@ export function openDatabase(options: DatabaseOptions): Database {
       return rows
     },
 
-    async queryFor(milliseconds, name, text, parameters) {
-      const client = await within(deadline, pool.connect())
-      let broken: Error | undefined
-      try {
-        await client.query(`BEGIN READ ONLY; SET LOCAL statement_timeout = ${milliseconds}`)
+    queryFor(milliseconds, name, text, parameters) {
+      const begin = `BEGIN READ ONLY; SET LOCAL statement_timeout = ${milliseconds}`
+      return transactionOn(pool, begin, async (client) => {
         const patient = { name, text, values: [...parameters], query_timeout: milliseconds + deadline }
-        const { rows } = await client.query<Row>(patient)
-        await client.query('COMMIT')
-        return rows
-      } catch (error) {
-        await client.query('ROLLBACK').catch((lost) => (broken = lost))
-        throw error
-      } finally {
-        client.release(broken)
-      }
+        return (await client.query<Row>(patient)).rows
+      })
     },
 
     transaction(work) {
@@ -149,6 +140,27 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
   }
   return database
+}
+
+/** A transaction on a connection of its own, begun by this text. One that cannot be rolled back is not used again. */
+export async function transactionOn<Result>(
+  pool: pg.Pool,
+  begin: string,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  try {
+    await client.query(begin)
+    const result = await work(client)
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch((lost) => (broken = lost))
+    throw error
+  } finally {
+    client.release(broken)
+  }
 }
 
 function inTransaction(prisma: Prisma.TransactionClient): Db {

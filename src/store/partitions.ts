@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { Config } from '../platform/config/index.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { longestRefreshTokenLifetime } from './clients.js'
-import { type Db, sqlState } from './database.js'
+import { type Db, sqlState, transactionOn } from './database.js'
 
 interface Partitioned {
   readonly table: string
@@ -107,14 +107,8 @@ function createPartitions(
 }
 
 /** One transaction, while nobody else creates or drops a partition. @returns undefined, and does nothing, while a backup runs */
-async function inTurn<Result>(
-  pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<Result>,
-): Promise<Result | undefined> {
-  const client = await pool.connect()
-  let broken: Error | undefined
-  try {
-    await client.query('BEGIN')
+function inTurn<Result>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<Result>): Promise<Result | undefined> {
+  return transactionOn(pool, 'BEGIN', async (client) => {
     await client.query('SELECT pg_advisory_xact_lock($1)', [maintenanceLock])
     // A backup reads every partition to its end: whoever waited for one would hold up all requests to that table. The lock is
     // looked at and not taken: it would be held a moment longer than the other, and the next in turn take us for a backup.
@@ -123,15 +117,8 @@ async function inTurn<Result>(
                            WHERE locktype = 'advisory' AND classid = 0 AND objid = $1 AND objsubid = 1 AND granted) AS free`,
       [dumpLock],
     )
-    const done = rows[0]?.free ? await work(client) : undefined
-    await client.query('COMMIT')
-    return done
-  } catch (error) {
-    await client.query('ROLLBACK').catch((lost) => (broken = lost))
-    throw error
-  } finally {
-    client.release(broken)
-  }
+    return rows[0]?.free ? work(client) : undefined
+  })
 }
 
 /** By the rows of the catalogue: its cache, which `to_regclass` asks, may be older than the lock. */

@@ -86,13 +86,9 @@ export async function makeAccessToken(ctx: Context, request: AccessTokenRequest)
   if (ctx.config.statusLists.enabled === 'off') {
     return { value: await ctx.keys.sign(claims, { alg, typ: accessTokenType }), scope, expiresIn, claims }
   }
-  const taken = takeIndex(ctx, alg, claims) ?? (await leaseIndex(ctx, alg, claims))
+  const taken = ctx.statusIndexes.take(indexRequest(ctx, alg, claims)) ?? (await leaseIndex(ctx, alg, claims))
   const value = await ctx.keys.sign(claims, { alg, typ: accessTokenType, member: taken.member })
   return { value, scope, expiresIn, claims, statusIndex: request.grant && describeIndex(taken, claims) }
-}
-
-function takeIndex(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): TakenIndex | undefined {
-  return ctx.statusIndexes.take(indexRequest(ctx, alg, claims))
 }
 
 /** Of the key that will sign: where that changes while an index is waited for, it is one of the next. */

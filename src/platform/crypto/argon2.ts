@@ -23,8 +23,8 @@ interface Thread {
 const idle: Thread[] = []
 
 /**
- * Computes argon2id in threads that the system runs behind the others: while fifty people a second sign in, tokens are
- * issued as before. libuv's threads are no place for it: they are as urgent as the event loop, and RSA signatures and
+ * Computes argon2id in threads that the system runs behind the others: while fifty people a second sign in, tokens
+ * wait for milliseconds. libuv's threads are no place for it: they are as urgent as the event loop, and RSA signatures and
  * look-ups of names wait for them.
  *
  * @returns the hash, or whether it is the password's

@@ -31,6 +31,8 @@ export function hmacSha256(key: Uint8Array, data: string | Uint8Array): Buffer {
   const { inner, outer } = paddedKeys.get(key) ?? pad(key)
   const text = Buffer.concat([inner, typeof data === 'string' ? Buffer.from(data) : data])
   outer.write(sha256Text(text), block, 'binary')
+  // It lies in memory that is handed on to others.
+  text.fill(0)
   return sha256(outer)
 }
 
