@@ -27,7 +27,8 @@ export function printWelcome(config: Config, demo: { accounts: DemoAccounts | un
       '',
       '  Start an API that takes it, and refuses it at once when it is revoked:',
       '',
-      `    CLIENT_ID=${api.clientId} CLIENT_SECRET=${api.clientSecret} node examples/api-fastify/server.mjs`,
+      `    ISSUER=${issuer} CLIENT_ID=${api.clientId} CLIENT_SECRET=${api.clientSecret} \\`,
+      '      node examples/api-fastify/server.mjs',
       '',
     )
   }
