@@ -6,7 +6,7 @@
 //   npm run test:fault -- --continue              what the last run had not passed, and the document from both
 //   OSTIARY_FAULT_SEED=… npm run test:fault       the choices of an earlier run
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, platform, release, tmpdir, totalmem } from 'node:os'
@@ -121,6 +121,7 @@ function documentOf(rows, seed) {
   const [{ model }] = cpus()
   const gigabytes = Math.round(totalmem() / 2 ** 30)
   const databases = [...new Set(rows.map(({ database }) => database))].join(' and ')
+  const commit = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root, encoding: 'utf8' }).trim()
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const repeated = [...new Set(readLines(failedFile))].map((name) => `\`test/fault/${name}\``).join(', ')
   return `# Reliability
@@ -128,7 +129,7 @@ function documentOf(rows, seed) {
 What happens to codes, tokens, revocations and counts when something fails. \`npm run test:fault\` writes this page; the same
 tests run with every change in a short form.
 
-- ${new Date().toISOString().slice(0, 10)}, Ostiary ${version}, Node ${process.versions.node}, PostgreSQL ${databases}
+- ${new Date().toISOString().slice(0, 10)}, Ostiary ${version} at ${commit}, Node ${process.versions.node}, PostgreSQL ${databases}
 - ${availableParallelism()} × ${model.trim()}, ${gigabytes} GB, ${platform()} ${release()} ${arch()}
 - seed ${seed}: \`OSTIARY_FAULT_SEED=${seed} npm run test:fault\` makes the same choices again, though not at the same instants${repeated && `\n- had not passed at first, and were run again: ${repeated}`}
 
@@ -143,7 +144,7 @@ ${remarks.length > 0 ? `\n${remarks.join('\n')}\n` : ''}
 Clients log in by password, redeem codes, refresh, revoke, introspect and take tokens of their own over HTTP, each at a pace
 drawn from the seed. Some send one code or one token twice at once, some use a spent one as a thief would, and one guesses at
 secrets. A client that got no answer to a refresh or a revocation sends the same request again until it has one. (Its
-\`refresh_token_retry_window\` is an hour, longer than any fault; by default it is 10 s.) Each writes down every request, its
+\`refresh_token_retry_window\` is an hour, longer than any fault, but where a row says otherwise; by default it is 10 s.) Each writes down every request, its
 answer or that none came, and the times.
 
 When the fault is over, this ledger is held against the server:

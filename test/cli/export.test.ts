@@ -96,3 +96,29 @@ t.test('an export made while a server runs is imported without what was live, un
   }
   t.match(await source.run(['import', path, '--keep-sessions', '--end-sessions']), { status: 2 })
 })
+
+t.test('from an embedded database to another one, and to an embedded one again', async (t) => {
+  // Each embedded one makes a master key of its own.
+  const source = createCommandLine(t, undefined, { MASTER_KEY: '' })
+  await source.run(['client', 'create', '--id', 'one', '--grant-type', 'client_credentials'])
+  const user = ['user', 'create', '--email', 'ada@example.com', '--password-stdin']
+  t.match(await source.run(user, { stdin: 'correct horse battery' }), { status: 0 })
+  const whatIsThere = async ({ run }: typeof source): Promise<readonly unknown[]> =>
+    Promise.all(['client', 'user', 'key'].map(async (noun) => (await run([noun, 'list', '--json'])).json()))
+  const before = await whatIsThere(source)
+  t.match(before, [[{ client_id: 'one' }], [{ email: 'ada@example.com' }], [{ state: 'signs' }]])
+
+  const external = createCommandLine(t, await createEmptyDatabase(t), { MASTER_KEY: otherKey })
+  const embedded = createCommandLine(t, undefined, { MASTER_KEY: '' })
+  for (const [from, to] of [
+    [source, external],
+    [external, embedded],
+  ] as const) {
+    const options = { stdin: passphrase }
+    const made = await from.run(['export', 'all.export', '--passphrase-stdin'], options)
+    t.match(made, { status: 0, stderr: '' })
+    const taken = await to.run(['import', join(from.folder, 'all.export'), '--passphrase-stdin'], options)
+    t.equal(taken.status, 0, taken.stderr)
+    t.same(await whatIsThere(to), before)
+  }
+})

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { limits, stalledTimeout } from '../../src/http/node-server.js'
 import { waitFor } from '../support/process.js'
 import { type Crowd, type Held, openCrowd, slowKinds } from './support/crowd.js'
-import { form, isLong } from './support/form.js'
+import { cannotRun, form, isLong } from './support/form.js'
 import { createInstallation } from './support/installation.js'
 import { type Load, startLoad } from './support/load.js'
 import { createMemoryProbe } from './support/memory.js'
@@ -37,8 +37,7 @@ function requireFiles(t: Test): boolean {
   const hard = Number(userLimits?.open_files?.hard ?? Number.POSITIVE_INFINITY)
   const needed = idle + slow + deaf + 500
   if (hard >= needed || Number.isNaN(hard)) return true
-  if (isLong) t.fail(`${needed} open files are needed, and ${hard} allowed: raise the hard limit (ulimit -Hn)`)
-  else t.pass('connections', { skip: `${needed} open files are needed, and ${hard} allowed` })
+  cannotRun(t, 'connections', `${needed} open files are needed, and ${hard} allowed: raise the hard limit (ulimit -Hn)`)
   return false
 }
 

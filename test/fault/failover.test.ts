@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { openDatabaseScene, survive } from './support/database-scene.js'
-import { form } from './support/form.js'
+import { cannotRun, form } from './support/form.js'
 import { installedPrograms } from './support/postgres-programs.js'
 import { createPostgres, createStandby, promote } from './support/postgres-server.js'
 
 t.test('a failover to a standby with synchronous replication', async (t) => {
   const programs = await installedPrograms()
   if (!programs)
-    return t.pass('failover', { skip: 'a standby needs pg_basebackup, which the embedded PostgreSQL does not bring' })
+    return cannotRun(t, 'failover', 'a standby needs pg_basebackup, which the embedded PostgreSQL does not bring')
   const scene = await openDatabaseScene(t, await createPostgres(t, { programs }))
   const report = { fault: 'failover to a synchronous standby', rounds: form(1, 10) }
   await survive(t, scene, report, async ({ round, chance, scene, goOnAt }) => {

@@ -22,7 +22,7 @@ t.test('kill -9 of the whole embedded set-up', async (t) => {
   const load = startLoad(t, installation, people)
   const luck = chance(`${seed}/kill the embedded set-up`)
   const server = installation.process('embedded')
-  const rounds = form(2, 15)
+  const rounds = form(2, 50)
   for (let round = 0; round < rounds; round++) {
     await delay(luck.between(200, 1500))
     const over = load.ledger.fault('embedded', 'breaks')

@@ -12,7 +12,7 @@ t.test('kill -9 of the job worker', async (t) => {
   const people = await registerPeople(installation)
   const load = startLoad(t, installation, people)
   const luck = chance(`${seed}/kill the worker`)
-  const rounds = form(1, 10)
+  const rounds = form(1, 25)
   for (let round = 0; round < rounds; round++) {
     await delay(luck.between(100, 600))
     const worker = installation.process('worker')

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { openDatabaseScene, survive } from './support/database-scene.js'
-import { form } from './support/form.js'
+import { cannotRun, form } from './support/form.js'
 import { embeddedPrograms } from './support/postgres-programs.js'
 import { createPostgres, takeAllConnections } from './support/postgres-server.js'
 import { mountSmallDisk } from './support/small-disk.js'
@@ -37,7 +37,7 @@ t.test('PostgreSQL lives, and refuses', async (t) => {
 
 t.test('a disk that is full', async (t) => {
   const disk = await mountSmallDisk(t, 160)
-  if (!disk) return t.pass('full', { skip: 'a disk that can be filled needs the right to mount one' })
+  if (!disk) return cannotRun(t, 'full', 'a disk that can be filled needs the right to mount one')
   const postgres = await createPostgres(t, {
     programs: await embeddedPrograms(t),
     folder: disk.folder,

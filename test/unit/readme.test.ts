@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { commands, processCommands } from '../../src/cli/run.js'
 import { describeVariables, type Variable } from '../../src/platform/config/index.js'
+import { movedTables } from '../../src/store/dump.js'
 
 const root = new URL('../../', import.meta.url)
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8')
@@ -55,4 +56,11 @@ t.test('files that the documents name are there', async (t) => {
     const paths = [...read(document).matchAll(/`((?:src|test|prisma|scripts|docs)\/[\w./-]*\w)(?:\/)?`/g)]
     for (const [, path = ''] of paths) t.ok(existsSync(new URL(path, root)), `${document}: ${path}`)
   }
+})
+
+t.test('README.md ends what could have been spent after a return to an earlier point', async (t) => {
+  const [, tables = ''] = /^TRUNCATE ([^;]*);/m.exec(readme) ?? []
+  const named = tables.split(',').map((name) => name.trim())
+  const live = movedTables.filter((table) => table.live).map(({ name }) => name)
+  t.same(named.toSorted(), live.toSorted())
 })

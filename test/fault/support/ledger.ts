@@ -6,8 +6,8 @@ import type { Outcome } from './wire.js'
 /** What clients ask for. */
 export type Kind = 'login' | 'client_credentials' | 'redeem' | 'refresh' | 'revoke' | 'introspect' | 'guess'
 
-/** Seconds that a retry gets the stored answer: longer than any fault of these tests, so that it is never late by the client's own fault. */
-export const retryWindow = 3600
+/** Seconds, longer than any fault of these tests: a retry is never late by its client's own fault. */
+export const longWindow = 3600
 
 /** A request and what became of it. Times are monotonic milliseconds. */
 export interface Entry {
@@ -40,6 +40,7 @@ const aftermath = 5_000
 
 /** What clients wrote down: every request, and the answer or that none came. */
 export class Ledger {
+  readonly #retryWindow: number
   readonly entries: Entry[] = []
   readonly #histories = new Map<string, { model: ModelName; key: string; operations: Operation[] }>()
   readonly #excuses: Excuse[] = []
@@ -47,6 +48,11 @@ export class Ledger {
   readonly #presented = new Map<string, (() => Span)[]>()
   /** Answers that no request of its kind may get, as the clients saw them. */
   readonly surprises: string[] = []
+
+  /** @param retryWindow seconds that a retry of a refresh gets the stored answer */
+  constructor(retryWindow = longWindow) {
+    this.#retryWindow = retryWindow
+  }
 
   write(entry: Entry): void {
     this.entries.push(entry)
@@ -73,7 +79,7 @@ export class Ledger {
   /** When the window for a retry may be over at the earliest: it began when one of those processes spent the token. */
   windowOf(token: string): Span {
     const first = Math.min(...(this.#presented.get(token) ?? []).map((read) => read().from))
-    return { from: first + retryWindow * 1000, to: Number.POSITIVE_INFINITY }
+    return { from: first + this.#retryWindow * 1000, to: Number.POSITIVE_INFINITY }
   }
 
   histories(): readonly History[] {

@@ -61,7 +61,7 @@ const kept = 40
 /** Clients that do all they can, each at its own pace, until they are stopped. */
 export function startLoad(t: Test, installation: Installation, people: People, options: LoadOptions = {}): Load {
   const { applications = 4, services = 2, pause = 30 } = options
-  const ledger = new Ledger()
+  const ledger = new Ledger(people.retryWindow)
   const all = chance(`${seed}/${t.fullname}`)
   const families: Family[] = []
   const tokens: { access: string; revoked: boolean }[] = []

@@ -6,7 +6,7 @@ import { basicOf, registration } from '../../support/server.js'
 import { inBackOffice } from './back-office.js'
 import { windowLeft } from './failure-window.js'
 import type { Installation } from './installation.js'
-import { retryWindow } from './ledger.js'
+import { longWindow } from './ledger.js'
 
 /** A client, by what it sends. */
 export interface Account {
@@ -21,6 +21,8 @@ export interface People {
   readonly api: Account
   /** Logs people in, without asking for consent. */
   readonly application: Account
+  /** Seconds that a retry of its refreshes gets the stored answer. Not given: longer than any fault. */
+  readonly retryWindow?: number
   /** Has client_credentials. */
   readonly service: Account
   /** Nobody uses the secret of one of these: each is there to be guessed at. */
@@ -33,12 +35,15 @@ export interface People {
 export const apiIdentifier = 'https://api.example.com'
 export const redirectUri = 'https://app.example/cb'
 
+/** Seconds, of whoever registers without one. */
+export const defaultWindow = 10
+
 /**
  * Registers everybody, as the command line would.
  *
- * @param victims how many accounts the load may guess at
+ * @param retryWindow seconds that a retry of a refresh gets the stored answer
  */
-export async function registerPeople(installation: Installation, victims = 3): Promise<People> {
+export async function registerPeople(installation: Installation, retryWindow = longWindow): Promise<People> {
   return inBackOffice(installation, async ({ ctx }) => {
     const { resource, clientSecret } = await createResource(ctx, apiIdentifier, { scopes: [{ name: 'read' }] }, by)
     await ctx.refresh()
@@ -53,10 +58,11 @@ export async function registerPeople(installation: Installation, victims = 3): P
         grant_types: ['authorization_code', 'refresh_token'],
         scope: 'read',
         first_party: true,
-        refresh_token_retry_window: retryWindow,
+        refresh_token_retry_window: retryWindow === defaultWindow ? undefined : retryWindow,
       }),
+      retryWindow,
       service: await register(machine),
-      victims: await victimsOf(ctx, victims, () => register(machine)),
+      victims: await victimsOf(ctx, () => register(machine)),
       spare: await register(machine),
       user,
     }
@@ -64,24 +70,24 @@ export async function registerPeople(installation: Installation, victims = 3): P
 }
 
 /** Others to be guessed at, for another load on the same installation: what was guessed stays counted. */
-export async function registerVictims(
-  installation: Installation,
-  victims = 3,
-): Promise<Pick<People, 'victims' | 'spare'>> {
+export async function registerVictims(installation: Installation): Promise<Pick<People, 'victims' | 'spare'>> {
   return inBackOffice(installation, async ({ ctx }) => {
     const register = async (): Promise<Account> =>
       accountOf(await registerClient(ctx, { client_name: 'Load', ...machine }, registration))
-    return { victims: await victimsOf(ctx, victims, register), spare: await register() }
+    return { victims: await victimsOf(ctx, register), spare: await register() }
   })
 }
+
+/** Accounts that the load may guess at. */
+const victims = 3
 
 /** Seconds: longer than a load. */
 const lasting = 900
 
 /** Of those that are registered, some whose window does not end by itself while they are guessed at: guesses begin anew then. */
-async function victimsOf(ctx: Context, count: number, register: () => Promise<Account>): Promise<readonly Account[]> {
+async function victimsOf(ctx: Context, register: () => Promise<Account>): Promise<readonly Account[]> {
   const all: Account[] = []
-  while (all.length < count) {
+  while (all.length < victims) {
     const account = await register()
     if (windowLeft(ctx, account.clientId) > lasting) all.push(account)
   }
