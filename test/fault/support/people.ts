@@ -15,10 +15,15 @@ export interface Account {
   readonly basic: string
 }
 
+/** An API, by its own account and by what tokens for it name. */
+export interface ApiAccount extends Account {
+  readonly identifier: string
+}
+
 /** Whom the load is made of: registered once, before it begins. */
 export interface People {
   /** Its tokens are for it; it may introspect all of them. */
-  readonly api: Account
+  readonly api: ApiAccount
   /** Logs people in, without asking for consent. */
   readonly application: Account
   /** Has client_credentials. */
@@ -47,7 +52,11 @@ export async function registerPeople(installation: Installation, victims = 3): P
     const user = { email: 'ada@example.com', password: 'correct horse battery' }
     await createUser(ctx, { ...user, name: 'Ada' }, by)
     return {
-      api: { clientId: resource.clientId, basic: basicOf(resource.clientId, clientSecret) },
+      api: {
+        identifier: apiIdentifier,
+        clientId: resource.clientId,
+        basic: basicOf(resource.clientId, clientSecret),
+      },
       application: await register({
         redirect_uris: [redirectUri],
         grant_types: ['authorization_code', 'refresh_token'],
