@@ -162,7 +162,6 @@ async function holdPromise(t: Test, scene: Scene, ctx: Context, cast: Cast, veri
   t.ok(totals.goodAccepted > totals.good / 3, 'good tokens were accepted meanwhile')
   t.ok(totals.opaqueAfter > totals.after / 10, `${totals.opaqueAfter} of them with an opaque one`)
   t.ok(totals.introspectedAccepted > 0, 'good tokens were accepted by who knew too little and asked')
-  t.ok(totals.introspectedAfter > 0, 'and revoked ones refused')
   for (const kind of form(['token', 'grant'], ['token', 'grant', 'session', 'client', 'user', 'role'])) {
     t.ok((load.revocations[kind] ?? 0) > 0, `there were revocations of the kind ${kind}`)
   }
@@ -260,11 +259,14 @@ async function breakPromise(t: Test, scene: Scene, cast: Cast, strict: Verifiers
   balancer.up()
 }
 
-/** What servers say comes so late that all knowledge is too old: who asks is answered, and who does not knows nothing. */
+/**
+ * What servers say comes later than a verifier waits for its feed, and sooner than for an introspection: who asks is
+ * answered, and who does not knows nothing.
+ */
 async function askPastTolerance(t: Test, scene: Scene, cast: Cast, verifiers: Verifiers): Promise<void> {
   const { balancer } = scene
   const { tokens, revoke } = await openBag(t, scene, cast, 'asking')
-  balancer.delayAnswers(1500)
+  balancer.delayAnswers(2_500)
   balancer.drop(1, chance(seed))
   const areStale = async (): Promise<boolean> => {
     const uses = await Promise.all(Array.from({ length: verifiers.count }, (_, index) => verifiers.show(index, 'none')))

@@ -173,7 +173,7 @@ export class Checker {
       if (sent > ended + bound) {
         totals.after++
         if (isOpaque) totals.opaqueAfter++
-        if (isIntrospected && status === 401) totals.introspectedAfter++
+        if (isIntrospected && use.reason === 'inactive') totals.introspectedAfter++
         if (status === 401) totals.afterRefused++
         else if (status === 503) totals.afterUnavailable++
         else this.#breach('a revoked token was accepted', token, use)
