@@ -153,8 +153,9 @@ When the fault is over, this ledger is held against the server:
   wrong secret that was answered and is not in the count.
 - **Doubled**: a code or refresh token that gave tokens twice, two live tokens of one grant, a count that is too high.
 - At APIs that \`@ostiary/resource-server\` protects, with a tolerance of 1 s, **lost** is a revoked token that was accepted when
-  it was sent more than 1 s after the 200 of its revocation, or a good one that was refused. An API that cannot know answers
-  503 with \`Retry-After\`. Without a tolerance, and with the feed cut, the same checker must find such tokens, and does.
+  it was sent more than 1 s after the 200 of its revocation, or a good one that was refused. Half of the tokens are opaque. An
+  API that cannot know answers 503 with \`Retry-After\`, or asks the server where it is set to. Without a tolerance, and with
+  the feed cut, the same checker must find such tokens of both kinds, and does.
 - Every request must have been answered as the protocol says, or by 503 with \`Retry-After\`, or its connection must have
   broken while the fault lasted. None may hang for 20 s.
 - Afterwards requests of every kind must succeed at every process.

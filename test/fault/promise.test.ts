@@ -8,17 +8,16 @@ import { type Balancer, createBalancer } from './support/balancer.js'
 import { type Chance, chance } from './support/chance.js'
 import { form, seed } from './support/form.js'
 import { createInstallation, type Installation } from './support/installation.js'
-import { Ledger } from './support/ledger.js'
-import { apiIdentifier } from './support/people.js'
+import { Ledger, nameOf } from './support/ledger.js'
 import { embeddedPrograms } from './support/postgres-programs.js'
 import { createPostgres, type PostgresServer } from './support/postgres-server.js'
-import { bound, Checker, Holdings } from './support/promise.js'
-import { type Cast, registerCast } from './support/promise-cast.js'
+import { bound, Checker, type Claims, type HeldToken, Holdings } from './support/promise.js'
+import { type Cast, type Format, registerCast } from './support/promise-cast.js'
 import { goodOne, insist, type PromiseScene, startPromiseLoad } from './support/promise-load.js'
 import { openRequester } from './support/requester.js'
-import { clientCredentials, revokeToken, tokensOf } from './support/requests.js'
+import { clientCredentials, introspect, revokeToken, tokensOf } from './support/requests.js'
 import { record } from './support/rows.js'
-import { startVerifiers, type Use, type Verifiers } from './support/verifiers.js'
+import { startVerifiers, type Use, type VerifierOptions, type Verifiers } from './support/verifiers.js'
 
 t.setTimeout(form(400_000, 1_800_000))
 
@@ -96,7 +95,7 @@ const healing = 30
 async function allAccept({ verifiers, holdings, checker, chance: luck }: PromiseScene): Promise<void> {
   for (let verifier = 0; verifier < verifiers.count; verifier++) {
     const accepts = async (): Promise<boolean> => {
-      const token = goodOne(holdings, luck)
+      const token = goodOne(holdings, luck, ({ claims }) => verifiers.of(claims.aud).includes(verifier))
       if (!token) return false
       const use = await verifiers.show(verifier, token.value)
       checker.judge(token, use)
@@ -106,7 +105,7 @@ async function allAccept({ verifiers, holdings, checker, chance: luck }: Promise
   }
 }
 
-/** Ends every signing key, and so all that is held. */
+/** Ends every signing key, and so every JWT that is held. */
 async function endKeys({ ctx, holdings }: PromiseScene): Promise<void> {
   await ctx.refresh()
   const kids = ctx.keys.list().map(({ kid }) => kid)
@@ -121,14 +120,15 @@ const patience = form(60, 900)
 
 /**
  * The promise: 1 s after the 200 of a revocation no verifier accepts what it ended, whatever fails. A verifier that cannot
- * know puts off everybody, with 503, and none refuses a good token.
+ * know puts off everybody, with 503, or asks the server where it is to, and puts off whom nobody answers for. None refuses a
+ * good token.
  */
 async function holdPromise(t: Test, scene: Scene, ctx: Context, cast: Cast, verifiers: Verifiers): Promise<void> {
   const luck = chance(`${seed}/the promise`)
   const [holdings, checker] = [new Holdings(), new Checker()]
   const { installation } = scene
   const stage: PromiseScene = { installation, ctx, cast, verifiers, holdings, checker, chance: luck }
-  const load = startPromiseLoad(stage, form(4, 12))
+  const load = startPromiseLoad(stage, form(6, 16))
   let rounds = 0
   try {
     await allAccept(stage)
@@ -160,6 +160,8 @@ async function holdPromise(t: Test, scene: Scene, ctx: Context, cast: Cast, veri
   t.ok(totals.after >= wanted, `${totals.after} requests were sent after the bound`)
   t.ok(totals.afterRefused > totals.after / 2, 'most of them to verifiers that knew')
   t.ok(totals.goodAccepted > totals.good / 3, 'good tokens were accepted meanwhile')
+  t.ok(totals.opaqueAfter > totals.after / 10, `${totals.opaqueAfter} of them with an opaque one`)
+  t.ok(totals.introspectedAccepted > 0, 'good tokens were accepted by who knew too little and asked')
   for (const kind of form(['token', 'grant'], ['token', 'grant', 'session', 'client', 'user', 'role'])) {
     t.ok((load.revocations[kind] ?? 0) > 0, `there were revocations of the kind ${kind}`)
   }
@@ -179,6 +181,8 @@ async function holdPromise(t: Test, scene: Scene, ctx: Context, cast: Cast, veri
       `the requests are to APIs, of ${number(holdings.tokens.length)} tokens, of which ${number(holdings.ended.length)} ` +
       `were revoked. ${number(after)} were sent with a revoked one, more than 1 s after the 200: ` +
       `${number(totals.afterRefused)} were answered 401 and ${number(totals.afterUnavailable)} 503; none was accepted. ` +
+      `${number(totals.opaqueAfter)} of them were opaque, and ${number(totals.introspectedAfter)} were introspected by an ` +
+      'API whose knowledge was too old. ' +
       `The last that was had been sent ${number(Math.round(checker.longest))} ms after the 200`,
   })
 }
@@ -190,59 +194,117 @@ function shuffled<Item>(items: readonly Item[], luck: Chance): readonly Item[] {
     .map(({ item }) => item)
 }
 
-/** With the feed cut, and a tolerance that never ends, the promise is broken: and the same checker says so. */
-async function breakPromise(t: Test, scene: Scene, cast: Cast, strict: Verifiers, credulous: Verifiers): Promise<void> {
-  const { balancer, installation } = scene
-  const [holdings, checker, other] = [new Holdings(), new Checker(), new Checker()]
-  const requester = openRequester(installation, new Ledger(), 'whoever', chance(`${seed}/broken`))
+/** Tokens of both formats, issued past the balancer, and the requests about them. */
+async function openBag(t: Test, { installation }: Scene, { people }: Cast, name: string) {
+  const holdings = new Holdings()
+  const requester = openRequester(installation, new Ledger(), name, chance(`${seed}/${name}`))
   t.teardown(requester.close)
-  const [people] = cast.people
-  const tokens = await Promise.all(
-    Array.from({ length: 20 }, async () =>
-      holdings.add(tokensOf(await requester.insist(clientCredentials(people!))).access),
-    ),
-  )
-  const showAll = async (verifiers: Verifiers, by: Checker): Promise<void> => {
-    for (const token of tokens) {
-      for (let verifier = 0; verifier < verifiers.count; verifier++) {
-        by.judge(token, await verifiers.show(verifier, token.value))
-      }
+  for (const each of people.slice(0, 2)) {
+    for (let count = 0; count < 20; count++) {
+      const { access } = tokensOf(await requester.insist(clientCredentials(each)))
+      const about = { model: 'token', key: nameOf(access) } as const
+      const asked = access.includes('.') ? undefined : await requester.insist(introspect(each, access, about))
+      holdings.add(access, asked && JSON.parse(asked.body))
     }
   }
-  await showAll(credulous, checker)
+  return {
+    tokens: holdings.tokens,
+    async revoke(tokens: readonly HeldToken[]): Promise<void> {
+      for (const { claims, value } of tokens) {
+        const done = holdings.revoke(`token ${claims.jti}`, { terminal: true })
+        const owner = people.find(({ service }) => service.clientId === claims.client_id)
+        await requester.insist(revokeToken(owner!, value))
+        done()
+      }
+    },
+  }
+}
+
+/** Each token to each verifier of its API. @returns what they said */
+async function showAll(tokens: readonly HeldToken[], verifiers: Verifiers, checker: Checker) {
+  const pairs = tokens.flatMap((token) => verifiers.of(token.claims.aud).map((verifier) => ({ token, verifier })))
+  return Promise.all(
+    pairs.map(async ({ token, verifier }) => {
+      const use = await verifiers.show(verifier, token.value)
+      checker.judge(token, use)
+      return { token, use }
+    }),
+  )
+}
+
+/**
+ * With the feed cut, and a tolerance that never ends, the promise is broken: by JWTs, and by opaque tokens, since nothing
+ * drops what was introspected. The same checker says so.
+ */
+async function breakPromise(t: Test, scene: Scene, cast: Cast, strict: Verifiers, credulous: Verifiers): Promise<void> {
+  const { balancer } = scene
+  const { tokens, revoke } = await openBag(t, scene, cast, 'broken')
+  const [checker, other] = [new Checker(), new Checker()]
+  const shown = await showAll(tokens, credulous, checker)
   t.same(checker.breaches, [])
-  t.equal(checker.totals.goodAccepted, tokens.length * credulous.count, 'good at first')
+  t.equal(checker.totals.goodAccepted, shown.length, 'good at first')
+  t.equal(checker.totals.opaque, shown.length / 2, 'and half of them opaque')
 
   balancer.down()
-  for (const { claims, value } of tokens) {
-    const done = holdings.revoke(`token ${claims.jti}`, { terminal: true })
-    await requester.insist(revokeToken(people!, value))
-    done()
-  }
+  await revoke(tokens)
   await delay(bound + 100)
-  await showAll(credulous, checker)
+  await showAll(tokens, credulous, checker)
   const accepted = checker.breaches.filter(({ what }) => what === 'a revoked token was accepted')
-  t.equal(accepted.length, tokens.length * credulous.count, 'each of them was accepted, and the checker says so')
+  t.equal(accepted.length, shown.length, 'each of them was accepted, and the checker says so')
 
-  // Those with a tolerance have noticed by now.
-  await showAll(strict, other)
+  // Those with a tolerance have noticed by now, and whoever asks is answered by nobody.
+  const putOff = await showAll(tokens, strict, other)
   t.same(other.breaches, [])
-  t.equal(other.totals.afterUnavailable, tokens.length * strict.count, 'whoever cannot know answers 503')
+  t.equal(other.totals.afterUnavailable, putOff.length, 'whoever cannot know answers 503')
   balancer.up()
+}
+
+/**
+ * What servers say comes later than a verifier waits for its feed, and sooner than for an introspection: who asks is
+ * answered, and who does not knows nothing.
+ */
+async function askPastTolerance(t: Test, scene: Scene, cast: Cast, verifiers: Verifiers): Promise<void> {
+  const { balancer } = scene
+  const { tokens, revoke } = await openBag(t, scene, cast, 'asking')
+  balancer.delayAnswers(2_500)
+  balancer.drop(1, chance(seed))
+  const areStale = async (): Promise<boolean> => {
+    const uses = await Promise.all(Array.from({ length: verifiers.count }, (_, index) => verifiers.show(index, 'none')))
+    return uses.every(({ before }) => before === 'stale')
+  }
+  await waitFor(areStale, healing, 'their knowledge did not become too old')
+  const revoked = tokens.filter((_, index) => index % 2 === 0)
+  await revoke(revoked)
+  await delay(bound)
+  const checker = new Checker()
+  const shown = await showAll(tokens, verifiers, checker)
+  balancer.delayAnswers(0)
+  t.same(checker.breaches, [])
+  for (const { token, use } of shown) {
+    const asks = token.format === 'opaque' || use.onStale === 'introspect'
+    const expected = !asks ? 'knowledge_stale' : token.ended === undefined ? '' : 'inactive'
+    if (use.reason !== expected) t.fail(`${token.format} at who is to ${use.onStale}`, { use, expected })
+  }
+  t.ok(checker.totals.introspectedAccepted > 0, 'live JWTs were accepted')
+  t.ok(checker.totals.introspectedAfter > 0, 'and revoked ones refused')
 }
 
 t.test('the checker finds what breaks the promise, and nothing else', async (t) => {
   const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const now = Math.floor(Date.now() / 1000)
+  const claimsOf = (jti: string, iat = now): Claims => ({ aud: 'a', jti, client_id: 'c', sub: 'c', iat })
   const issue = (holdings: Holdings, jti: string, iat = now) =>
-    holdings.add(`${encode({ kid: 'k' })}.${encode({ jti, client_id: 'c', sub: 'c', iat })}.signature`)
+    holdings.add(`${encode({ kid: 'k' })}.${encode(claimsOf(jti, iat))}.signature`)
+  const shownAt = (sent: number, how: Partial<Use>): Use => ({
+    ...{ verifier: 0, sent, answered: sent + 1, status: 200, retryAfter: undefined, reason: '' },
+    ...{ before: 'ready', after: 'ready', onStale: 'refuse' },
+    ...how,
+  })
   const breachesOf = (late: number, how: Partial<Use>, end?: (holdings: Holdings) => void): readonly string[] => {
     const [holdings, checker] = [new Holdings(), new Checker()]
     const token = issue(holdings, 't')
     end?.(holdings)
-    const sent = performance.now() + late
-    const common = { verifier: 0, sent, answered: sent + 1, retryAfter: undefined, reason: '' }
-    checker.judge(token, { ...common, status: 200, before: 'ready', after: 'ready', ...how })
+    checker.judge(token, shownAt(performance.now() + late, how))
     return checker.breaches.map(({ what }) => what)
   }
   const putOff = { status: 503, retryAfter: '1' }
@@ -264,6 +326,23 @@ t.test('the checker finds what breaks the promise, and nothing else', async (t) 
   t.same(breachesOf(bound + 50, {}, beingRevoked), [], 'nobody has been told 200')
   t.same(breachesOf(0, { status: 401 }, beingRevoked), [], 'nor that it is good')
 
+  const unasked = ['a token was put off without a question to the server']
+  const unanswered = { ...putOff, reason: 'introspection_unavailable' }
+  const asking = { before: 'stale', after: 'stale', onStale: 'introspect' } as const
+  t.same(breachesOf(0, { ...asking, ...putOff, reason: 'knowledge_stale' }), unasked)
+  t.same(breachesOf(0, { ...asking, ...unanswered }), [])
+  t.same(breachesOf(bound + 50, asking, revoked), ['a revoked token was accepted'])
+
+  const opaqueAt = (...uses: readonly Partial<Use>[]): readonly string[] => {
+    const [token, checker] = [new Holdings().add('opaque', claimsOf('t')), new Checker()]
+    for (const [index, use] of uses.entries()) checker.judge(token, shownAt(performance.now() + 10 * index, use))
+    return checker.breaches.map(({ what }) => what)
+  }
+  t.same(opaqueAt({ ...putOff, after: 'stale', reason: 'knowledge_stale' }), unasked)
+  t.same(opaqueAt(unanswered, {}), [], 'it is not known before it was asked about')
+  t.same(opaqueAt({}, unanswered), ['a good token was put off by fresh knowledge'])
+  t.same(opaqueAt({}, { ...unanswered, verifier: 1 }), [], 'each verifier has its own memory')
+
   const holdings = new Holdings()
   revoked(holdings)
   t.equal(issue(holdings, 'of its second').ending === undefined, false)
@@ -272,23 +351,34 @@ t.test('the checker finds what breaks the promise, and nothing else', async (t) 
   t.not(issue(holdings, 'of an ended key', now + 5).ended, undefined)
 })
 
+/** Ten: both processes have verifiers of each API, some of which introspect past their tolerance. */
+function tenVerifiers(issuer: string, { apis }: Cast): readonly (readonly VerifierOptions[])[] {
+  const verifier = (format: Format, onStale: 'refuse' | 'introspect') =>
+    ({ issuer, ...apis[format], tolerance: 1_000, onStale }) satisfies VerifierOptions
+  const five = [
+    verifier('jwt', 'refuse'),
+    verifier('jwt', 'refuse'),
+    verifier('jwt', 'introspect'),
+    verifier('opaque', 'refuse'),
+    verifier('opaque', 'introspect'),
+  ]
+  return [five, five]
+}
+
 t.test('within 1 s of its 200 a revocation holds at ten verifiers, whatever fails', async (t) => {
   t.comment(`seed ${seed}: OSTIARY_FAULT_SEED=${seed} makes the same choices again`)
   const scene = await openScene(t)
   await inBackOffice(scene.installation, async ({ ctx }) => {
-    const cast = await registerCast(ctx, 4)
-    const options = { issuer: scene.balancer.url, audience: apiIdentifier, credentials: cast.credentials }
-    const verifiers = await startVerifiers(t, {
-      ...options,
-      processes: 2,
-      each: 5,
-      tolerance: 1_000,
-      onStale: 'refuse',
-    })
+    const cast = await registerCast(ctx, 2)
+    const issuer = scene.balancer.url
+    const verifiers = await startVerifiers(t, tenVerifiers(issuer, cast))
     await t.test('the promise holds', (t) => holdPromise(t, scene, ctx, cast, verifiers))
+    await t.test('past the tolerance who is to introspect asks, and others put off', (t) =>
+      askPastTolerance(t, scene, cast, verifiers),
+    )
     await t.test('the test can fail: without a tolerance, and with the feed cut, it does', async (t) => {
-      const credulous = await startVerifiers(t, { ...options, processes: 1, each: 2, tolerance: 600_000 })
-      await breakPromise(t, scene, cast, verifiers, credulous)
+      const blind = Object.values(cast.apis).map((api) => ({ issuer, ...api, tolerance: 600_000 }))
+      await breakPromise(t, scene, cast, verifiers, await startVerifiers(t, [blind]))
     })
   })
 })

@@ -76,6 +76,43 @@ t.test('when the feed is lost, the server is asked again', async (t) => {
   t.equal(asked(), 2)
 })
 
+t.test('an answer that is long on its way is none for whoever asks later', async (t) => {
+  const { issuer, outcome, opaque, asked } = await open(t, false)
+  const token = opaque('good')
+  let arrive = (): void => undefined
+  issuer.handlers.set('/introspect', (_, response) => {
+    const answer = JSON.stringify(issuer.opaque.get(token))
+    arrive = () => response.end(answer)
+  })
+  const first = outcome(token)
+  await until('it was asked', () => asked() === 1)
+  issuer.platform.advance(1_000)
+  const beside = outcome(token)
+  issuer.handlers.clear()
+  issuer.opaque.set(token, { active: false })
+  issuer.platform.advance(1)
+  t.equal(await outcome(token), 'inactive', 'it asks anew')
+  arrive()
+  t.same(await Promise.all([first, beside]), ['inactive', 'inactive'], 'what is not active never becomes so')
+  t.equal(asked(), 2)
+  t.equal(await outcome(token), 'inactive')
+})
+
+t.test('without fresh knowledge an answer is no older than the tolerance', async (t) => {
+  const issuer = await TestIssuer.start(t)
+  const { outcome } = await issuer.protect(t, { credentials, tolerance: 250 })
+  const token = `oat_${'x'.repeat(43)}`
+  issuer.opaque.set(token, { active: true, token_type: 'Bearer', ...issuer.claims() })
+  t.equal(await outcome(token), 'ok')
+  issuer.handlers.set('/revocations', (_, response) => response.writeHead(503).end())
+  issuer.endStreams()
+  issuer.platform.advance(1_001)
+  t.equal(await outcome(token), 'ok')
+  issuer.opaque.delete(token)
+  issuer.platform.advance(251)
+  t.equal(await outcome(token), 'inactive')
+})
+
 t.test('a token that is not active is remembered as such, for 5 s', async (t) => {
   const { issuer, outcome, asked } = await open(t)
   const token = `oat_${'x'.repeat(43)}`

@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly cwd: string
+  /** What it reads from standard input; default: nothing. */
+  readonly stdin?: string
   readonly uid?: number
   readonly gid?: number
   /** Of another build than this one. */
@@ -32,15 +34,16 @@ export interface StartOptions {
 
 /** Starts the built server; it ends with the test, whatever happens. */
 export function startProcess(t: Test, options: StartOptions): RunningProcess {
-  const { args = ['start'], env = {}, cwd, uid, gid, main = builtMain } = options
+  const { args = ['start'], env = {}, cwd, stdin, uid, gid, main = builtMain } = options
   requireBuild()
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
     uid,
     gid,
     env: { PATH: process.env['PATH'], HOME: cwd, TMPDIR: process.env['TMPDIR'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  child.stdin.end(stdin)
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => {

@@ -9,7 +9,7 @@ import { basicOf, type Credentials } from './service-token.js'
 /** Asks the server what a token is worth. RFC 7662. */
 export interface Introspection {
   /**
-   * @param maxAge milliseconds that a good answer may be old; a token that is not active never becomes so
+   * @param maxAge milliseconds since a good answer was asked for; a token that is not active never becomes so
    * @returns undefined where it is not active, or is not for this API
    * @throws {UnavailableError}
    */
@@ -41,15 +41,22 @@ interface Answer {
   readonly known: KnownToken
 }
 
+interface Question {
+  /** As of an answer. */
+  readonly at: number
+  readonly answer: Promise<KnownToken | undefined>
+}
+
 export function createIntrospection(options: IntrospectionOptions): Introspection {
   const { platform, endpoint, credentials, issuer, audience, skew, capacity } = options
   const active = createBoundedMap<Answer>(capacity, capacity * 256)
   // Apart, so that made-up tokens drive no good one out.
   const inactive = createBoundedMap<number>(capacity, capacity * 256)
-  const underWay = new Map<string, Promise<KnownToken | undefined>>()
+  /** The last about each token. */
+  const underWay = new Map<string, Question>()
+  let atOnce = 0
 
-  async function request(token: string): Promise<KnownToken | undefined> {
-    const at = platform.monotonic()
+  async function request(token: string, at: number): Promise<KnownToken | undefined> {
     const { text } = await fetchText(platform, endpoint, {
       accept: 'application/json',
       headers: { authorization: basicOf(credentials) },
@@ -63,6 +70,9 @@ export function createIntrospection(options: IntrospectionOptions): Introspectio
       inactive.set(token, at)
       return undefined
     }
+    // Whoever asked later has been answered already: this answer was on its way when the token ended.
+    const refusedAt = inactive.get(token)
+    if (refusedAt !== undefined && refusedAt >= at) return undefined
     const known = knownToken(claims, skew)
     active.set(token, { at, known })
     return known
@@ -89,11 +99,17 @@ export function createIntrospection(options: IntrospectionOptions): Introspectio
       const refusedAt = inactive.get(token)
       if (refusedAt !== undefined && now - refusedAt < refusedFor) return undefined
       const asking = underWay.get(token)
-      if (asking) return asking
-      if (underWay.size >= mostAtOnce) throw new UnavailableError('Too many tokens are being introspected')
-      const asked = request(token).finally(() => underWay.delete(token))
-      underWay.set(token, asked)
-      return asked
+      // The token may have ended since the server said so, where the answer is that long on its way.
+      if (asking && now - asking.at <= maxAge) return asking.answer
+      if (atOnce >= mostAtOnce) throw new UnavailableError('Too many tokens are being introspected')
+      atOnce++
+      const answer = request(token, now).finally(() => {
+        atOnce--
+        if (underWay.get(token) === question) underWay.delete(token)
+      })
+      const question: Question = { at: now, answer }
+      underWay.set(token, question)
+      return answer
     },
     forget: active.delete,
   }

@@ -40,13 +40,14 @@ export interface VerifierOptions {
   readonly warn: (message: string) => void
 }
 
-/** Milliseconds that an introspection stands where no feed takes it back. */
-const introspectedFor = 1_000
+/** Milliseconds that an introspection stands where no feed takes it back: the most. */
+const longestAnswer = 1_000
 
 export function createVerifier(options: VerifierOptions): Verifier {
   const { platform, jwks, revocations, feed, statusLists, introspection, issuer, audience, skew } = options
   const { tolerance, onStale, warn } = options
   const verified = createBoundedMap<KnownToken>(options.capacity, options.capacity * 1024)
+  const introspectedFor = feed ? Math.min(longestAnswer, tolerance) : longestAnswer
   let warned = false
 
   const isFresh = (): boolean => feed !== undefined && feed.age() <= tolerance
@@ -111,7 +112,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       // Of what may have been revoked meanwhile nothing is known: it is asked, or nothing is let through.
       if (onStale === 'refuse' || !introspection)
         return feed.age() === Number.POSITIVE_INFINITY ? 'starting' : 'knowledge_stale'
-      const asked = await introspect(token, Math.min(introspectedFor, tolerance))
+      const asked = await introspect(token, introspectedFor)
       return typeof asked === 'string' ? asked : undefined
     }
     const status = await statusLists?.check(known.token.claims)

@@ -15,10 +15,15 @@ export interface Account {
   readonly basic: string
 }
 
+/** An API, by its own account and by what tokens for it name. */
+export interface ApiAccount extends Account {
+  readonly identifier: string
+}
+
 /** Whom the load is made of: registered once, before it begins. */
 export interface People {
   /** Its tokens are for it; it may introspect all of them. */
-  readonly api: Account
+  readonly api: ApiAccount
   /** Logs people in, without asking for consent. */
   readonly application: Account
   /** Seconds that a retry of its refreshes gets the stored answer. Not given: longer than any fault. */
@@ -52,7 +57,11 @@ export async function registerPeople(installation: Installation, retryWindow = l
     const user = { email: 'ada@example.com', password: 'correct horse battery' }
     await createUser(ctx, { ...user, name: 'Ada' }, by)
     return {
-      api: { clientId: resource.clientId, basic: basicOf(resource.clientId, clientSecret) },
+      api: {
+        identifier: apiIdentifier,
+        clientId: resource.clientId,
+        basic: basicOf(resource.clientId, clientSecret),
+      },
       application: await register({
         redirect_uris: [redirectUri],
         grant_types: ['authorization_code', 'refresh_token'],

@@ -6,11 +6,11 @@ import { type RoleHolder, sessions } from '../../../src/store/index.js'
 import type { Chance } from './chance.js'
 import type { Installation } from './installation.js'
 import { Ledger, nameOf } from './ledger.js'
-import { apiIdentifier, type People } from './people.js'
-import { bound, type Checker, type HeldToken, type Holdings } from './promise.js'
+import type { People } from './people.js'
+import { bound, type Checker, type Claims, type HeldToken, type Holdings } from './promise.js'
 import { type Cast, roleName } from './promise-cast.js'
 import { openRequester, type Requester } from './requester.js'
-import { clientCredentials, redeem, refresh, revokeGrant, revokeToken, tokensOf } from './requests.js'
+import { clientCredentials, introspect, redeem, refresh, revokeGrant, revokeToken, tokensOf } from './requests.js'
 import type { Verifiers } from './verifiers.js'
 import { openVisitor } from './visitor.js'
 
@@ -65,11 +65,16 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
     }
   }
 
+  const hold = async (people: People, requester: Requester, value: string): Promise<HeldToken | undefined> => {
+    const claims = value.includes('.') ? undefined : await claimsOfOpaque(people, requester, value)
+    return claims === 'unknown' ? undefined : holdings.add(value, claims)
+  }
+
   const service = (people: People, index: number): Promise<void> => {
     const requester = open(`service ${index}`)
     return repeat(requester.chance, [30, 150], async () => {
       const answer = await requester.ask(clientCredentials(people))
-      if (answer?.status === 200) holdings.add(tokensOf(answer).access)
+      if (answer?.status === 200) await hold(people, requester, tokensOf(answer).access)
     })
   }
 
@@ -82,8 +87,8 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
       let answer = await requester.ask(redeem(people, code))
       for (let count = requester.chance.between(0, 3); answer?.status === 200; count--) {
         const tokens = tokensOf(answer)
-        const { claims } = holdings.add(tokens.access)
-        grants.set(claims.grant_id ?? '', { people, refresh: tokens.refresh })
+        const held = await hold(people, requester, tokens.access)
+        if (held) grants.set(held.claims.grant_id ?? '', { people, refresh: tokens.refresh })
         if (count <= 0 || stopped) break
         answer = await requester.ask(refresh(people, key, tokens.refresh))
       }
@@ -95,7 +100,8 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
     const luck = requester.chance
     return repeat(luck, [20, 250], async () => {
       const kind = luck.oneOf(kinds)
-      const token = goodOne(holdings, luck, kind === 'grant' || kind === 'session' || kind === 'user')
+      const ofUser = kind === 'grant' || kind === 'session' || kind === 'user'
+      const token = goodOne(holdings, luck, (each) => !ofUser || each.kind === 'user')
       if (!token) return
       await end(kind, token, requester)
       revocations[kind] = (revocations[kind] ?? 0) + 1
@@ -107,8 +113,7 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
     switch (kind) {
       case 'token': {
         const done = holdings.revoke(`token ${jti}`, { terminal: true })
-        const service = cast.account(clientId)
-        await requester.insist(revokeToken({ ...cast.people[0]!, service }, token.value))
+        await requester.insist(revokeToken(cast.as(clientId), token.value))
         return done()
       }
       case 'grant': {
@@ -129,7 +134,7 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
       case 'user':
         return endByOperator(`user ${sub}`, { kind, userId: sub })
       case 'role':
-        return withdraw({ kind: token.kind === 'user' ? 'user' : 'client', holder: sub }, requester)
+        return withdraw({ kind: token.kind === 'user' ? 'user' : 'client', holder: sub }, token.claims.aud, requester)
     }
   }
 
@@ -140,23 +145,23 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
   }
 
   /** Takes the role, sees that nobody gets its scope any more, and gives it back. */
-  async function withdraw(holder: RoleHolder, requester: Requester): Promise<void> {
+  async function withdraw(holder: RoleHolder, audience: string, requester: Requester): Promise<void> {
     if (without.has(holder.holder)) return
     without.add(holder.holder)
     const done = holdings.revoke(`role ${holder.holder}`, { terminal: false })
-    await insist(() => withdrawRole(ctx, apiIdentifier, roleName, holder, by))
+    await insist(() => withdrawRole(ctx, audience, roleName, holder, by))
     done()
     const since = performance.now()
     await delay(bound)
     if (holder.kind === 'client') {
-      const people = { ...cast.people[0]!, service: cast.account(holder.holder) }
+      const people = cast.as(holder.holder)
       for (const server of installation.servers) {
         const answer = await requester.ask(clientCredentials(people), server)
         if (answer?.status !== 200 || !JSON.parse(answer.body).scope.includes('read')) continue
         withdrawn.push(`by ${server.name}, ${Math.round(performance.now() - since)} ms later`)
       }
     }
-    await insist(() => grantRole(ctx, apiIdentifier, roleName, holder, by))
+    await insist(() => grantRole(ctx, audience, roleName, holder, by))
     without.delete(holder.holder)
   }
 
@@ -164,7 +169,7 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
     const luck = chance.fork(`sender ${index}`)
     while (!stopped) {
       const token = nextToUse(holdings, luck)
-      if (token) checker.judge(token, await verifiers.show(luck.between(0, verifiers.count - 1), token.value))
+      if (token) checker.judge(token, await verifiers.show(luck.oneOf(verifiers.of(token.claims.aud)), token.value))
       else await delay(20)
     }
   }
@@ -187,11 +192,22 @@ export function startPromiseLoad(scene: PromiseScene, senders: number): PromiseL
   }
 }
 
+/** @returns unknown where nobody answers, or where it has ended already */
+async function claimsOfOpaque(people: People, requester: Requester, value: string): Promise<Claims | 'unknown'> {
+  const answer = await requester.ask(introspect(people, value, { model: 'token', key: nameOf(value) }))
+  const { active, ...claims } = answer ? JSON.parse(answer.body) : { active: false }
+  return active === true ? claims : 'unknown'
+}
+
 /** Of the last, one that nobody is about to end. */
-export function goodOne({ tokens }: Holdings, luck: Chance, ofUser = false): HeldToken | undefined {
+export function goodOne(
+  { tokens }: Holdings,
+  luck: Chance,
+  fits: (token: HeldToken) => boolean = () => true,
+): HeldToken | undefined {
   for (let attempt = 0; attempt < 20 && tokens.length > 0; attempt++) {
     const token = luck.oneOf(tokens.slice(-60))
-    if (token.ending === undefined && (!ofUser || token.kind === 'user')) return token
+    if (token.ending === undefined && fits(token)) return token
   }
   return undefined
 }

@@ -7,6 +7,7 @@ export const bound = 1_000
 export interface HeldToken {
   readonly value: string
   readonly kind: 'service' | 'user'
+  readonly format: 'jwt' | 'opaque'
   /** Everything whose revocation ends it: `grant 0d6c…`. */
   readonly targets: readonly string[]
   readonly claims: Claims
@@ -18,6 +19,7 @@ export interface HeldToken {
 }
 
 export interface Claims {
+  readonly aud: string
   readonly jti: string
   readonly client_id: string
   readonly sub: string
@@ -44,17 +46,16 @@ export class Holdings {
   readonly #byTarget = new Map<string, Mutable<HeldToken>[]>()
   readonly #endings = new Map<string, Ending[]>()
 
-  /** @param answered when its answer came */
-  add(value: string, answered = performance.now()): HeldToken {
-    const [header, payload] = value.split('.').map((part) => Buffer.from(part, 'base64url').toString())
-    const claims: Claims = JSON.parse(payload ?? '')
-    const { kid } = JSON.parse(header ?? '')
+  /** @param introspected what the server says of an opaque token, which says nothing itself */
+  add(value: string, introspected?: Claims): HeldToken {
+    const { claims, kid } = introspected ? { claims: introspected } : readJwt(value)
     const token: Mutable<HeldToken> = {
       value,
       kind: claims.grant_id === undefined ? 'service' : 'user',
+      format: introspected ? 'opaque' : 'jwt',
       targets: targetsOf(claims, kid),
       claims,
-      answered,
+      answered: performance.now(),
       ending: undefined,
       ended: undefined,
     }
@@ -98,8 +99,14 @@ export class Holdings {
   }
 }
 
-function targetsOf({ jti, client_id, sub, grant_id, sid }: Claims, kid: string): readonly string[] {
-  const targets = [`token ${jti}`, `client ${client_id}`, `role ${sub}`, `key ${kid}`]
+function readJwt(value: string): { readonly claims: Claims; readonly kid: string } {
+  const [header, payload] = value.split('.').map((part) => Buffer.from(part, 'base64url').toString())
+  return { claims: JSON.parse(payload ?? ''), kid: JSON.parse(header ?? '').kid }
+}
+
+function targetsOf({ jti, client_id, sub, grant_id, sid }: Claims, kid?: string): readonly string[] {
+  const targets = [`token ${jti}`, `client ${client_id}`, `role ${sub}`]
+  if (kid !== undefined) targets.push(`key ${kid}`)
   if (grant_id !== undefined) targets.push(`grant ${grant_id}`, `user ${sub}`)
   if (sid !== undefined) targets.push(`session ${sid}`)
   return targets
@@ -111,6 +118,7 @@ export interface Breach {
     | 'a revoked token was accepted'
     | 'a good token was refused'
     | 'a good token was put off by fresh knowledge'
+    | 'a token was put off without a question to the server'
     | 'an answer that no verifier gives'
   readonly detail: string
 }
@@ -130,25 +138,42 @@ export class Checker {
     /** With a token that was good all the while. */
     good: 0,
     goodAccepted: 0,
+    /** Of all these, by who asks the server: of each opaque token, and of a JWT where its knowledge was too old. */
+    opaque: 0,
+    opaqueAfter: 0,
+    introspectedAccepted: 0,
+    introspectedAfter: 0,
   }
   /** Milliseconds behind the end of a token at which it was accepted last. */
   longest = 0
+  /** When verifiers accepted an opaque token for the first time: from then on they remember it. */
+  readonly #remembered = new WeakMap<HeldToken, Map<number, number>>()
 
   judge(token: HeldToken, use: Use): void {
     const { totals } = this
     const { status, sent, answered, before, after } = use
+    const isOpaque = token.format === 'opaque'
+    const isIntrospected = !isOpaque && use.onStale === 'introspect' && before === 'stale' && after === 'stale'
     totals.requests++
+    if (isOpaque) totals.opaque++
     if (status === 200) totals.accepted++
     else if (status === 401) totals.refused++
     else if (status === 503) totals.unavailable++
     const isHonest = status === 200 || status === 401 || (status === 503 && /^[1-9]\d*$/.test(use.retryAfter ?? ''))
     if (!isHonest) this.#breach('an answer that no verifier gives', token, use)
+    // Who may ask puts off nobody for what he does not know: only where nobody answers him.
+    const mayAsk = isOpaque || use.onStale === 'introspect'
+    if (status === 503 && mayAsk && use.reason !== 'introspection_unavailable') {
+      this.#breach('a token was put off without a question to the server', token, use)
+    }
 
     const { ended } = token
     if (ended !== undefined && sent > ended) {
       if (status === 200) this.longest = Math.max(this.longest, sent - ended)
       if (sent > ended + bound) {
         totals.after++
+        if (isOpaque) totals.opaqueAfter++
+        if (isIntrospected && use.reason === 'inactive') totals.introspectedAfter++
         if (status === 401) totals.afterRefused++
         else if (status === 503) totals.afterUnavailable++
         else this.#breach('a revoked token was accepted', token, use)
@@ -158,16 +183,29 @@ export class Checker {
       totals.good++
       // Also where it knows too little: that is 503, and never the token's fault.
       if (status === 401) this.#breach('a good token was refused', token, use)
-      if (status === 503 && before === 'ready' && after === 'ready') {
+      if (status === 503 && before === 'ready' && after === 'ready' && (!isOpaque || this.#remembers(token, use))) {
         this.#breach('a good token was put off by fresh knowledge', token, use)
       }
       if (status === 200) totals.goodAccepted++
     }
+    if (status === 200 && isOpaque) this.#remember(token, use)
+    if (status === 200 && isIntrospected) totals.introspectedAccepted++
   }
 
-  #breach(what: Breach['what'], { kind, ended, answered, targets }: HeldToken, use: Use): void {
+  #remember(token: HeldToken, { verifier, answered }: Use): void {
+    const since = this.#remembered.get(token) ?? new Map<number, number>()
+    since.set(verifier, Math.min(answered, since.get(verifier) ?? answered))
+    this.#remembered.set(token, since)
+  }
+
+  #remembers(token: HeldToken, { verifier, sent }: Use): boolean {
+    const since = this.#remembered.get(token)?.get(verifier)
+    return since !== undefined && since < sent
+  }
+
+  #breach(what: Breach['what'], { format, kind, ended, answered, targets }: HeldToken, use: Use): void {
     const since = (time: number | undefined): string => (time === undefined ? '-' : `${Math.round(use.sent - time)} ms`)
-    const detail = `${kind} token, issued ${since(answered)} and ended ${since(ended)} before: ${JSON.stringify(use)} ${targets.join(', ')}`
+    const detail = `${format} of a ${kind}, issued ${since(answered)} and ended ${since(ended)} before: ${JSON.stringify(use)} ${targets.join(', ')}`
     this.breaches.push({ what, detail })
   }
 }

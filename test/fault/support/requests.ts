@@ -3,7 +3,7 @@
 import { challenge, verifier } from '../../support/grants.js'
 import type { Span } from './clocks.js'
 import { nameOf } from './ledger.js'
-import { type Account, apiIdentifier, type People, redirectUri } from './people.js'
+import { type Account, type People, redirectUri } from './people.js'
 import type { Answer, Asked, Reading } from './requester.js'
 
 export interface Tokens {
@@ -113,7 +113,11 @@ function endOf(accessToken: string): Span | undefined {
 export function clientCredentials(people: People): Asked {
   return {
     kind: 'client_credentials',
-    sent: post('/token', people.service, { grant_type: 'client_credentials', scope: 'read', resource: apiIdentifier }),
+    sent: post('/token', people.service, {
+      grant_type: 'client_credentials',
+      scope: 'read',
+      resource: people.api.identifier,
+    }),
     read: ({ status, body }) =>
       status === 200 && typeof JSON.parse(body).access_token === 'string' ? { answer: 'ok' } : undefined,
   }
@@ -157,13 +161,13 @@ export function page({ method, path, statuses, cookie, form, ends }: Page): Aske
   }
 }
 
-export function authorizePath({ application }: People): string {
+export function authorizePath({ application, api }: People): string {
   const query = new URLSearchParams({
     response_type: 'code',
     client_id: application.clientId,
     redirect_uri: redirectUri,
     scope: 'read',
-    resource: apiIdentifier,
+    resource: api.identifier,
     state: 'state',
     code_challenge: challenge,
     code_challenge_method: 'S256',

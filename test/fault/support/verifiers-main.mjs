@@ -1,13 +1,11 @@
 // APIs that the package protects, several in one process, each with a verifier and an address of its own. What the
-// environment says is `protect`'s own options, and how many.
+// environment says is `protect`'s own options for each.
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { protect } from '@ostiary/resource-server'
 
-const { count, ...options } = JSON.parse(process.env.OSTIARY_FAULT_VERIFIERS)
-
-async function open() {
+async function open(options) {
   const api = await protect({ ...options, warn: () => undefined })
   const server = createServer(async (request, response) => {
     // Both: in the time of one request its knowledge may have become too old, or fresh.
@@ -23,4 +21,6 @@ async function open() {
   return server.address().port
 }
 
-console.log(JSON.stringify(await Promise.all(Array.from({ length: count }, open))))
+console.log(
+  JSON.stringify(await Promise.all(JSON.parse(process.env.OSTIARY_FAULT_VERIFIERS).map((options) => open(options)))),
+)

@@ -17,25 +17,26 @@ export interface Use {
   readonly before: string
   readonly after: string
   readonly reason: string
+  /** What it does when its knowledge is too old. */
+  readonly onStale: 'refuse' | 'introspect'
 }
 
 /** APIs, each with a verifier of its own. */
 export interface Verifiers {
   readonly count: number
+  /** Those of one API. */
+  readonly of: (audience: string) => readonly number[]
   /** Shows the token to one of them. @throws where it does not answer: nothing is between it and the test */
   readonly show: (verifier: number, token: string) => Promise<Use>
 }
 
-type VerifierOptions = Pick<ProtectOptions, 'issuer' | 'audience' | 'credentials' | 'tolerance' | 'onStale'>
+export type VerifierOptions = Pick<ProtectOptions, 'issuer' | 'audience' | 'credentials' | 'tolerance' | 'onStale'>
 
-/** Starts so many in each of some processes, so that none of them waits for this one's event loop. */
-export async function startVerifiers(
-  t: Test,
-  { processes, each, ...options }: VerifierOptions & { readonly processes: number; readonly each: number },
-): Promise<Verifiers> {
+/** Starts them in processes of their own, so that none of them waits for this one's event loop. */
+export async function startVerifiers(t: Test, processes: readonly (readonly VerifierOptions[])[]): Promise<Verifiers> {
   const ports = await Promise.all(
-    Array.from({ length: processes }, async (): Promise<readonly number[]> => {
-      const env = { OSTIARY_FAULT_VERIFIERS: JSON.stringify({ ...options, count: each }) }
+    processes.map(async (verifiers): Promise<readonly number[]> => {
+      const env = { OSTIARY_FAULT_VERIFIERS: JSON.stringify(verifiers) }
       const started = startProcess(t, { cwd: await makeFolder(t), main, args: [], env })
       await waitFor(
         () => {
@@ -49,10 +50,12 @@ export async function startVerifiers(
     }),
   )
   const all = ports.flat()
+  const options = processes.flat()
   const wire = openWire('api.example.com')
   t.teardown(wire.close)
   return {
     count: all.length,
+    of: (audience) => options.flatMap((each, verifier) => (each.audience === audience ? [verifier] : [])),
     async show(verifier, token) {
       const sent = performance.now()
       const headers = { authorization: `Bearer ${token}` }
@@ -68,6 +71,7 @@ export async function startVerifiers(
         before: header('knowledge-before'),
         after: header('knowledge-after'),
         reason: header('reason'),
+        onStale: options[verifier]!.onStale ?? 'refuse',
       }
     },
   }
