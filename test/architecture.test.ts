@@ -21,6 +21,7 @@ const order: readonly (readonly string[])[] = [
   ['resources'],
   ['clients', 'identity'],
   ['tokens'],
+  ['api-keys'],
   ['interaction'],
   ['protocol'],
   ['demo'],

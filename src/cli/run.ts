@@ -9,6 +9,7 @@ import { describeError } from '../platform/log.js'
 import { WrongMasterKeyError } from '../secrets/index.js'
 import { isDatabaseAway } from '../store/index.js'
 import { MigrationError } from '../store/migrations.js'
+import { apiKeyCommands } from './api-key.js'
 import { archiveCommands } from './archive.js'
 import { auditCommands } from './audit.js'
 import { clientCommands } from './client.js'
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   ...userCommands,
   ...resourceCommands,
   ...roleCommands,
+  ...apiKeyCommands,
   ...keyCommands,
   ...masterKeyCommands,
   ...revokeCommands,
@@ -175,6 +177,7 @@ const listings: Readonly<Partial<Record<Noun, string>>> = {
   user: 'user list',
   resource: 'resource list',
   role: 'role list',
+  'api-key': 'api-key list',
 }
 
 /** One line for whoever ran the command: what is wrong, and what to do. Never a secret, which no message of ours holds. */

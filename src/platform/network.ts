@@ -52,6 +52,44 @@ export function siteOf(address: string): string | undefined {
   return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/48`
 }
 
+/**
+ * A network in CIDR notation, in one spelling: `192.0.2.0/24`, `2001:db8::/48`. A bare address is the network of itself, and one
+ * of IPv4-mapped addresses is that of IPv4.
+ *
+ * @returns undefined for what is none, and for one whose address has bits behind its length: it may be a slip
+ */
+export function parseNetwork(text: string): string | undefined {
+  const [, address = '', digits] = /^([0-9A-Fa-f.:]{2,45})(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const family = isIP(address)
+  if (family === 0) return undefined
+  const normalised = normaliseAddress(address)
+  const isMapped = family === 6 && isIPv4(normalised)
+  const most = isIPv4(normalised) ? 32 : 128
+  const length = digits === undefined ? most : Number(digits) - (isMapped ? 96 : 0)
+  if (length < 0 || length > most) return undefined
+  const bytes = bytesOf(normalised)
+  const isWhole = bytes.every((byte, at) => (byte & (0xff >> Math.min(8, Math.max(0, length - at * 8)))) === 0)
+  return isWhole ? `${normalised}/${length}` : undefined
+}
+
+/** @param network as `parseNetwork` gives it */
+export function isInNetwork(address: string, network: string): boolean {
+  const [base = '', digits = ''] = network.split('/')
+  const [bytes, others] = [bytesOf(normaliseAddress(address)), bytesOf(base)]
+  if (bytes.length !== others.length) return false
+  const length = Number(digits)
+  return bytes.every((byte, at) => {
+    const shift = 8 - Math.min(8, Math.max(0, length - at * 8))
+    return byte >> shift === others[at]! >> shift
+  })
+}
+
+/** Of a normalised address: four, or sixteen. */
+function bytesOf(address: string): readonly number[] {
+  if (isIPv4(address)) return address.split('.').map(Number)
+  return groupsOf(address).flatMap((group) => [group >> 8, group & 255])
+}
+
 /** Whether a host, as it stands in a URL or is listened on, can be reached from this machine alone. */
 export function isLoopbackHost(host: string): boolean {
   const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host

@@ -1,6 +1,6 @@
 import { TemporarilyUnavailableError } from '../oauth/index.js'
 import { clockTolerance } from '../platform/clock.js'
-import type { EndableBy } from '../store/index.js'
+import type { ApiKeyOwner, EndableBy } from '../store/index.js'
 
 /** The claims by which a token can be ended. */
 export interface EndableClaims {
@@ -22,6 +22,32 @@ export function roleTarget(holder: string, resource: string): string {
 /** Whose role it was, of such a target. An identifier of a resource is a URL, and has no space. */
 export function roleHolder(target: string): string {
   return target.slice(0, target.lastIndexOf(' '))
+}
+
+/** Keys that are ended together. */
+export type KeySet =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'prefix'; readonly prefix: string }
+  | { readonly kind: 'owner'; readonly owner: ApiKeyOwner }
+
+export function keySetTarget(set: KeySet): string {
+  if (set.kind === 'all') return 'all'
+  return set.kind === 'prefix' ? `prefix:${set.prefix}` : `owner:${set.owner.kind}:${set.owner.id}`
+}
+
+/** What ends an API key besides its own revocation. */
+export function endsOfApiKey({
+  owner,
+  prefix,
+}: {
+  readonly owner: ApiKeyOwner
+  readonly prefix: string
+}): readonly EndableBy[] {
+  const sets: readonly KeySet[] = [{ kind: 'all' }, { kind: 'prefix', prefix }, { kind: 'owner', owner }]
+  return [
+    ...sets.map((set) => ({ kind: 'api_keys' as const, target: keySetTarget(set) })),
+    { kind: owner.kind, target: owner.id },
+  ]
 }
 
 /**

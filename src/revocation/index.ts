@@ -1,6 +1,15 @@
 // Owns taking back: revoke(target), and what this process has heard of revocations.
 
-export { type EndableClaims, endableBy, ends, refuseBehind, roleHolder, roleTarget } from './ended-by.js'
+export {
+  type EndableClaims,
+  endableBy,
+  ends,
+  endsOfApiKey,
+  type KeySet,
+  refuseBehind,
+  roleHolder,
+  roleTarget,
+} from './ended-by.js'
 export { createRevocationList, type RevocationList } from './list.js'
 export {
   coverCommit,

@@ -1,6 +1,7 @@
 import { newEvent } from '../audit/index.js'
 import type { Context, Origin } from '../context.js'
-import { type NewRevocation, revocations } from '../store/index.js'
+import { type ApiKeyOwner, type NewRevocation, revocations } from '../store/index.js'
+import { type KeySet, keySetTarget } from './ended-by.js'
 import { placeOf, type StatusClaim } from './status-lists/index.js'
 
 /** Seconds after which no access token is alive, whatever was configured when it was issued. */
@@ -30,6 +31,14 @@ export type RevocationTarget =
   | { readonly kind: 'client'; readonly clientId: string; readonly lasting?: 'disabled' | 'deleted' }
   | { readonly kind: 'user'; readonly userId: string; readonly lasting?: 'disabled' }
   | { readonly kind: 'key'; readonly kid: string }
+  /** `api_key_state`: it was changed, and lives. */
+  | {
+      readonly kind: 'api_key' | 'api_key_state'
+      readonly id: string
+      readonly owner: ApiKeyOwner
+      readonly resources: readonly string[]
+    }
+  | { readonly kind: 'api_keys'; readonly set: KeySet }
 
 export interface RevocationCause {
   /** Who revokes: `client:…`, `user:…`, `operator`, `system`. */
@@ -156,6 +165,29 @@ export function describeRevocation(
         // For ever: whoever stole it gives what they sign any lifetime.
         expiresAt: undefined,
         event: { ...event('key.revoked', {}), detail: { kid: target.kid } },
+      }
+    case 'api_key':
+    case 'api_key_state': {
+      const owner = target.owner.kind === 'client' ? { clientId: target.owner.id } : { subject: target.owner.id }
+      const type = target.kind === 'api_key' ? 'api_key.revoked' : 'api_key.changed'
+      return {
+        ...common,
+        kind: target.kind,
+        target: target.id,
+        terminal: target.kind === 'api_key',
+        audiences: [...target.resources, ...self],
+        event: { ...event(type, owner), detail: { key: target.id } },
+      }
+    }
+    case 'api_keys':
+      return {
+        ...common,
+        kind: 'api_keys',
+        target: keySetTarget(target.set),
+        terminal: false,
+        // Everybody.
+        audiences: [],
+        event: { ...event('api_keys.revoked', {}), detail: { keys: keySetTarget(target.set) } },
       }
   }
 }

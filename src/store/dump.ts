@@ -27,6 +27,7 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   lasting('role'),
   lasting('role_holder'),
   lasting('user_account'),
+  lasting('api_key'),
   lasting('consent'),
   lasting('revocation'),
   lasting('failure_count'),

@@ -2,6 +2,16 @@
 // folder that says Prisma, pg or SQL.
 
 export * as accessTokens from './access-tokens.js'
+export type {
+  ApiKey,
+  ApiKeyFilter,
+  ApiKeyHash,
+  ApiKeyKind,
+  ApiKeyOwner,
+  NewApiKey,
+  PresentedApiKey,
+} from './api-keys.js'
+export * as apiKeys from './api-keys.js'
 export type { AuditEvent, AuditFilter } from './audit-events.js'
 export * as auditEvents from './audit-events.js'
 export type { AuthorizationCode } from './authorization-codes.js'

@@ -3,14 +3,27 @@ import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
 import type { BatchedStatement, Database, Db } from './database.js'
 import { insertColumns as insertMessages, messageId, messageNotice } from './outbox.js'
-import { seconds, toTime, toTimeIfAny } from './rows.js'
 
-export type RevocationKind = 'token' | 'grant' | 'session' | 'client' | 'user' | 'role' | 'key'
+export type RevocationKind =
+  | 'token'
+  | 'grant'
+  | 'session'
+  | 'client'
+  | 'user'
+  | 'role'
+  | 'key'
+  | 'api_key'
+  | 'api_keys'
+  | 'api_key_state'
 
 /** An entry of the revocation list. */
 export interface Revocation {
   readonly kind: RevocationKind
-  /** A jti, grant_id, sid, client_id, sub or kid; for a role the holder and the resource, separated by a space. */
+  /**
+   * A jti, grant_id, sid, client_id, sub, kid or the id of an API key; for a role the holder and the resource, separated by a
+   * space; for `api_keys` which ones: `all`, `prefix:…`, `owner:user:…` or `owner:client:…`. `api_key_state` ends nothing: who
+   * remembers what the key is worth asks again.
+   */
   readonly target: string
   /** The target never comes back (until enabled again). Else tokens issued up to `instant` are ended. */
   readonly terminal: boolean
@@ -321,71 +334,4 @@ export async function deleteLifted(db: Db, now: Date): Promise<number> {
   return rows.length
 }
 
-/** What a token can be ended by. */
-export interface EndableBy {
-  readonly kind: RevocationKind
-  readonly target: string
-}
-
-export interface PositionedRevocation extends Revocation {
-  readonly position: bigint
-  readonly expiresAt?: Date | undefined
-  /** Identifiers of the resources concerned; empty: all. */
-  readonly audiences: readonly string[]
-}
-
-type ListedRow = readonly [
-  kind: RevocationKind,
-  target: string,
-  terminal: boolean,
-  instant: number,
-  position: number,
-  expiresAt: number | null,
-  audiences: string | null,
-]
-
-/** What was listed behind the position and could still end a token, in commit order, the first `limit` of it. */
-export async function listBehind(
-  database: Database,
-  position: bigint,
-  now: Date,
-  limit: number,
-): Promise<readonly PositionedRevocation[]> {
-  const rows = await database.query(
-    'revocations.list_behind',
-    `SELECT json_agg(json_build_array(kind, target, terminal, ${seconds('instant')}, position, ${seconds('expires_at')},
-                                      array_to_string(audiences, ' ')) ORDER BY position) AS entries
-       FROM (SELECT * FROM revocation
-              WHERE position > $1 AND (expires_at IS NULL OR expires_at > $2::timestamptz)
-              ORDER BY position LIMIT $3) behind`,
-    [position.toString(), now.toISOString(), limit],
-  )
-  // Most entries concern the same few APIs: one array for all of them.
-  const audiences = new Map<string, readonly string[]>()
-  const toAudiences = (text: string): readonly string[] => {
-    const list = audiences.get(text) ?? (text === '' ? [] : text.split(' '))
-    audiences.set(text, list)
-    return list
-  }
-  // As one value: thousands of rows cost several times as much to read.
-  const entries: readonly ListedRow[] = rows[0]?.['entries'] ?? []
-  return entries.map(([kind, target, terminal, instant, at, expiresAt, text]) => ({
-    kind,
-    target,
-    terminal,
-    instant: toTime(instant),
-    position: BigInt(at),
-    expiresAt: toTimeIfAny(expiresAt),
-    audiences: toAudiences(text ?? ''),
-  }))
-}
-
-/** The last position that was ever taken here, committed or not. Whoever knows a later one knows another database. */
-export async function lastPosition(database: Database): Promise<bigint> {
-  const [row] = await database.query(
-    'revocations.last_position',
-    'SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS position FROM revocation_position',
-    [],
-  )
-  return BigInt(row?.['position'] ?? 0)
-}
+export * from './listed-revocations.js'

@@ -33,6 +33,7 @@ export async function createFullServer(t: Test) {
   for (const args of [
     ['role', 'create', 'reader', '--resource', api, '--scope', 'read'],
     ['role', 'grant', 'reader', '--resource', api, '--user', user.email],
+    ['api-key', 'create', '--owner', user.email, '--name', 'Report', '--scope', 'read'],
     ['client', 'disable', service.clientId],
   ]) {
     const done = await run(args)

@@ -3,6 +3,7 @@
 
 import { parseEnv } from 'node:util'
 import type { TObject } from '@sinclair/typebox'
+import { type ApiKeysConfig, apiKeysVariables } from './api-keys.js'
 import { type AuditConfig, auditVariables } from './audit.js'
 import { checkDatabase, type DatabaseConfig, databaseVariables } from './database.js'
 import { nearest } from './edit-distance.js'
@@ -30,6 +31,7 @@ export interface Config {
   readonly statusLists: Readonly<StatusListsConfig>
   readonly revocation: RevocationConfig
   readonly sessions: Readonly<SessionsConfig>
+  readonly apiKeys: Readonly<ApiKeysConfig>
   readonly limits: Readonly<LimitsConfig>
   readonly audit: Readonly<AuditConfig>
 }
@@ -44,6 +46,7 @@ const SECTIONS: Readonly<Record<keyof Config, TObject>> = {
   statusLists: statusListsVariables,
   revocation: revocationVariables,
   sessions: sessionsVariables,
+  apiKeys: apiKeysVariables,
   limits: limitsVariables,
   audit: auditVariables,
 }
@@ -86,6 +89,7 @@ export function loadConfig({ env, envFile = '' }: LoadConfigOptions): LoadedConf
     statusLists: readSection(source, statusListsVariables),
     revocation: resolveRevocation(readSection(source, revocationVariables), source),
     sessions: checkSessions(readSection(source, sessionsVariables), source),
+    apiKeys: readSection(source, apiKeysVariables),
     limits: readSection(source, limitsVariables),
     audit: readSection(source, auditVariables),
   }

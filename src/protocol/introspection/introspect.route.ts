@@ -13,6 +13,7 @@ export function introspectRoute(app: FastifyInstance, ctx: Context): void {
     if (client.tokenEndpointAuthMethod === 'none') {
       throw new InvalidClientError('Introspection needs client authentication.', { reason: 'client_is_public' })
     }
-    return introspect(ctx, client, parse(parameters).token)
+    const { token, token_type_hint: hint } = parse(parameters)
+    return introspect(ctx, client, token, hint)
   })
 }

@@ -1,20 +1,22 @@
+import { checkApiKey, checkSigningKey, isApiKeyId, looksLikeApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
 import { refreshTokens, roles } from '../../store/index.js'
 import { type AccessTokenClaims, readOpaque } from '../../tokens/index.js'
+import { apiKeyIdType, describeUse } from './api-key.js'
 import { type PresentedToken, readAccessToken } from './read-token.js'
-
-/** RFC 7662 §2.2. */
-export type IntrospectionResponse =
-  | { readonly active: false }
-  | ({ readonly active: true } & Readonly<Record<string, unknown>>)
-
-/** One answer for whatever is not active, and for whoever may not know. RFC 7662 §2.2, §4 (attack 82). */
-const inactive = { active: false } as const
+import { type IntrospectionResponse, inactive } from './response.js'
 
 /** What a token is worth now. Exact: what was answered 200 by a revocation is seen here at once, at every process. */
-export async function introspect(ctx: Context, client: Client, value: string): Promise<IntrospectionResponse> {
+export async function introspect(
+  ctx: Context,
+  client: Client,
+  value: string,
+  hint: string | undefined,
+): Promise<IntrospectionResponse> {
+  if (looksLikeApiKey(value)) return describeUse(ctx, client, await checkApiKey(ctx, value))
+  if (hint === apiKeyIdType && isApiKeyId(value)) return describeUse(ctx, client, await checkSigningKey(ctx, value))
   const opaque = readOpaque('ort', value)
   if (opaque) {
     const token = await refreshTokens.find(ctx.db, opaque.bucket, opaque.hash, ctx.clock.now())

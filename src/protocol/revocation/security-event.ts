@@ -144,6 +144,12 @@ function eventOf(issuer: string, { kind, target, terminal, lifted }: AnnouncedRe
       return { type: own('role-withdrawn'), subject: account(roleHolder(target)) }
     case 'grant':
     case 'key':
-      return { type: own(`${kind}-revoked`), subject: opaque }
+    case 'api_key':
+    case 'api_keys':
+    case 'api_key_state':
+      return {
+        type: own(kind === 'api_key_state' ? 'api-key-changed' : `${kind.replace('_', '-')}-revoked`),
+        subject: opaque,
+      }
   }
 }

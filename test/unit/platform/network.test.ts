@@ -1,5 +1,13 @@
 import t from 'tap'
-import { isLoopbackHost, networkOf, normaliseAddress, siteOf, UNKNOWN_ADDRESS } from '../../../src/platform/network.js'
+import {
+  isInNetwork,
+  isLoopbackHost,
+  networkOf,
+  normaliseAddress,
+  parseNetwork,
+  siteOf,
+  UNKNOWN_ADDRESS,
+} from '../../../src/platform/network.js'
 
 t.test('attack 101: an address has one spelling', async (t) => {
   for (const [address, expected] of [
@@ -87,5 +95,54 @@ t.test('loopback is localhost, 127.0.0.0/8 and ::1, and nothing that looks like 
     '',
   ]) {
     t.equal(isLoopbackHost(host), false, host)
+  }
+})
+
+t.test('a network has one spelling', async (t) => {
+  for (const [text, expected] of [
+    ['192.0.2.0/24', '192.0.2.0/24'],
+    ['192.0.2.7', '192.0.2.7/32'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['::ffff:192.0.2.0/120', '192.0.2.0/24'],
+    ['2001:DB8::/48', '2001:db8::/48'],
+    ['2001:db8::1', '2001:db8::1/128'],
+    ['::/0', '::/0'],
+  ] as const) {
+    t.equal(parseNetwork(text), expected, text)
+  }
+  for (const text of [
+    '',
+    '192.0.2.0/33',
+    '192.0.2.7/24',
+    '2001:db8::1/64',
+    '::ffff:192.0.2.0/24',
+    '192.0.2/24',
+    '192.0.2.0/-1',
+    '192.0.2.0/24/8',
+    'example.com',
+    'fe80::%eth0/10',
+    `${'1'.repeat(50)}`,
+  ]) {
+    t.equal(parseNetwork(text), undefined, text)
+  }
+})
+
+t.test('attack 101: an address is in a network however it is written', async (t) => {
+  for (const [address, network, expected] of [
+    ['192.0.2.255', '192.0.2.0/24', true],
+    ['192.0.3.0', '192.0.2.0/24', false],
+    ['::ffff:192.0.2.9', '192.0.2.0/24', true],
+    ['192.0.2.9', '0.0.0.0/0', true],
+    ['192.0.2.9', '::/0', false],
+    ['192.0.2.129', '192.0.2.128/25', true],
+    ['192.0.2.127', '192.0.2.128/25', false],
+    ['2001:db8:0:ffff::1', '2001:db8::/48', true],
+    ['2001:db8:1::1', '2001:db8::/48', false],
+    ['2001:db8::1', '2001:db8::1/128', true],
+    ['unknown', '192.0.2.0/24', false],
+    // Stands for what could not be read: in the network of all of them, and in no other.
+    ['unknown', '10.0.0.0/8', false],
+  ] as const) {
+    t.equal(isInNetwork(address, network), expected, `${address} in ${network}`)
   }
 })

@@ -1,0 +1,29 @@
+import type { Context } from '../context.js'
+import { type ApiKey, apiKeys, type PresentedApiKey } from '../store/index.js'
+import { parseApiKey } from './format.js'
+import { isApiKey } from './secret.js'
+
+/** Why a key is not good: for the audit, never for whoever showed it. */
+export type ApiKeyProblem = 'key_malformed' | 'key_unknown' | 'key_ended' | 'key_expired' | 'key_owner_ended'
+
+/** What a key is worth now, by its text. Exact: it asks the database, together with all others of this turn. */
+export async function checkApiKey(ctx: Context, text: string): Promise<ApiKey | ApiKeyProblem> {
+  const parsed = parseApiKey(text)
+  if (!parsed) return 'key_malformed'
+  const found = await apiKeys.find(ctx.db, parsed.id)
+  if (!isApiKey(ctx, text, found?.secret) || !found) return 'key_unknown'
+  return problemOf(found, ctx.clock.now()) ?? found.key
+}
+
+/** The same of a signing key, which is shown by its id: that the request is signed by it is for others to check. */
+export async function checkSigningKey(ctx: Context, id: string): Promise<ApiKey | ApiKeyProblem> {
+  const found = await apiKeys.find(ctx.db, id)
+  if (found?.key.kind !== 'signing') return 'key_unknown'
+  return problemOf(found, ctx.clock.now()) ?? found.key
+}
+
+function problemOf({ key, ownerStands }: PresentedApiKey, now: Date): ApiKeyProblem | undefined {
+  if (key.endedAt) return 'key_ended'
+  if (key.expiresAt && key.expiresAt <= now) return 'key_expired'
+  return ownerStands ? undefined : 'key_owner_ended'
+}

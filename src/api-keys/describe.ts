@@ -1,0 +1,56 @@
+import type { Context } from '../context.js'
+import { NotFoundError } from '../platform/administration-errors.js'
+import { type ApiKey, type ApiKeyFilter, apiKeys } from '../store/index.js'
+
+/** @throws {NotFoundError} */
+export async function findApiKey(ctx: Context, id: string): Promise<ApiKey> {
+  const found = await apiKeys.find(ctx.db, id)
+  if (!found) throw isUnknown(id)
+  return found.key
+}
+
+export function isUnknown(id: string): NotFoundError {
+  return new NotFoundError('api-key', `There is no API key ${JSON.stringify(id.slice(0, 80))}.`)
+}
+
+/** Oldest first. */
+export function listApiKeys(ctx: Context, filter: ApiKeyFilter): Promise<readonly ApiKey[]> {
+  return apiKeys.list(ctx.db, filter)
+}
+
+/** What its owner and administrators see of a key. Its secret is kept nowhere. */
+export function describeApiKey(key: ApiKey, now: Date): Record<string, unknown> {
+  return {
+    id: key.id,
+    kind: key.kind,
+    prefix: key.prefix,
+    environment: key.environment,
+    owner: { kind: key.owner.kind, id: key.owner.id },
+    name: key.name,
+    description: key.description,
+    scope: key.scope.join(' '),
+    resources: key.resources,
+    networks: key.networks,
+    origins: key.kind === 'publishable' ? key.origins : undefined,
+    tier: key.tier,
+    jwk: key.publicJwk,
+    state: stateOf(key, now),
+    created_at: key.createdAt.toISOString(),
+    expires_at: key.expiresAt?.toISOString() ?? 'never',
+    rotated_at: key.rotatedAt?.toISOString(),
+    successor: key.successor,
+    ended_at: key.endedAt?.toISOString(),
+    end_reason: key.endReason,
+    last_used_at: key.lastUsedAt?.toISOString(),
+    last_used_from: key.lastUsedFrom,
+  }
+}
+
+/** `rotated`: it has a successor, and is good until its overlap is over. */
+export type ApiKeyState = 'live' | 'rotated' | 'expired' | 'ended'
+
+export function stateOf(key: ApiKey, now: Date): ApiKeyState {
+  if (key.endedAt) return 'ended'
+  if (key.expiresAt && key.expiresAt <= now) return 'expired'
+  return key.successor === undefined ? 'live' : 'rotated'
+}

@@ -1,0 +1,58 @@
+import type { By } from '../audit/index.js'
+import type { Context } from '../context.js'
+import { ConflictError } from '../platform/administration-errors.js'
+import { describeRevocation } from '../revocation/index.js'
+import { type ApiKey, apiKeys, revocations } from '../store/index.js'
+import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
+import { isUnknown, stateOf } from './describe.js'
+
+/** Seconds. */
+export const defaultOverlap = 7 * 86_400
+
+export interface RotatedApiKey extends CreatedApiKey {
+  /** The one before, as it is now. */
+  readonly previous: ApiKey
+}
+
+/**
+ * Gives a key a successor with the same rights. The old one lives on for the overlap, in seconds, and ends by itself; 0 ends
+ * it now.
+ *
+ * @throws {NotFoundError} {ConflictError} where it has a successor already, or is over
+ */
+export async function rotateApiKey(
+  ctx: Context,
+  id: string,
+  { overlap = defaultOverlap, by }: { readonly overlap?: number | undefined; readonly by: By },
+): Promise<RotatedApiKey> {
+  const rotated = await ctx.db.transaction(async (tx) => {
+    await revocations.lock(tx)
+    const before = await apiKeys.findById(tx, id)
+    if (!before) throw isUnknown(id)
+    const { key, text } = await writeApiKey(ctx, tx, successorOf(before), by)
+    const now = ctx.clock.now()
+    const expiresAt = new Date(now.getTime() + overlap * 1000)
+    const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })
+    if (!previous) throw new ConflictError(whyNot(before, now))
+    const cause = { ...by, reason: 'api_key_rotated' }
+    // Whoever remembers the old one asks again, and hears of its end and its successor.
+    await revocations.create(tx, describeRevocation(ctx, { ...previous, kind: 'api_key_state' }, cause))
+    return { key, text, previous }
+  })
+  await ctx.revocations.refresh()
+  return rotated
+}
+
+/** The same rights, for as long as the one before was meant to live. */
+export function successorOf(key: ApiKey): ApiKeyDescription {
+  const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier } = key
+  const lifetime = key.expiresAt && Math.round((key.expiresAt.getTime() - key.createdAt.getTime()) / 1000)
+  const rights = { scope, resources, networks, origins, tier, publicJwk: key.publicJwk }
+  return { owner, kind, prefix, environment, name, description, ...rights, lifetime }
+}
+
+function whyNot(key: ApiKey, now: Date): string {
+  const state = stateOf(key, now)
+  if (state === 'rotated') return `The API key ${key.id} has a successor already: ${key.successor}.`
+  return `The API key ${key.id} is over: make a new one.`
+}

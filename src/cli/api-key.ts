@@ -1,0 +1,294 @@
+import {
+  createApiKey,
+  defaultOverlap,
+  describeApiKey,
+  type EndedApiKeys,
+  endApiKey,
+  endApiKeys,
+  findApiKey,
+  listApiKeys,
+  rotateApiKey,
+} from '../api-keys/index.js'
+import { findClient } from '../clients/index.js'
+import type { Context } from '../context.js'
+import { findUser } from '../identity/index.js'
+import { parseScope } from '../oauth/index.js'
+import { NotFoundError } from '../platform/administration-errors.js'
+import type { ApiKey, ApiKeyOwner } from '../store/index.js'
+import { type Answer, atMostOne, defineCommand, UsageError } from './command.js'
+import { duration } from './duration.js'
+import { readJsonObject } from './input.js'
+import { operator } from './operator.js'
+import { pairs, table, timeText } from './output.js'
+
+const ownerOption = {
+  type: 'string',
+  value: 'USER|CLIENT',
+  description: 'Whose keys: an e-mail address or id of a user, or a client_id.',
+} as const
+
+const create = defineCommand({
+  name: 'api-key create',
+  summary: 'Make an API key',
+  description: 'It is printed this once. What it may do is what its owner may do, and no more than its scope.',
+  options: {
+    owner: { ...ownerOption, required: true, description: 'Whose key it is: a user, or a client.' },
+    name: { type: 'string', value: 'TEXT', required: true, description: 'What it is for, in a few words.' },
+    description: { type: 'string', value: 'TEXT', description: 'More about it.' },
+    scope: { type: 'string', value: '"A B"', required: true, description: 'What it may do.' },
+    resource: {
+      type: 'string',
+      value: 'IDENTIFIER',
+      multiple: true,
+      description: 'The API that it is for. Default: the one that has the scopes.',
+    },
+    expires: {
+      type: 'string',
+      value: 'DURATION|never',
+      description: 'How long it lives, such as 30d. Default: API_KEY_LIFETIME.',
+    },
+    environment: { type: 'string', value: 'WORD', description: 'Stands in the key. Default live.' },
+    prefix: { type: 'string', value: 'WORD', description: 'Stands first in the key. Default sk, or pk.' },
+    allow: {
+      type: 'string',
+      value: 'CIDR',
+      multiple: true,
+      description: 'A network that it may be used from. Default: any.',
+    },
+    publishable: { type: 'boolean', description: 'It stands in pages, so it may only read.' },
+    origin: {
+      type: 'string',
+      value: 'ORIGIN',
+      multiple: true,
+      description: 'Of the pages that a publishable key stands in.',
+    },
+    'public-key': {
+      type: 'string',
+      value: 'FILE|-',
+      description: 'An Ed25519 public key as a JWK: requests are signed, and no secret is made.',
+    },
+    tier: { type: 'string', value: 'NAME', description: 'How much it may be used.' },
+  },
+  examples: [
+    'ostiary api-key create --owner ann@example.com --name "Nightly report" --scope orders:read',
+    'ostiary api-key create --owner shop --name Import --scope "orders:read orders:write" --allow 192.0.2.0/24 --expires 30d',
+    'ostiary api-key create --owner shop --name Widget --publishable --origin https://shop.example --scope orders:read',
+  ],
+  async run({ io, options, context }) {
+    const { owner: who = '', name = '', scope = '', expires, publishable = false } = options
+    const path = options['public-key']
+    if (publishable && path !== undefined) throw new UsageError('A publishable key is not a signing key.')
+    const lifetime = expires === undefined || expires === 'never' ? expires : duration(expires, 'expires')
+    const publicJwk = path === undefined ? undefined : await readJsonObject(io, path, 'public-key')
+    const ctx = await context()
+    const owner = await ownerOf(ctx, who)
+    const request = {
+      owner,
+      name,
+      description: options.description,
+      kind: publicJwk ? 'signing' : publishable ? 'publishable' : 'secret',
+      prefix: options.prefix,
+      environment: options.environment,
+      scope: parseScope(scope.trim()),
+      resources: options.resource,
+      networks: options.allow,
+      origins: options.origin,
+      tier: options.tier,
+      lifetime,
+      publicJwk,
+    } as const
+    const { key, text } = await createApiKey(ctx, request, operator)
+    const now = ctx.clock.now()
+    return {
+      json: { ...describeApiKey(key, now), key: text },
+      warnings: key.expiresAt ? [] : ['It never expires: rotate it before somebody else has it.'],
+      text: () => `Made the API key.\n${pairs([...fields(key), ['key', text]])}${text ? keepKey : ''}`,
+    }
+  },
+})
+
+const list = defineCommand({
+  name: 'api-key list',
+  summary: 'List API keys',
+  options: {
+    owner: ownerOption,
+    prefix: { type: 'string', value: 'WORD', description: 'Of this prefix alone.' },
+    all: { type: 'boolean', description: 'Also those that have ended or expired.' },
+  },
+  examples: ['ostiary api-key list', 'ostiary api-key list --owner ann@example.com --all --json'],
+  async run({ options, context }) {
+    const ctx = await context()
+    const now = ctx.clock.now()
+    const owner = options.owner === undefined ? undefined : await ownerOf(ctx, options.owner)
+    const liveAt = options.all ? undefined : now
+    const keys = await listApiKeys(ctx, { owner, prefix: options.prefix, liveAt })
+    return {
+      json: keys.map((key) => describeApiKey(key, now)),
+      text: (width) => (keys.length === 0 ? 'There is no such API key.\n' : keyTable(keys, now, width)),
+    }
+  },
+})
+
+const show = defineCommand({
+  name: 'api-key show',
+  summary: 'Show an API key: whose it is, what it may do, when it was last used',
+  words: ['ID'],
+  examples: ['ostiary api-key show 0kq3GZb7yXw9TfLm'],
+  async run({ words: [id = ''], context }) {
+    const ctx = await context()
+    const key = await findApiKey(ctx, id)
+    const described = describeApiKey(key, ctx.clock.now())
+    return {
+      json: described,
+      text: () =>
+        pairs([
+          ...fields(key),
+          ['state', String(described['state'])],
+          ['successor', key.successor],
+          ['ended', key.endedAt && `${timeText(key.endedAt)} (${key.endReason})`],
+          ['last used', key.lastUsedAt && `${timeText(key.lastUsedAt)} from ${key.lastUsedFrom}`],
+        ]),
+    }
+  },
+})
+
+const rotate = defineCommand({
+  name: 'api-key rotate',
+  summary: 'Give an API key a successor',
+  description:
+    'The old key stays good for the overlap, and ends by itself. Who still uses it is told by Deprecation and Sunset headers. ' +
+    'The new key is printed this once.',
+  words: ['ID'],
+  options: {
+    overlap: {
+      type: 'string',
+      value: 'DURATION',
+      description: `How long the old one stays. Default ${defaultOverlap / 86_400}d.`,
+    },
+  },
+  examples: ['ostiary api-key rotate 0kq3GZb7yXw9TfLm --overlap 7d'],
+  async run({ options: { overlap }, words: [id = ''], context }) {
+    const seconds = overlap === undefined ? undefined : duration(overlap, 'overlap')
+    const ctx = await context()
+    const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, by: operator })
+    const now = ctx.clock.now()
+    return {
+      json: { ...describeApiKey(key, now), key: text, previous: describeApiKey(previous, now) },
+      text: () =>
+        `${pairs([...fields(key), ['key', text]])}The key before, ${id}, is good until ${timeText(previous.expiresAt)}.\n${text ? keepKey : ''}`,
+    }
+  },
+})
+
+const revoke = defineCommand({
+  name: 'api-key revoke',
+  summary: 'End an API key, or many at once',
+  description:
+    'Acts at once, everywhere. With --replace each gets a successor with the same rights; these are printed this once.',
+  words: ['ID?'],
+  options: {
+    owner: { ...ownerOption, description: 'All keys of this owner.' },
+    prefix: { type: 'string', value: 'WORD', description: 'All keys of this prefix.' },
+    all: { type: 'boolean', description: 'All keys that there are.' },
+    replace: { type: 'boolean', description: 'Hand out successors.' },
+  },
+  examples: [
+    'ostiary api-key revoke 0kq3GZb7yXw9TfLm',
+    'ostiary api-key revoke --owner ann@example.com --replace --json',
+    'ostiary api-key revoke --all',
+  ],
+  async run({ options, words: [id], context }) {
+    const { owner, prefix, all, replace = false } = options
+    atMostOne({ owner, prefix, all }, ['owner', 'prefix', 'all'])
+    const isSet = owner !== undefined || prefix !== undefined || all !== undefined
+    if (isSet === (id !== undefined))
+      throw new UsageError('Give the ID of a key, or one of --owner, --prefix and --all.')
+    const ctx = await context()
+    const end = { cause: { ...operator, reason: 'revoked_by_operator' }, replace }
+    if (id !== undefined) {
+      const ended = await endApiKey(ctx, id, end)
+      if (ended.ended.length === 0) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
+      return endedAnswer(ctx, ended)
+    }
+    if (prefix !== undefined) return endedAnswer(ctx, await endApiKeys(ctx, { kind: 'prefix', prefix }, end))
+    if (owner === undefined) return endedAnswer(ctx, await endApiKeys(ctx, { kind: 'all' }, end))
+    return endedAnswer(ctx, await endApiKeys(ctx, { kind: 'owner', owner: await ownerOf(ctx, owner) }, end))
+  },
+})
+
+export const apiKeyCommands = [create, list, show, rotate, revoke]
+
+const keepKey = 'Keep the key now: it is not shown again.\n'
+
+function endedAnswer(ctx: Context, { ended, successors }: EndedApiKeys): Answer {
+  const now = ctx.clock.now()
+  return {
+    json: {
+      ended: ended.map(({ id }) => id),
+      successors: successors.map(({ key, text }, index) => ({
+        ...describeApiKey(key, now),
+        key: text,
+        previous: ended[index]?.id,
+      })),
+    },
+    text: (width) =>
+      `Ended ${ended.length === 1 ? 'one API key' : `${ended.length} API keys`}.\n` +
+      (successors.length === 0
+        ? ''
+        : table(
+            successors,
+            [
+              { title: 'OWNER', value: ({ key }) => key.owner.id, flexible: true },
+              { title: 'NAME', value: ({ key }) => key.name, flexible: true },
+              { title: 'ID', value: ({ key }) => key.id },
+              // Never cut: what is not printed whole is lost.
+              { title: 'KEY', value: ({ text }) => text ?? '' },
+            ],
+            width,
+          ) + keepKey),
+  }
+}
+
+function keyTable(keys: readonly ApiKey[], now: Date, width: number): string {
+  return table(
+    keys,
+    [
+      { title: 'ID', value: ({ id }) => id },
+      { title: 'NAME', value: ({ name }) => name, flexible: true },
+      { title: 'OWNER', value: ({ owner }) => owner.id, flexible: true },
+      { title: 'SCOPE', value: ({ scope }) => scope.join(' '), flexible: true },
+      { title: 'STATE', value: (key) => String(describeApiKey(key, now)['state']) },
+      { title: 'EXPIRES', value: ({ expiresAt }) => (expiresAt ? timeText(expiresAt) : 'never') },
+      { title: 'LAST USED', value: ({ lastUsedAt }) => timeText(lastUsedAt) },
+    ],
+    width,
+  )
+}
+
+function fields(key: ApiKey): readonly (readonly [string, string | undefined])[] {
+  return [
+    ['id', key.id],
+    ['name', key.name],
+    ['description', key.description],
+    ['kind', key.kind],
+    ['owner', `${key.owner.kind} ${key.owner.id}`],
+    ['environment', key.environment],
+    ['scope', key.scope.join(' ')],
+    ['resources', key.resources.join(' ')],
+    ['networks', key.networks.join(' ')],
+    ['origins', key.origins.join(' ')],
+    ['tier', key.tier],
+    ['created', timeText(key.createdAt)],
+    ['expires', key.expiresAt ? timeText(key.expiresAt) : 'never'],
+  ]
+}
+
+/** A user by e-mail address or id, else a client. */
+async function ownerOf(ctx: Context, who: string): Promise<ApiKeyOwner> {
+  try {
+    return { kind: 'user', id: (await findUser(ctx, who)).id }
+  } catch (error) {
+    if (!(error instanceof NotFoundError) || who.includes('@')) throw error
+    return { kind: 'client', id: (await findClient(ctx, who)).clientId }
+  }
+}
