@@ -5,8 +5,13 @@ import { protect } from '../packages/resource-server/dist/index.js'
 /** What the server calls itself, wherever its processes listen. */
 export const issuer = 'http://localhost:3000'
 
-/** Resolves when it has all that is revoked. @param site its `audience` and `api` */
-export async function openVerifier({ audience, api: { resource, clientSecret } }, origin) {
+/**
+ * Resolves when it has all that is revoked.
+ *
+ * @param site its `audience` and `api`
+ * @param jwk one more key, beside those of the server
+ */
+export async function openVerifier({ audience, api: { resource, clientSecret } }, origin, jwk) {
   const warnings = []
   const verifier = await protect({
     issuer,
@@ -14,7 +19,14 @@ export async function openVerifier({ audience, api: { resource, clientSecret } }
     credentials: { clientId: resource.clientId, clientSecret },
     startTimeout: 100_000,
     warn: (message) => warnings.push(message),
-    platform: { fetch: (url, init) => fetch(url.replace(issuer, origin), init) },
+    platform: {
+      async fetch(url, init) {
+        const response = await fetch(url.replace(issuer, origin), init)
+        if (!jwk || url !== `${issuer}/jwks`) return response
+        const { keys } = await response.json()
+        return new Response(JSON.stringify({ keys: [...keys, jwk] }))
+      },
+    },
   })
   const { state, problem } = verifier.health()
   if (state !== 'ready') throw new Error(`a verifier is ${state}: ${problem ?? warnings.join(' ')}`)

@@ -37,7 +37,7 @@ export function describeVerifiers({ rounds, measured }) {
     '## What an API installs',
     '',
     'Access tokens as the server makes them, verified in a process of its own on one core, 16 under way at once. For the package that',
-    'is a whole check of a request: header, token, revocation. `@okta/jwt-verifier` takes RS256 alone; `fast-jwt` remembers tokens where',
+    'is a whole check of a request: header, token, revocation, by the feed of a running server that it follows. `@okta/jwt-verifier` takes RS256 alone; `fast-jwt` remembers tokens where',
     `it is told to, the other peers do not. Medians of ${rounds} rounds. Before it is measured, each must refuse a forged token.`,
     ...sections,
   ]

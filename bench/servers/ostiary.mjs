@@ -18,6 +18,8 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
     port,
     jobs,
     client: site.web,
+    service: site.service,
+    api: { resource: { clientId: site.api.resource.clientId }, clientSecret: site.api.clientSecret },
     scope: site.scope,
     audience: site.audience,
     actions: {

@@ -3,6 +3,7 @@
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { createServer } from 'node:http'
 import { calculateJwkThumbprint, importJWK, jwtVerify } from 'jose'
+import { refuses as isRevoked, openVerifier, issuer as serverIssuer } from '../verifiers.mjs'
 import { serve } from './child.mjs'
 
 const audience = 'https://orders.example'
@@ -20,9 +21,10 @@ const candidates = {
     const options = { issuer, audience, typ: 'at+jwt', algorithms: [alg], requiredClaims: ['exp', 'sub', 'client_id'] }
     return (token) => jwtVerify(token, key, options)
   },
-  async ostiary({ issuer }) {
-    const { protect } = await import('../../packages/resource-server/dist/index.js')
-    const api = await protect({ issuer, audience, warn: () => {} })
+  /** With credentials, at a server of its own whose feed it follows: so each check is one of the revocations, too. */
+  async ostiary({ jwk, server }) {
+    const api = await openVerifier(server, server.origin, jwk)
+    await hearsOfRevocations(api, server)
     return async (token) => {
       const decision = await api.check({ url: '/orders', headers: { authorization: `Bearer ${token}` } })
       if (!decision.ok) throw new Error(decision.reason)
@@ -71,7 +73,27 @@ const candidates = {
   },
 }
 
-serve(async ({ candidate, alg }) => {
+/** One that follows nothing would be quicker. */
+async function hearsOfRevocations(api, { origin, service, audience, scope }) {
+  const post = async (path, form) => {
+    const response = await fetch(`${origin}${path}`, {
+      method: 'POST',
+      body: new URLSearchParams({ ...service, ...form }),
+    })
+    if (!response.ok) throw new Error(`${path} answers ${response.status}`)
+    return response.text()
+  }
+  const form = { grant_type: 'client_credentials', scope, resource: audience }
+  const { access_token: token } = JSON.parse(await post('/token', form))
+  if (await isRevoked(api, token)) throw new Error('a token is refused before it was revoked')
+  await post('/revoke', { token })
+  for (const endAt = performance.now() + 10_000; !(await isRevoked(api, token)); ) {
+    if (performance.now() > endAt) throw new Error('a revoked token is not refused')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+serve(async ({ candidate, alg, server }) => {
   const { privateKey, publicKey } =
     alg === 'ES256'
       ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -88,9 +110,10 @@ serve(async ({ candidate, alg }) => {
   answers['/jwks'] = { keys: [jwk] }
   answers['/.well-known/oauth-authorization-server'] = { issuer, jwks_uri: `${issuer}/jwks` }
 
-  const tokens = Array.from({ length: fresh }, () => makeToken(issuer, jwk, privateKey))
+  const from = candidate === 'ostiary' ? { iss: serverIssuer, aud: server.audience } : { iss: issuer, aud: audience }
+  const tokens = Array.from({ length: fresh }, () => makeToken(from, jwk, privateKey))
   const pem = publicKey.export({ format: 'pem', type: 'spki' })
-  const verify = await candidates[candidate]({ jwk, issuer, alg, pem })
+  const verify = await candidates[candidate]({ jwk, issuer, alg, pem, server })
   await refuses(verify, tokens[0])
   return {
     port: http.address().port,
@@ -103,10 +126,10 @@ serve(async ({ candidate, alg }) => {
 })
 
 /** As the server makes one for a user. */
-function makeToken(issuer, { kid, alg }, key) {
+function makeToken({ iss, aud }, { kid, alg }, key) {
   const iat = Math.floor(Date.now() / 1000)
   const ids = Object.fromEntries(['jti', 'client_id', 'sub', 'grant_id', 'sid'].map((name) => [name, randomUUID()]))
-  const claims = { iss: issuer, ...ids, aud: audience, iat, exp: iat + 3600, scope: 'orders:read orders:write' }
+  const claims = { iss, ...ids, aud, iat, exp: iat + 3600, scope: 'orders:read orders:write' }
   const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg, typ: 'at+jwt', kid })}.${encode(claims)}`
   return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`

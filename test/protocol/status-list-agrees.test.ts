@@ -165,12 +165,19 @@ for (const ending of endings) {
 await issue(45, 14)
 while (all.length < 10_000) await issue(20, 5)
 
-t.test('for 10,000 tokens, ended by every kind of target, the lists say what introspection says', async (t) => {
-  const verifier = createStatusVerifier(beside)
+interface Counts {
+  active: number
+  ended: number
+  acceptedByList: number
+  refusedByList: number
+}
+
+/** What introspection says of each, and where a list says otherwise. */
+async function compare(tokens: readonly Issued[], verifier: ReturnType<typeof createStatusVerifier>): Promise<Counts> {
   const counts = { active: 0, ended: 0, acceptedByList: 0, refusedByList: 0 }
-  for (let start = 0; start < all.length; start += 100) {
+  for (let start = 0; start < tokens.length; start += 100) {
     await Promise.all(
-      all.slice(start, start + 100).map(async ({ token, owner }) => {
+      tokens.slice(start, start + 100).map(async ({ token, owner }) => {
         const [{ active }, status] = await Promise.all([introspect(server, owner, token), verifier.statusOf(token)])
         counts[active ? 'active' : 'ended']++
         if (!active && status === 0) counts.acceptedByList++
@@ -178,6 +185,12 @@ t.test('for 10,000 tokens, ended by every kind of target, the lists say what int
       }),
     )
   }
+  return counts
+}
+
+t.test('for 10,000 tokens, ended by every kind of target, the lists say what introspection says', async (t) => {
+  const verifier = createStatusVerifier(beside)
+  const counts = await compare(all, verifier)
   t.ok(all.length >= 10_000, `${all.length} tokens`)
   t.match(counts, { acceptedByList: 0, refusedByList: 0 }, 'neither is wrong')
   // It would prove nothing where nearly all were of one kind.
@@ -199,3 +212,21 @@ t.test('a process that reads the lists for the first time finds the same', async
   for (const { token } of all) if ((await fresh.statusOf(token)) !== (await known.statusOf(token))) different++
   t.equal(different, 0)
 })
+
+// Last, since it ends all of them. A block of places is of one key, so the lists tell of its end too, also whoever still has
+// the key from a JWKS of before.
+t.test(
+  'a signing key that is ended: the lists say it of all that it signed, and of nothing that the next one signs',
+  async (t) => {
+    const before = all.length
+    await server.ctx.keys.end(undefined, by)
+    await hear()
+    server.clock.advance(server.ctx.config.statusLists.ttl + 1)
+    await issue(10, 2)
+    const [old, next] = [all.slice(0, before), all.slice(before)]
+    const verifier = createStatusVerifier(beside)
+    t.same(await compare(old, verifier), { active: 0, ended: before, acceptedByList: 0, refusedByList: 0 })
+    t.ok(next.length > 100, `${next.length} tokens of the next key`)
+    t.same(await compare(next, verifier), { active: next.length, ended: 0, acceptedByList: 0, refusedByList: 0 })
+  },
+)

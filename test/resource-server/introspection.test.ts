@@ -1,14 +1,14 @@
 import t, { type Test } from 'tap'
-import { protect } from '../../packages/resource-server/src/index.js'
+import { type ProtectOptions, protect } from '../../packages/resource-server/src/index.js'
 import { createRunningServer } from '../support/running-server.js'
 import { credentials, TestIssuer } from './support/issuer.js'
 import { until } from './support/platform.js'
 
 /** A verifier with credentials, of a server that gives opaque tokens. */
-async function open(t: Test, feed = true) {
+async function open(t: Test, feed = true, options: Partial<ProtectOptions> = {}) {
   const issuer = await TestIssuer.start(t)
   if (!feed) issuer.metadata = { revocation_feed_endpoint: undefined }
-  const protection = await issuer.protect(t, { credentials })
+  const protection = await issuer.protect(t, { credentials, ...options })
   const asked = () => issuer.asked.filter((path) => path === '/introspect').length
   const opaque = (name: string, more: object = {}) => {
     const token = `oat_${name.padEnd(43, '0')}`
@@ -35,6 +35,56 @@ t.test('many requests with one token are one introspection', async (t) => {
   const token = opaque('good')
   t.same(new Set(await Promise.all(Array.from({ length: 100 }, () => outcome(token)))), new Set(['ok']))
   t.equal(asked(), 1)
+})
+
+t.test(
+  'many requests with one token that cannot be introspected are one introspection, and the next is another',
+  async (t) => {
+    const { issuer, outcome, opaque, asked } = await open(t)
+    const token = opaque('good')
+    issuer.handlers.set('/introspect', (_, response) => response.writeHead(503).end())
+    const outcomes = await Promise.all(Array.from({ length: 100 }, () => outcome(token)))
+    t.same(new Set(outcomes), new Set(['introspection_unavailable']))
+    t.equal(asked(), 1)
+    issuer.handlers.clear()
+    t.equal(await outcome(token), 'ok')
+    t.equal(asked(), 2)
+  },
+)
+
+t.test('answers are bounded: the oldest is forgotten first', async (t) => {
+  const { outcome, opaque, asked } = await open(t, true, { cacheSize: 5 })
+  const tokens = Array.from({ length: 20 }, (_, index) => opaque(`good${index}x`))
+  for (const token of tokens) t.equal(await outcome(token), 'ok')
+  t.equal(asked(), 20)
+  for (const token of tokens.slice(15)) t.equal(await outcome(token), 'ok')
+  t.equal(asked(), 20, 'the last five are remembered')
+  for (const token of tokens.slice(0, 15)) t.equal(await outcome(token), 'ok')
+  t.equal(asked(), 35, 'and no other')
+})
+
+t.test('answers are bounded in the characters of the tokens, too', async (t) => {
+  const { issuer, outcome, opaque, asked } = await open(t, true, { cacheSize: 4 })
+  const tokens = Array.from({ length: 4 }, (_, index) => opaque(`${index}`.padEnd(508, 'x')))
+  for (const token of tokens) t.equal(await outcome(token), 'ok', `${token.length} characters`)
+  for (const token of tokens.slice(2)) t.equal(await outcome(token), 'ok')
+  t.equal(asked(), 4, 'two are as long as four may be')
+  issuer.opaque.clear()
+  for (const token of tokens.slice(0, 2)) t.equal(await outcome(token), 'inactive')
+  t.equal(asked(), 6)
+})
+
+t.test('made-up tokens are bounded, too, and drive no good one out', async (t) => {
+  const { outcome, opaque, asked } = await open(t, true, { cacheSize: 5 })
+  const good = opaque('good')
+  t.equal(await outcome(good), 'ok')
+  const madeUp = Array.from({ length: 20 }, (_, index) => `oat_${`bad${index}x`.padEnd(43, '0')}`)
+  for (const token of madeUp) t.equal(await outcome(token), 'inactive')
+  t.equal(asked(), 21)
+  for (const token of [good, ...madeUp.slice(15)]) await outcome(token)
+  t.equal(asked(), 21, 'the last five are remembered, and the good one')
+  for (const token of madeUp.slice(0, 15)) t.equal(await outcome(token), 'inactive')
+  t.equal(asked(), 36, 'and no other')
 })
 
 t.test('the feed takes an answer back at once, and expiry ends it', async (t) => {

@@ -1,5 +1,4 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { calculateJwkThumbprint, type JWK } from 'jose'
 import t from 'tap'
 import { isObject } from '../../packages/resource-server/src/json.js'
@@ -7,20 +6,7 @@ import { readJws, verifyJws } from '../../packages/resource-server/src/jws.js'
 import { importVerificationKey } from '../../packages/resource-server/src/verification-key.js'
 import { verifySignature } from '../../src/tokens/keys/algorithms.js'
 import { isSigningAlg } from '../../src/tokens/keys/index.js'
-
-const read = (path: string) => JSON.parse(readFileSync(new URL(`../vectors/${path}`, import.meta.url), 'utf8'))
-
-interface Group {
-  readonly comment: string
-  readonly public?: JWK & { readonly keys?: readonly JWK[] }
-  readonly private: JWK & { readonly keys?: readonly JWK[] }
-  readonly tests: readonly {
-    readonly tcId: number
-    readonly comment: string
-    readonly jws: unknown
-    readonly result: string
-  }[]
-}
+import { printed, wycheproofJwk, wycheproofJws } from '../support/jose-vectors.js'
 
 /** Whether this package accepts it: what the JWKS would keep of the key, and what a token would be verified with. */
 async function accepts(jwk: unknown, jws: unknown): Promise<boolean> {
@@ -53,9 +39,7 @@ const refusedHere: Readonly<Record<number, string>> = {
 }
 
 t.test('Wycheproof: JSON Web Signature', async (t) => {
-  const { testGroups, numberOfTests }: { testGroups: Group[]; numberOfTests: number } = read(
-    'wycheproof/json_web_signature_test.json',
-  )
+  const { testGroups, numberOfTests } = wycheproofJws
   let count = 0
   for (const group of testGroups) {
     for (const { tcId, comment, jws, result } of group.tests) {
@@ -75,9 +59,7 @@ t.test('Wycheproof: JSON Web Signature', async (t) => {
 })
 
 t.test('Wycheproof: JSON Web Key', async (t) => {
-  const { testGroups, numberOfTests }: { testGroups: Group[]; numberOfTests: number } = read(
-    'wycheproof/json_web_key_test.json',
-  )
+  const { testGroups, numberOfTests } = wycheproofJwk
   let count = 0
   for (const group of testGroups) {
     for (const { tcId, comment, jws, result } of group.tests) {
@@ -93,12 +75,7 @@ t.test('Wycheproof: JSON Web Key', async (t) => {
   t.equal(count, numberOfTests)
 })
 
-const rfc: {
-  readonly jws: readonly { section: string; jwk: JWK; alg: string; compact: string }[]
-  readonly jwk: readonly { section: string; jwk: JWK; problem?: string; thumbprint?: string }[]
-} = read('rfc/jose.json')
-
-for (const { section, jwk, alg, compact } of rfc.jws) {
+for (const { section, jwk, alg, compact } of printed.jws) {
   t.test(`${section}: the JWS that is printed, and what differs from it by one bit`, async (t) => {
     const asymmetric = !/^(?:HS|none)/.test(alg)
     const key = { ...jwk, alg: asymmetric ? alg : undefined }
@@ -118,7 +95,7 @@ for (const { section, jwk, alg, compact } of rfc.jws) {
   })
 }
 
-for (const { section, jwk, problem, thumbprint } of rfc.jwk) {
+for (const { section, jwk, problem, thumbprint } of printed.jwk) {
   t.test(`${section}: the key that is printed`, async (t) => {
     const key = await importVerificationKey(jwk)
     if (problem !== undefined) t.equal(key, problem)

@@ -118,6 +118,6 @@ export async function removeDatabaseElsewhere(dataDir: string): Promise<void> {
 }
 
 /** The processes run what was built, as a user's do; `npm test` builds first where a source is newer. */
-function requireBuild(): void {
+export function requireBuild(): void {
   if (!isBuilt(root)) throw new Error('dist/ is older than src/: run `npm run build`, or the tests by `npm test`')
 }

@@ -22,7 +22,12 @@ export function isAlgorithm(value: unknown): value is Algorithm {
   return algorithms.some((algorithm) => algorithm === value)
 }
 
-type Parameters = AlgorithmIdentifier | EcdsaParams | RsaPssParams
+/** Spelt out, so that a program without the types of a browser can read this declaration. */
+interface Parameters {
+  readonly name: string
+  readonly hash?: string
+  readonly saltLength?: number
+}
 
 /** For `subtle.verify`. RFC 7518 §3.3 to §3.5, RFC 8037 §3.1: PSS has a salt as long as the hash. */
 export function parametersOf(algorithm: Algorithm): Parameters {

@@ -14,6 +14,8 @@ export interface Jwks {
   readonly freshen: () => Promise<void> | undefined
   /** They are due now: a key was revoked, and others have taken its place. */
   readonly expire: () => void
+  /** Whether they are older than their `Cache-Control` allows, or one of them was revoked and no new ones could be had. */
+  readonly outdated: () => boolean
   /** @throws {UnavailableError} */
   readonly load: () => Promise<void>
   /** Counts the changes. */
@@ -42,6 +44,8 @@ export function createJwks(url: string, { platform, interval, warn }: JwksOption
   let version = 0
   let askedAt = Number.NEGATIVE_INFINITY
   let fetchedAt = Number.NEGATIVE_INFINITY
+  /** The same, whether or not they were made due since. */
+  let loadedAt = Number.NEGATIVE_INFINITY
   let keptFor = 0
   let text: string | undefined
   let failing = false
@@ -62,6 +66,7 @@ export function createJwks(url: string, { platform, interval, warn }: JwksOption
       version++
     }
     fetchedAt = platform.monotonic()
+    loadedAt = fetchedAt
     keptFor = maxAgeOf(fetched.headers) * 1000
   }
 
@@ -105,6 +110,10 @@ export function createJwks(url: string, { platform, interval, warn }: JwksOption
       fetchedAt = Number.NEGATIVE_INFINITY
       // Whoever ended a key has another by now: it is asked for at once, whatever was asked for just before.
       askedAt = Number.NEGATIVE_INFINITY
+    },
+    outdated() {
+      const now = platform.monotonic()
+      return now - loadedAt >= keptFor || (failing && now - fetchedAt >= keptFor)
     },
     load,
     version: () => version,

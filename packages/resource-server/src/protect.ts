@@ -21,6 +21,7 @@ export interface Api {
   readonly metadataFor: (request: RequestLike) => string | undefined
   /** Their path; undefined where the audience is no http(s) URL. */
   readonly metadataPath: string | undefined
+  /** How it stands. What it lacks is asked for, so that an API which gets no requests for it comes back. */
   readonly health: () => Health
   /** Ends the connection to the server, which keeps the process alive. */
   readonly close: () => Promise<void>
@@ -29,8 +30,10 @@ export interface Api {
 export type Check = (request: RequestLike) => Promise<Decision>
 
 export interface Health {
-  /** `stale`: past the tolerance, so tokens are refused or introspected. */
+  /** `starting`: there are no keys, or no snapshot yet. `stale`: something is too old or cannot be had, as `lacks` says. */
   readonly state: 'starting' | 'ready' | 'stale' | 'closed'
+  /** Empty where the state is another one. */
+  readonly lacks: readonly Lack[]
   /** How it hears of revocations. `undecided`: it has not reached the server yet. */
   readonly revocation: 'feed' | 'status-list' | 'undecided'
   /** Milliseconds; undefined where nothing is followed. */
@@ -42,9 +45,15 @@ export interface Health {
   /** Tokens that are remembered, and keys. */
   readonly tokens: number
   readonly keys: number
-  /** What went wrong last and still does. */
+  /** What went wrong last with the server or its feed, and still does. */
   readonly problem: string | undefined
 }
+
+/**
+ * `feed`: past the tolerance, so tokens are refused or introspected. `status-list`: one that a living token names, whose
+ * requests are answered 503. `keys`: older than the server lets them be kept; those that are known go on verifying.
+ */
+export type Lack = 'feed' | 'status-list' | 'keys'
 
 /** Milliseconds between two attempts to reach the server at first: the most. */
 const longestPause = 5_000
@@ -102,10 +111,22 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     return (request) => check(request, checked)
   }
 
-  function stateOf(age: number | undefined): Health['state'] {
-    if (closing.signal.aborted) return 'closed'
-    if (!connection || age === Number.POSITIVE_INFINITY) return 'starting'
-    return age !== undefined && age > tolerance ? 'stale' : 'ready'
+  function lacksOf({ jwks, statusLists }: Connection, age: number | undefined): readonly Lack[] {
+    const lacks: readonly (Lack | false)[] = [
+      age !== undefined && age > tolerance && 'feed',
+      statusLists?.missing() === true && 'status-list',
+      jwks.outdated() && 'keys',
+    ]
+    return lacks.filter((each) => each !== false)
+  }
+
+  function standing(age: number | undefined): Pick<Health, 'state' | 'lacks'> {
+    if (closing.signal.aborted) return { state: 'closed', lacks: [] }
+    if (!connection || age === Number.POSITIVE_INFINITY) return { state: 'starting', lacks: [] }
+    const lacks = lacksOf(connection, age)
+    void connection.jwks.freshen()
+    connection.statusLists?.freshen()
+    return { state: lacks.length > 0 ? 'stale' : 'ready', lacks }
   }
 
   const api: Api = {
@@ -124,7 +145,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
       const heard = feed?.health()
       const age = feed?.age()
       return {
-        state: stateOf(age),
+        ...standing(age),
         revocation: !connection ? 'undecided' : feed ? 'feed' : 'status-list',
         age,
         connected: heard?.connected ?? false,

@@ -1,4 +1,4 @@
-import { importJWK, type JWK } from 'jose'
+import { type CryptoKey, importJWK, type JWK } from 'jose'
 import { type Algorithm, curves, isAlgorithm, parametersOf } from './algorithms.js'
 import { decodeBase64url } from './base64url.js'
 import { isObject, isStrings, type JsonObject } from './json.js'

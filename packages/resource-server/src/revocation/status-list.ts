@@ -13,6 +13,10 @@ import { isCurrent, readSigned } from './signed-document.js'
 export interface StatusLists {
   /** Undefined where the token says no status: then its expiry is all there is. */
   readonly check: (claims: JsonObject) => Promise<'valid' | 'invalid' | 'unavailable'> | 'valid' | 'invalid' | undefined
+  /** Whether nothing is known of a list that a living token has named: it could not be had, or is over. */
+  readonly missing: () => boolean
+  /** Asks for these, in the background. */
+  readonly freshen: () => void
   readonly size: () => number
 }
 
@@ -53,6 +57,13 @@ export function createStatusLists(options: StatusListsOptions): StatusLists {
   const lists = new Map<string, StatusList>()
   const underWay = new Map<string, Promise<StatusList | undefined>>()
   const failedAt = new Map<string, number>()
+  /** When the last token expires that named the list, in seconds: after that nobody needs it. */
+  const neededUntil = new Map<string, number>()
+
+  const mayAsk = (uri: string): boolean => {
+    const failed = failedAt.get(uri)
+    return failed === undefined || platform.monotonic() - failed >= pause
+  }
 
   const usable = (list: StatusList | undefined): StatusList | undefined =>
     list && platform.now() / 1000 < list.exp + skew ? list : undefined
@@ -93,14 +104,11 @@ export function createStatusLists(options: StatusListsOptions): StatusLists {
           lists.delete(uri)
           lists.set(uri, list)
           failedAt.delete(uri)
-          for (const oldest of lists.keys()) {
-            if (lists.size <= limits.lists) break
-            lists.delete(oldest)
-          }
+          keepNewest(lists)
           return list
         })
         .catch((error: unknown) => {
-          for (const [each, at] of failedAt) if (platform.monotonic() - at >= pause) failedAt.delete(each)
+          for (const each of failedAt.keys()) if (mayAsk(each) && !neededUntil.has(each)) failedAt.delete(each)
           failedAt.set(uri, platform.monotonic())
           warn(`A status list could not be fetched. ${messageOf(error)}`)
           return usable(lists.get(uri))
@@ -110,22 +118,48 @@ export function createStatusLists(options: StatusListsOptions): StatusLists {
     return loading
   }
 
+  function need(uri: string, exp: unknown): void {
+    if (typeof exp !== 'number' || exp <= (neededUntil.get(uri) ?? 0)) return
+    neededUntil.set(uri, exp)
+    keepNewest(neededUntil)
+  }
+
+  function missing(): readonly string[] {
+    const now = platform.now() / 1000
+    for (const [uri, until] of neededUntil) if (until + skew <= now) neededUntil.delete(uri)
+    return [...neededUntil.keys()].filter((uri) => {
+      const list = lists.get(uri)
+      // One that was driven out by others can be had again.
+      return list ? !usable(list) : failedAt.has(uri)
+    })
+  }
+
   return {
-    check({ status }) {
+    check({ status, exp }) {
       if (status === undefined) return undefined
       const reference = isObject(status) ? status['status_list'] : undefined
       const { idx, uri } = isObject(reference) ? reference : {}
       // Of the server and nobody else: a token must not send us elsewhere.
       if (typeof idx !== 'number' || !Number.isSafeInteger(idx) || idx < 0 || !isOf(issuer, uri)) return 'invalid'
+      need(uri, exp)
       const known = usable(lists.get(uri))
       if (known && platform.monotonic() < known.freshUntil) return statusAt(known, idx)
-      const failed = failedAt.get(uri)
-      if (failed !== undefined && platform.monotonic() - failed < pause) {
-        return known ? statusAt(known, idx) : Promise.resolve('unavailable')
-      }
+      if (!mayAsk(uri)) return known ? statusAt(known, idx) : Promise.resolve('unavailable')
       return load(uri).then((list) => (list ? statusAt(list, idx) : 'unavailable'))
     },
+    missing: () => missing().length > 0,
+    freshen() {
+      for (const uri of missing()) if (mayAsk(uri)) void load(uri)
+    },
     size: () => lists.size,
+  }
+}
+
+/** What was put in first leaves first. */
+function keepNewest(map: Map<string, unknown>): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= limits.lists) break
+    map.delete(oldest)
   }
 }
 
