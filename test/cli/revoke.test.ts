@@ -26,6 +26,14 @@ t.test('beside a running server, an access token ends at once; its grant lives o
   t.match(event, { actor: 'operator', reason: 'revoked_by_operator', clientId: client.clientId })
 })
 
+t.test('whoever runs the command need not know by which address the server goes', async (t) => {
+  const { access_token } = await tokensFor(scene)
+  const elsewhere = createCommandLine(t, { url: server.databaseUrl }, { PORT: '4711' })
+  const revoked = await elsewhere.run(['revoke', '--token', '-'], { stdin: access_token })
+  t.match(revoked, { status: 0, stdout: 'Revoked the token.\n' }, revoked.stderr)
+  t.equal(await isActive(access_token), false)
+})
+
 t.test('RFC 7009 §2.1: a refresh token ends with its grant and all that came of it', async (t) => {
   const { access_token, refresh_token } = await tokensFor(scene)
   await revoke(['--token', refresh_token])

@@ -40,7 +40,8 @@ export async function revokeTokenValue(
   }
 
   // What has expired by our clock may be good by another's: until nobody's can be that wrong, it is revoked (attack 133).
-  const token = await readAccessToken(ctx, value, wrongestClock)
+  // An operator's command may not know by which address the server goes: what our keys signed is ours.
+  const token = await readAccessToken(ctx, value, { late: wrongestClock, anyIssuer: client === undefined })
   if (!token) return 'unknown'
   const { claims } = token
   own(claims.client_id)
