@@ -356,7 +356,7 @@ const packageRoot = fileURLToPath(new URL('../packages/resource-server/src', imp
 
 /** Entry points for a framework import its types, and the command what a command needs. Everything else runs anywhere. */
 const packageImports: Readonly<Record<string, readonly string[]>> = {
-  'fastify.ts': ['fastify'],
+  'fastify.ts': ['node:stream', 'fastify'],
   'hono.ts': ['hono'],
   'main.ts': ['node:process', 'node:util'],
   'verification-key.ts': ['jose'],

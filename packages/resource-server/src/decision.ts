@@ -13,7 +13,7 @@ export interface Granted {
 /** The answer to send, as it is. */
 export interface Refusal {
   readonly ok: false
-  readonly status: 400 | 401 | 403 | 503
+  readonly status: 400 | 401 | 403 | 413 | 503
   readonly headers: Readonly<Record<string, string>>
   /** JSON. */
   readonly body: string
@@ -22,7 +22,7 @@ export interface Refusal {
 }
 
 export interface Challenge {
-  /** The names of the schemes that are understood. */
+  /** The schemes that are understood, as HTTP calls them. */
   readonly schemes: readonly string[]
   readonly requirement: Requirement
   /** Where the metadata of this API stand; undefined where they have no address. RFC 9728 §5.1. */
@@ -33,7 +33,7 @@ export interface Challenge {
 const retryAfter = 1
 
 interface Wording {
-  readonly status: 400 | 401 | 403
+  readonly status: 400 | 401 | 403 | 413
   readonly error?: string
   readonly description?: string
 }
@@ -47,6 +47,15 @@ function wordingOf(reason: Reason): Wording {
       return { status: 400, error: 'invalid_request', description: 'The credentials are malformed or repeated.' }
     case 'credentials_in_query':
       return { status: 400, error: 'invalid_request', description: 'The token belongs into the Authorization header.' }
+    case 'signature_malformed':
+    case 'component_unknown':
+    case 'algorithm_wrong':
+    case 'digest_malformed':
+      return { status: 400, error: 'invalid_request', description: 'The signature or its digest is malformed.' }
+    case 'coverage_insufficient':
+      return { status: 400, error: 'invalid_request', description: 'The signature does not cover all that it must.' }
+    case 'body_too_large':
+      return { status: 413, error: 'invalid_request', description: 'The body is too long to be checked.' }
     case 'scope_missing':
     case 'role_missing':
       return { status: 403, error: 'insufficient_scope', description: 'The access token does not permit this.' }
@@ -68,7 +77,7 @@ function wordingOf(reason: Reason): Wording {
 
 export function refuse(reason: Reason, challenge: Challenge): Refusal {
   if (isUnavailable(reason)) {
-    const body = { error: 'temporarily_unavailable', error_description: 'Access tokens cannot be checked now.' }
+    const body = { error: 'temporarily_unavailable', error_description: 'Credentials cannot be checked now.' }
     return answer(503, { 'retry-after': String(retryAfter) }, body, reason)
   }
   const { status, error, description } = wordingOf(reason)
@@ -77,7 +86,7 @@ export function refuse(reason: Reason, challenge: Challenge): Refusal {
     value === undefined ? [] : [`${name}="${value}"`],
   )
   const challenges = challenge.schemes.map((scheme) => [scheme, written.join(', ')].filter(Boolean).join(' '))
-  const headers = { 'www-authenticate': challenges.join(', ') }
+  const headers: Record<string, string> = challenges.length > 0 ? { 'www-authenticate': challenges.join(', ') } : {}
   return answer(status, headers, error === undefined ? {} : { error, error_description: description }, reason)
 }
 

@@ -25,9 +25,9 @@ export async function explain(token: string, settings: Settings, connection: Con
   const { issuer, audience, clockSkew: skew, platform } = settings
   const checked = { header: jws.header, claims, issuer, audience, skew, now: platform.now() / 1000 }
   findings.push(...claimsChecks.map((check) => explainClaims(check, checked)))
-  const binding = bearer.confirm({ sub: '', clientId: '', scope: [], roles: [], expiresAt: 0, claims }, { headers: {} })
+  const binding = bearer.confirm({ sub: '', clientId: '', scope: [], roles: [], expiresAt: 0, claims })
   findings.push(
-    (await binding) === undefined
+    binding === undefined
       ? ok('binding', 'a bearer token')
       : refused('binding', 'bound to a key or certificate by cnf: not good as a bearer token (RFC 7800)'),
   )

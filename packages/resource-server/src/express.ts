@@ -1,9 +1,10 @@
 // For Express and whatever takes its middleware.
 
 import type { AccessToken } from './access-token.js'
+import { createBodies } from './body.js'
 import type { ProtectOptions } from './options.js'
 import { type Api, protect as protectAny } from './protect.js'
-import type { RequestLike } from './request.js'
+import type { BodyProblem, RequestLike } from './request.js'
 import type { Requirement } from './requirement.js'
 import { metadataHeaders } from './resource-metadata.js'
 
@@ -33,16 +34,25 @@ export interface ExpressApi extends Omit<Api, 'scopes' | 'require'> {
   readonly require: (requirement: Requirement) => Middleware
   /** `app.use(api.metadata)`: answers for the metadata of the API. */
   readonly metadata: Middleware
+  /**
+   * `express.json({ verify: api.keepBody })`: keeps the bytes that a parser reads, for the digest of a signed request. Without
+   * a parser before it the check reads the body itself, and `api.body` has it.
+   */
+  readonly keepBody: (request: object, response: unknown, body: Uint8Array) => void
+  /** The body of a request as it was sent: what was read before, or else it is read now. @param limit bytes; default 1 MiB */
+  readonly body: (request: object, limit?: number) => Promise<Uint8Array<ArrayBuffer> | BodyProblem>
 }
 
 /** @throws {ConfigurationError} */
 export async function protect(options: ProtectOptions): Promise<ExpressApi> {
   const api = await protectAny(options)
+  const bodies = createBodies()
 
   const require = (requirement: Requirement): Middleware => {
     const check = api.require(requirement)
     return (request, response, next) => {
-      check(asSent(request)).then((decision) => {
+      const rawBody = request.rawBody ?? ((limit: number) => bodies.read(request, limit))
+      check({ ...asSent(request), rawBody }).then((decision) => {
         if (!decision.ok) {
           response.writeHead(decision.status, decision.headers).end(decision.body)
           return
@@ -59,7 +69,15 @@ export async function protect(options: ProtectOptions): Promise<ExpressApi> {
     else response.writeHead(200, metadataHeaders).end(body)
   }
 
-  return { ...api, require, scopes: (...scopes) => require({ scopes }), metadata }
+  return {
+    ...api,
+    require,
+    scopes: (...scopes) => require({ scopes }),
+    metadata,
+    // Copied: the buffer is the parser's.
+    keepBody: (request, _response, body) => bodies.keep(request, new Uint8Array(body)),
+    body: (request, limit = 1_048_576) => bodies.read(request, limit),
+  }
 }
 
 function asSent({ method, originalUrl, url, headers, rawHeaders }: ExpressRequest): RequestLike {

@@ -26,8 +26,10 @@ export interface ProtectOptions {
   readonly startTimeout?: number
   /** Further members of the API's metadata, such as `resource_name`. RFC 9728 §2. */
   readonly metadata?: Readonly<Record<string, unknown>>
-  /** How requests show tokens; default Bearer alone. */
+  /** How requests show who sent them, any one of these; default `bearer` alone. */
   readonly schemes?: readonly Scheme[]
+  /** Names of schemes that each request must show all, of the same subject: two locks. Default: any one of them. */
+  readonly require?: readonly string[]
   /** Told, in words, what an operator should know; default `console.warn`. No token is in it. */
   readonly warn?: (message: string) => void
   /** Time, timers and fetch, for tests and unusual runtimes. */
@@ -41,7 +43,7 @@ export type Settings = Required<Omit<ProtectOptions, 'platform' | 'credentials'>
 
 /** @throws {ConfigurationError} */
 export function readOptions(options: ProtectOptions): Settings {
-  const { audience, credentials, onStale = 'refuse' } = options
+  const { audience, credentials, onStale = 'refuse', schemes = [bearer], require = [] } = options
   const issuer = requireTrusted(options.issuer, 'issuer')
   if (/[?#]/.test(issuer)) throw new ConfigurationError('issuer has a query or fragment')
   if (typeof audience !== 'string' || audience === '') throw new ConfigurationError('audience is missing')
@@ -49,6 +51,11 @@ export function readOptions(options: ProtectOptions): Settings {
     throw new ConfigurationError('credentials lack clientId or clientSecret')
   }
   if (onStale === 'introspect' && !credentials) throw new ConfigurationError("onStale 'introspect' needs credentials")
+  const names = schemes.map(({ name }) => name)
+  if (new Set(names).size !== names.length) throw new ConfigurationError('schemes has one twice')
+  if (!require.every((name) => names.includes(name))) {
+    throw new ConfigurationError(`require names what is none of the schemes: ${names.join(', ')}`)
+  }
   return {
     issuer,
     audience,
@@ -60,7 +67,8 @@ export function readOptions(options: ProtectOptions): Settings {
     jwksInterval: bounded('jwksInterval', options.jwksInterval ?? 5_000, 1_000, 600_000),
     startTimeout: bounded('startTimeout', options.startTimeout ?? 10_000, 0, 600_000),
     metadata: options.metadata ?? {},
-    schemes: options.schemes ?? [bearer],
+    schemes,
+    require,
     warn: options.warn ?? ((message) => console.warn(`resource-server: ${message}`)),
     platform: { ...systemPlatform, ...options.platform },
   }

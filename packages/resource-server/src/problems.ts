@@ -1,5 +1,7 @@
 import type { ClaimsProblem } from './claims.js'
 import type { JwsProblem } from './jws.js'
+import type { DigestProblem } from './signature/content-digest.js'
+import type { SignatureFormProblem } from './signature/request-signature.js'
 
 /** Why a token is refused. */
 export type TokenProblem =
@@ -13,12 +15,39 @@ export type TokenProblem =
   | 'inactive'
   /** It belongs to whoever holds a key or certificate, which was not shown. */
   | 'token_bound'
+  | SignatureProblem
+  /** Two credentials are required, and they are not of the same subject. */
+  | 'subjects_differ'
 
-/** Why nothing can be said of a token now. */
-export type Unavailable = 'starting' | 'knowledge_stale' | 'introspection_unavailable' | 'status_list_unavailable'
+/** Why a signature is not good for its request, although it has the form of one. */
+export type SignatureProblem =
+  | 'signature_expired'
+  | 'signature_not_yet_valid'
+  | 'signature_replayed'
+  /** What is covered is not there, or could be read in two ways. */
+  | 'component_absent'
+  | 'digest_wrong'
+
+/** Why nothing can be said of a token or signature now. */
+export type Unavailable =
+  | 'starting'
+  | 'knowledge_stale'
+  | 'introspection_unavailable'
+  | 'status_list_unavailable'
+  /** There is no room for further nonces until others may be forgotten. */
+  | 'replay_memory_full'
+  | 'replay_store_unavailable'
+  /** Somebody else read the body, or nobody can: its digest cannot be compared. */
+  | 'body_unavailable'
 
 /** Why a request is refused whatever its token is worth. */
-export type RequestProblem = 'credentials_missing' | 'request_malformed' | 'credentials_in_query'
+export type RequestProblem =
+  | 'credentials_missing'
+  | 'request_malformed'
+  | 'credentials_in_query'
+  | SignatureFormProblem
+  | DigestProblem
+  | 'body_too_large'
 
 /** What a good token is not good enough for. */
 export type RequirementProblem = 'scope_missing' | 'role_missing' | 'authentication_insufficient'
@@ -31,6 +60,9 @@ const unavailable: readonly string[] = [
   'knowledge_stale',
   'introspection_unavailable',
   'status_list_unavailable',
+  'replay_memory_full',
+  'replay_store_unavailable',
+  'body_unavailable',
 ] satisfies Unavailable[]
 
 export function isUnavailable(reason: Reason): reason is Unavailable {

@@ -7,7 +7,7 @@ import type { Reason } from './problems.js'
 import { pathOf, type RequestLike } from './request.js'
 import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
 import { createResourceMetadata } from './resource-metadata.js'
-import { readShown } from './schemes/scheme.js'
+import { authenticate, readShown } from './schemes/scheme.js'
 
 /** The protection of one API. */
 export interface Api {
@@ -68,7 +68,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const settings = readOptions(options)
   const { platform, schemes, warn, tolerance } = settings
   const resource = createResourceMetadata(settings)
-  const names = schemes.map(({ name }) => name)
+  const challenges = schemes.flatMap(({ challenge }) => challenge ?? [])
   const scopes = new Set<string>()
   const closing = new AbortController()
   let connection: Connection | undefined
@@ -91,17 +91,15 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   }
 
   const refusal = (reason: Reason, requirement: Requirement): Refusal =>
-    refuse(reason, { schemes: names, requirement, resourceMetadata: resource.url })
+    refuse(reason, { schemes: challenges, requirement, resourceMetadata: resource.url })
 
   async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
-    const shown = readShown(schemes, request)
+    const shown = readShown(schemes, settings.require, request)
     if (typeof shown === 'string') return refusal(shown, requirement)
     if (!connection || closing.signal.aborted) return refusal('starting', requirement)
-    const known = await connection.verifier.verify(shown.token)
-    if (typeof known === 'string') return refusal(known, requirement)
-    const { token } = known
-    const found =
-      (await shown.scheme.confirm(token, request)) ?? problemOfRequirement(token, requirement, platform.now() / 1000)
+    const token = await authenticate(shown, request, connection.verifier)
+    if (typeof token === 'string') return refusal(token, requirement)
+    const found = problemOfRequirement(token, requirement, platform.now() / 1000)
     return found === undefined ? { ok: true, token } : refusal(found, requirement)
   }
 

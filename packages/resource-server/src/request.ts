@@ -6,7 +6,18 @@ export interface RequestLike {
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>
   /** Of Node.js: whose `headers` keep one of two `Authorization` and drop the other. */
   readonly rawHeaders?: readonly string[] | undefined
+  /**
+   * The bytes of the body as they were sent, or what reads them when they are needed: for signed requests alone. Its name is
+   * not `body`, which is a stream in the Fetch standard and whatever was parsed in Express. A `Request` of the Fetch standard
+   * needs none.
+   */
+  readonly rawBody?: Uint8Array<ArrayBuffer> | ReadBody | undefined
 }
+
+/** @param limit bytes: of a longer body no more is kept */
+export type ReadBody = (limit: number) => Promise<Uint8Array<ArrayBuffer> | BodyProblem>
+
+export type BodyProblem = 'body_too_large' | 'body_unavailable'
 
 /** Every value of the header, as it was sent. @param name in lower case */
 export function headerValues({ headers, rawHeaders }: RequestLike, name: string): readonly string[] {

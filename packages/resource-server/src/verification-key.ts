@@ -42,6 +42,16 @@ export async function importVerificationKey(jwk: unknown): Promise<VerificationK
   }
 }
 
+/** Whether the key signed this, by its one algorithm. */
+export async function verifyBytes(
+  { key, parameters, signatureBytes, native }: VerificationKey,
+  data: Uint8Array<ArrayBuffer>,
+  signature: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
+  if (signature.length !== signatureBytes) return false
+  return native ? native(data, signature) : crypto.subtle.verify(parameters, key, signature, data)
+}
+
 interface Shape {
   readonly alg: Algorithm
   readonly members: JWK

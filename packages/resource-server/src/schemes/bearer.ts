@@ -1,11 +1,13 @@
-import { hasTokenInQuery, headerValues } from '../request.js'
-import type { Scheme } from './scheme.js'
+import type { AccessToken } from '../access-token.js'
+import { hasTokenInQuery, headerValues, type RequestLike } from '../request.js'
+import type { Scheme, Shown } from './scheme.js'
 
 /** Whoever has the token may use it. RFC 6750 §2.1: in the header, and nowhere else. */
-export const bearer: Scheme = {
-  name: 'Bearer',
+export const bearer = {
+  name: 'bearer',
+  challenge: 'Bearer',
 
-  read(request) {
+  read(request: RequestLike): Shown | undefined {
     if (hasTokenInQuery(request)) return { problem: 'credentials_in_query' }
     const values = headerValues(request, 'authorization')
     const [value] = values
@@ -17,8 +19,8 @@ export const bearer: Scheme = {
   },
 
   // Bound to a key or certificate (RFC 7800): not for whoever has nothing but the token (attacks 72, 75).
-  confirm: ({ claims }) => (claims['cnf'] === undefined ? undefined : 'token_bound'),
-}
+  confirm: ({ claims }: AccessToken) => (claims['cnf'] === undefined ? undefined : 'token_bound'),
+} satisfies Scheme
 
 /** `b64token`. RFC 6750 §2.1. */
 function isToken(text: string): boolean {

@@ -1,0 +1,217 @@
+import type { AccessToken } from '../access-token.js'
+import { bodyOf } from '../body.js'
+import { ConfigurationError } from '../errors.js'
+import type { JsonObject } from '../json.js'
+import { type Platform, systemPlatform } from '../platform.js'
+import type { Reason } from '../problems.js'
+import { headerValues, type RequestLike } from '../request.js'
+import { problemOfDigest } from '../signature/content-digest.js'
+import { createReplayMemory } from '../signature/replay-memory.js'
+import { isSigned, type RequestSignature, readSignature } from '../signature/request-signature.js'
+import { type SignedMessage, signatureBase } from '../signature/signature-base.js'
+import { importVerificationKey, type VerificationKey, verifyBytes } from '../verification-key.js'
+import type { Scheme } from './scheme.js'
+
+/** A public key, and what a request that it signed may do. */
+export interface SigningKey {
+  /** A JWK of Ed25519. RFC 8037 §2. */
+  readonly jwk: JsonObject
+  readonly token: AccessToken
+}
+
+export interface SignatureOptions {
+  /** Scheme and authority under which clients reach this API, such as `https://orders.example`: what they sign. */
+  readonly origin: string
+  /**
+   * Asked for each request, so it has to remember by itself, and to forget a key that has ended. As long as it gives the same
+   * object, the key is imported once. Rejects where it cannot tell.
+   */
+  readonly findKey: (keyId: string) => Promise<SigningKey | undefined>
+  /**
+   * Whether the nonce was given before, by any process of this API, for a store that they share. It remembers it until then,
+   * in one step. `expiresAt` is in seconds since 1970. Without it a replay is known to this process alone.
+   */
+  readonly replay?: (keyId: string, nonce: string, expiresAt: number) => Promise<boolean>
+  /** Seconds that a signature counts; default 60, from 5 to 300. */
+  readonly maxAge?: number
+  /** Seconds that the clocks of client and API may differ; default 5, at most 10. */
+  readonly clockSkew?: number
+  /** Nonces that are remembered at once; default 100,000. Past it, signed requests are answered 503. */
+  readonly capacity?: number
+  /** Bytes of a body; default 1 MiB. A longer one is answered 413. */
+  readonly bodyLimit?: number
+  /** Time, for tests. */
+  readonly platform?: Pick<Platform, 'now'>
+}
+
+type Settings = Required<Omit<SignatureOptions, 'replay'>> & Pick<SignatureOptions, 'replay'>
+
+/**
+ * Requests that are signed with an Ed25519 key. RFC 9421, RFC 9530. The key stays with the client, so nothing that a request
+ * shows is worth anything to whoever reads it.
+ *
+ * @throws {ConfigurationError}
+ */
+export function signature(options: SignatureOptions): Scheme {
+  const settings = readOptions(options)
+  const check = createCheck(settings)
+  return {
+    name: 'signature',
+    // Nobody has registered one; but each 401 needs a challenge (RFC 9110 §15.5.2).
+    challenge: 'Signature',
+    read(request) {
+      if (!isSigned(request)) return undefined
+      const signed = readSignature(request)
+      return typeof signed === 'string' ? { problem: signed } : { authenticate: () => check(signed, request) }
+    },
+  }
+}
+
+function readOptions(options: SignatureOptions): Settings {
+  const { origin, findKey, replay, platform = systemPlatform } = options
+  // Never taken from the request: a signature for another API would be good here by that API's name in `Host`.
+  const url = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin) : undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.origin !== origin) {
+    throw new ConfigurationError(
+      'origin must be scheme and authority of an https URL, in lower case and without a path',
+    )
+  }
+  return {
+    origin,
+    findKey,
+    replay,
+    platform,
+    maxAge: whole('maxAge', options.maxAge ?? 60, 5, 300),
+    clockSkew: whole('clockSkew', options.clockSkew ?? 5, 0, 10),
+    capacity: whole('capacity', options.capacity ?? 100_000, 1, 10_000_000),
+    bodyLimit: whole('bodyLimit', options.bodyLimit ?? 1_048_576, 0, 1_073_741_824),
+  }
+}
+
+function whole(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  throw new ConfigurationError(`${name} must be a whole number from ${least} to ${most}`)
+}
+
+/** From what is cheap to what costs; the nonce is spent last, by a request with which all else is well. */
+function createCheck(settings: Settings) {
+  const { maxAge, clockSkew, platform, replay } = settings
+  const findKey = createKeys(settings)
+  const memory = createReplayMemory(settings.capacity)
+
+  function problemOfTime({ created, expires }: RequestSignature): Reason | undefined {
+    const now = platform.now() / 1000
+    if (created > now + clockSkew) return 'signature_not_yet_valid'
+    const end = Math.min(created + maxAge, expires ?? Number.POSITIVE_INFINITY)
+    return now > end + clockSkew ? 'signature_expired' : undefined
+  }
+
+  async function problemOfReplay({ keyId, nonce, created }: RequestSignature): Promise<Reason | undefined> {
+    const until = created + maxAge + clockSkew
+    switch (memory.remember(keyId, nonce, until, platform.now() / 1000)) {
+      case 'used':
+        return 'signature_replayed'
+      case 'forgotten':
+        return 'signature_expired'
+      case 'full':
+        return 'replay_memory_full'
+    }
+    if (!replay) return undefined
+    try {
+      // Only a clear no lets it through.
+      return (await replay(keyId, nonce, until)) === false ? undefined : 'signature_replayed'
+    } catch {
+      return 'replay_store_unavailable'
+    }
+  }
+
+  /** A body may be long in coming: meanwhile the key may have been ended, and the signature become too old. */
+  async function problemOfWaiting(signed: RequestSignature, since: number): Promise<Reason | undefined> {
+    if (Math.abs(platform.now() - since) < patience) return undefined
+    const found = await findKey(signed.keyId)
+    return typeof found === 'string' ? found : problemOfTime(signed)
+  }
+
+  return async (signed: RequestSignature, request: RequestLike): Promise<AccessToken | Reason> => {
+    const early = problemOfTime(signed)
+    if (early) return early
+    const since = platform.now()
+    const found = await findKey(signed.keyId)
+    if (typeof found === 'string') return found
+    const message = messageOf(request, settings.origin)
+    const problem =
+      (await problemOfSignature(signed, message, found.key)) ??
+      (await problemOfBody(signed, message, request, settings.bodyLimit)) ??
+      (await problemOfWaiting(signed, since)) ??
+      (await problemOfReplay(signed))
+    return problem ?? found.token
+  }
+}
+
+/** Milliseconds that what was found of a key stands, while its request is still coming. */
+const patience = 250
+
+interface FoundKey {
+  readonly key: VerificationKey
+  readonly token: AccessToken
+}
+
+function createKeys({ findKey, platform, clockSkew }: Settings) {
+  const imported = new WeakMap<SigningKey, Promise<VerificationKey | string>>()
+
+  return async (keyId: string): Promise<FoundKey | Reason> => {
+    let found: SigningKey | undefined
+    try {
+      found = await findKey(keyId)
+    } catch {
+      return 'introspection_unavailable'
+    }
+    if (!found) return 'key_unknown'
+    let importing = imported.get(found)
+    if (!importing) {
+      importing = importVerificationKey(found.jwk)
+      imported.set(found, importing)
+    }
+    const key = await importing
+    if (typeof key === 'string' || !['EdDSA', 'Ed25519'].includes(key.alg)) return 'key_unknown'
+    const { token } = found
+    return platform.now() / 1000 < token.expiresAt + clockSkew ? { key, token } : 'expired'
+  }
+}
+
+function messageOf(request: RequestLike, origin: string): SignedMessage {
+  const { method = '', url = '' } = request
+  return { method, url, origin, field: (name) => headerValues(request, name) }
+}
+
+async function problemOfSignature(
+  { components, parameters, signature }: RequestSignature,
+  message: SignedMessage,
+  key: VerificationKey,
+): Promise<Reason | undefined> {
+  // Frameworks show one of two values, and a base has both: which one counts would be a guess.
+  if (components.some((name) => !name.startsWith('@') && message.field(name).length > 1)) return 'component_absent'
+  const base = signatureBase(components, message, parameters)
+  if (base === undefined) return 'component_absent'
+  return (await verifyBytes(key, new TextEncoder().encode(base), signature)) ? undefined : 'signature_wrong'
+}
+
+/** What says how a body is to be read: without them it could be taken for another one. RFC 9530 §6.3. */
+const fieldsOfBody = ['content-type', 'content-encoding']
+
+async function problemOfBody(
+  { components }: RequestSignature,
+  message: SignedMessage,
+  request: RequestLike,
+  limit: number,
+): Promise<Reason | undefined> {
+  const body = await bodyOf(request, limit)
+  if (typeof body === 'string') return body
+  const isCovered = (name: string): boolean => components.includes(name)
+  if (body.length > 0) {
+    const needed = ['content-digest', ...fieldsOfBody.filter((name) => message.field(name).length > 0)]
+    if (!needed.every(isCovered)) return 'coverage_insufficient'
+  }
+  const [digest] = message.field('content-digest')
+  return digest !== undefined && isCovered('content-digest') ? problemOfDigest(digest, body) : undefined
+}
