@@ -25,6 +25,7 @@ import { jsonText } from './output.js'
 import { resourceCommands } from './resource.js'
 import { revokeCommands } from './revoke.js'
 import { roleCommands } from './role.js'
+import { tierCommands } from './tier.js'
 import { userCommands } from './user.js'
 
 export type { CommandIo } from './command.js'
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   ...userCommands,
   ...resourceCommands,
   ...roleCommands,
+  ...tierCommands,
   ...keyCommands,
   ...masterKeyCommands,
   ...revokeCommands,
@@ -175,6 +177,7 @@ const listings: Readonly<Partial<Record<Noun, string>>> = {
   user: 'user list',
   resource: 'resource list',
   role: 'role list',
+  tier: 'tier list',
 }
 
 /** One line for whoever ran the command: what is wrong, and what to do. Never a secret, which no message of ours holds. */

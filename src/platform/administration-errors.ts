@@ -9,7 +9,7 @@ export abstract class AdministrationError extends Error {
   }
 }
 
-export type Noun = 'client' | 'user' | 'resource' | 'role' | 'grant' | 'session' | 'token' | 'key' | 'message'
+export type Noun = 'client' | 'user' | 'resource' | 'role' | 'tier' | 'grant' | 'session' | 'token' | 'key' | 'message'
 
 /** There is no such thing. */
 export class NotFoundError extends AdministrationError {
