@@ -11,12 +11,13 @@ const leaseScript = `
 local now, units = tonumber(ARGV[1]), tonumber(ARGV[2])
 local emission, tolerance = tonumber(ARGV[3]), tonumber(ARGV[4])
 local tat = tonumber(redis.call('GET', KEYS[1]) or '0')
-if tat > now + 2 * tolerance + 10000000 then tat = now + tolerance end
+local wrong = tat > now + 2 * tolerance + 10000000
+if wrong then tat = now + tolerance end
 if tat < now then tat = now end
-local granted = math.max(0, math.min(units, math.floor((now + tolerance - tat) / emission + 0.001)))
+local granted = math.max(0, math.min(units, math.floor((now + tolerance - tat) / emission + 0.000001)))
 tat = tat + granted * emission
 local debt = math.ceil(tat - now)
-if granted > 0 then
+if granted > 0 or wrong then
   redis.call('SET', KEYS[1], string.format('%.3f', tat), 'PX', math.ceil(debt / 1000) + 60000)
 end
 return { granted, debt }`

@@ -49,7 +49,7 @@ t.test('both ways of an answer say the same', async (t) => {
   const { server, service } = await createLimitedServer(t, 10)
   const authorization = service.basic
   // An `Origin` goes by Fastify.
-  const ways = [{ authorization }, { authorization, origin: 'https://app.example' }]
+  const ways: readonly Record<string, string>[] = [{ authorization }, { authorization, origin: 'https://app.example' }]
   const seen = []
   for (const headers of ways) {
     const token = await server.post('/token', form, headers)

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AccessToken } from './access-token.js'
 import type { ProtectOptions } from './options.js'
 import { type Api, protect as protectAny } from './protect.js'
+import type { RequestLike } from './request.js'
 import type { Requirement } from './requirement.js'
 import { metadataHeaders } from './resource-metadata.js'
 
@@ -31,8 +32,9 @@ export async function protect(options: ProtectOptions): Promise<FastifyApi> {
   const require = (requirement: Requirement): Hook => {
     const check = api.require(requirement)
     return async (request, reply) => {
-      const decision = await check(request.raw)
+      const decision = await check(asSent(request))
       if (!decision.ok) return reply.code(decision.status).headers(decision.headers).send(decision.body)
+      if (decision.headers) reply.headers(decision.headers)
       request.accessToken = decision.token
       return undefined
     }
@@ -49,4 +51,15 @@ export async function protect(options: ProtectOptions): Promise<FastifyApi> {
   }
 
   return { ...api, require, scopes: (...scopes) => require({ scopes }), plugin }
+}
+
+/** `ip` is asked for where it is needed alone: with `trustProxy` it is read from a header each time. */
+function asSent(request: FastifyRequest): RequestLike {
+  const { method, url, headers, rawHeaders } = request.raw
+  return {
+    ...{ method, url, headers, rawHeaders },
+    get ip() {
+      return request.ip
+    },
+  }
 }

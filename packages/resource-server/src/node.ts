@@ -10,6 +10,7 @@ import { metadataHeaders } from './resource-metadata.js'
 /** What is used of a response of node:http. */
 export interface ResponseLike {
   writeHead(status: number, headers: Readonly<Record<string, string>>): { end(body: string): unknown }
+  setHeader(name: string, value: string): unknown
 }
 
 /** Gives the token, or answers by itself and gives undefined. */
@@ -32,7 +33,10 @@ export async function protect(options: ProtectOptions): Promise<NodeApi> {
         return undefined
       }
       const decision = await check(request)
-      if (decision.ok) return decision.token
+      if (decision.ok) {
+        for (const [name, value] of Object.entries(decision.headers ?? {})) response.setHeader(name, value)
+        return decision.token
+      }
       response.writeHead(decision.status, decision.headers).end(decision.body)
       return undefined
     }

@@ -18,7 +18,7 @@ export type TokenProblem =
 export type Unavailable = 'starting' | 'knowledge_stale' | 'introspection_unavailable' | 'status_list_unavailable'
 
 /** Why a request is refused whatever its token is worth. */
-export type RequestProblem = 'credentials_missing' | 'request_malformed' | 'credentials_in_query'
+export type RequestProblem = 'credentials_missing' | 'request_malformed' | 'credentials_in_query' | 'rate_exceeded'
 
 /** What a good token is not good enough for. */
 export type RequirementProblem = 'scope_missing' | 'role_missing' | 'authentication_insufficient'

@@ -6,6 +6,10 @@ export interface RequestLike {
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>
   /** Of Node.js: whose `headers` keep one of two `Authorization` and drop the other. */
   readonly rawHeaders?: readonly string[] | undefined
+  /** Where it comes from, as a framework says. */
+  readonly ip?: string | undefined
+  /** Of Node.js. */
+  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
 }
 
 /** Every value of the header, as it was sent. @param name in lower case */
@@ -32,6 +36,11 @@ export function hasTokenInQuery({ url }: RequestLike): boolean {
   const query = url?.indexOf('?') ?? -1
   if (url === undefined || query < 0) return false
   return new URLSearchParams(url.slice(query + 1)).has('access_token')
+}
+
+/** Where it comes from, as far as the framework or Node.js says. */
+export function addressOf({ ip, socket }: RequestLike): string | undefined {
+  return ip ?? socket?.remoteAddress
 }
 
 /** The path of a request, without its query. */
