@@ -48,8 +48,11 @@ export interface RateLimitsOptions {
   readonly config: Pick<Config, 'limits'>
 }
 
-/** Milliseconds that a request waits for the store, which is then away. */
-const patience = 500
+/**
+ * Milliseconds that a request waits for the store, which is then away. Only those that come before the first has waited
+ * so long: later ones wait for nothing.
+ */
+const patience = 2_000
 /** Milliseconds between two times that a process says that it is there. */
 const announcement = 5_000
 
@@ -61,16 +64,18 @@ export function createRateLimits({ db, clock, random, secrets, log, config }: Ra
   let id: string | undefined
   let announcedAt = Number.NEGATIVE_INFINITY
   let processes = 1
+  /** Until it is known how many there are, nobody leases a larger block than the first. */
+  let announcing: Promise<void> | undefined
 
   const now = (): number => clock.now().getTime()
 
-  /** Behind what is asked for: nobody waits for it. */
+  /** Beside what is asked for: only the first waits for it. */
   function announceSelf(): void {
     const at = now()
     if (Math.abs(at - announcedAt) < announcement) return
     announcedAt = at
     id ??= random.uuid()
-    announce(scope, id).then(
+    const announced = announce(scope, id).then(
       (count) => {
         processes = count
       },
@@ -78,6 +83,7 @@ export function createRateLimits({ db, clock, random, secrets, log, config }: Ra
         announcedAt = Number.NEGATIVE_INFINITY
       },
     )
+    announcing ??= announced
   }
 
   function announce(of: string, holder: string): Promise<number> {
@@ -104,9 +110,10 @@ export function createRateLimits({ db, clock, random, secrets, log, config }: Ra
   const leases = createLeases({
     now,
     policyOf: tiers.find,
-    ask(key, tier, units) {
+    async ask(key, tier, units) {
       announceSelf()
-      return lease(key, tier, units)
+      const [leased] = await Promise.all([lease(key, tier, units), announcing])
+      return leased
     },
     processes: () => processes,
     onAway: (error) => log.warn({ err: error, processes }, 'rate limits go on by shares: their store is away'),
