@@ -16,6 +16,7 @@ export const scenarios = [
         job: 'clientCredentials',
         env: { STATUS_LISTS: 'off' },
       },
+      { name: 'Ostiary, client with a tier', server: 'ostiary', job: 'clientCredentialsLimited' },
     ],
   },
   {

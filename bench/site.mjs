@@ -4,6 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createResource, registerClient } from '../dist/clients/index.js'
 import { createUser } from '../dist/identity/index.js'
+import { createTier } from '../dist/limits/index.js'
 import { openContext } from '../dist/open-context.js'
 import { loadConfig } from '../dist/platform/config/index.js'
 import { createLogger } from '../dist/platform/log.js'
@@ -51,6 +52,14 @@ export async function openSite({ databaseUrl, masterKey, tag, follow = false, en
     scope: `${scope} ${tag}:peek`,
     default_scope: scope,
   })
+  // One that no run reaches: what is measured is what it costs to count.
+  await createTier(ctx, `${tag}-tier`, { limit: 100_000, window: 1 }, by)
+  const limited = await register(ctx, {
+    grant_types: ['client_credentials'],
+    scope,
+    default_scope: scope,
+    rate_tier: `${tag}-tier`,
+  })
   const web = await register(ctx, {
     grant_types: ['authorization_code', 'refresh_token'],
     redirect_uris: [redirectUri],
@@ -60,7 +69,7 @@ export async function openSite({ databaseUrl, masterKey, tag, follow = false, en
   })
   const user = await createUser(ctx, { email: `ada@${tag}.example.com`, name: 'Ada' }, by)
   const close = () => ctx.close()
-  return { ctx, audience, opaqueAudience, api, opaqueApi, scope, tag, service, web, user, close }
+  return { ctx, audience, opaqueAudience, api, opaqueApi, scope, tag, service, limited, web, user, close }
 }
 
 async function register(ctx, metadata) {
@@ -71,11 +80,16 @@ async function register(ctx, metadata) {
 
 /** The requests that need nothing but a server. */
 export function plainJobs(site) {
-  const { service, web, scope, audience } = site
+  const { service, limited, web, scope, audience } = site
   const tokens = { jwks: '/jwks', audience }
   const form = { grant_type: 'client_credentials', ...service, scope, resource: audience }
   return {
     clientCredentials: formJob('/token', form, { job: { expect: { kind: 'token', ...tokens } } }),
+    clientCredentialsLimited: formJob(
+      '/token',
+      { ...form, ...limited },
+      { job: { expect: { kind: 'token', ...tokens } } },
+    ),
     jwks: { method: 'GET', path: '/jwks', expect: { kind: 'static', has: ['keys'] } },
     metadata: {
       method: 'GET',

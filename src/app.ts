@@ -9,6 +9,7 @@ import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
 import { healthRoutes } from './protocol/health/index.js'
 import { homeRoutes } from './protocol/home/index.js'
 import { introspectRoute } from './protocol/introspection/index.js'
+import { rateLimitsRoute } from './protocol/rate-limits/index.js'
 import { feedRoute, revokeRoute, snapshotRoute } from './protocol/revocation/index.js'
 import { statusListRoutes } from './protocol/status-list/index.js'
 import { tokenRoute } from './protocol/token/index.js'
@@ -58,6 +59,7 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
       bearerScope(server, (scope) => {
         feedRoute(scope, ctx)
         snapshotRoute(scope, ctx)
+        rateLimitsRoute(scope, ctx)
       })
 
       // What a person sees: errors are pages.

@@ -1,6 +1,7 @@
 import type { AuditTrail } from './audit/index.js'
 import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
 import type { FailureLimits } from './http/index.js'
+import type { RateLimits } from './limits/index.js'
 import type { Clock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
 import type { PasswordHasher } from './platform/crypto/password.js'
@@ -32,6 +33,7 @@ export interface Context {
   readonly statusIndexes: StatusIndexes
   readonly statusLists: StatusLists
   readonly failures: FailureLimits
+  readonly rateLimits: RateLimits
   readonly audit: AuditTrail
   /**
    * Whether what is in memory may be relied on: the database was heard within seconds. Where nothing else asks the

@@ -2,6 +2,7 @@ import { createAuditTrail } from './audit/index.js'
 import { createClientDirectory, createClientUseTrail } from './clients/index.js'
 import type { Context } from './context.js'
 import { createFailureLimits } from './http/index.js'
+import { createRateLimits } from './limits/index.js'
 import { TemporarilyUnavailableError } from './oauth/index.js'
 import { type Clock, systemClock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
@@ -66,11 +67,12 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     const clients = createClientDirectory(db)
     const clientUse = createClientUseTrail(db, log)
     const failures = createFailureLimits({ db, clock, config, secrets })
+    const rateLimits = createRateLimits({ db, clock, random, secrets, log, config })
     const audit = createAuditTrail({ db, clock, random, log })
 
     const refresh = async (): Promise<void> => {
       clients.dropAll()
-      await Promise.all([keys.refresh(), resources.refresh(), revocations.refresh()])
+      await Promise.all([keys.refresh(), resources.refresh(), revocations.refresh(), rateLimits.tiers.refresh()])
     }
     await refresh()
     if (isSigningAlg(config.keys.signingAlg)) {
@@ -109,6 +111,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           resources,
           revocations,
           failures,
+          rateLimits,
           flush,
           onMessage(retry) {
             for (const listener of messageListeners) listener(retry)
@@ -136,6 +139,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       statusIndexes,
       statusLists,
       failures,
+      rateLimits,
       audit,
       assertFresh() {
         if (following && !following.isFresh()) throw away()
@@ -150,7 +154,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       refresh,
       async close() {
         await following?.close()
-        await flush()
+        await Promise.all([flush(), rateLimits.close()])
         await db.close()
       },
     }
@@ -173,7 +177,10 @@ export function openMasterKeys({ secrets, database }: Config, random: Random): M
 }
 
 interface Followed
-  extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
+  extends Pick<
+    Context,
+    'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'rateLimits' | 'log' | 'refresh'
+  > {
   readonly url: string
   readonly flush: () => Promise<void>
   readonly onMessage: (retry: boolean) => void
@@ -189,7 +196,8 @@ interface Following {
 
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
 async function followChanges(options: Followed): Promise<Following> {
-  const { url, log, refresh, clients, keys, resources, revocations, failures, flush, onMessage, forget } = options
+  const { url, log, refresh, clients, keys, resources, revocations, failures, rateLimits, flush, onMessage, forget } =
+    options
   let heardAt = monotonicMilliseconds()
   let turns = 0
   let polling = Promise.resolve()
@@ -207,6 +215,7 @@ async function followChanges(options: Followed): Promise<Following> {
     if (change.kind === 'client') clients.drop(change.id)
     else if (change.kind === 'failures') failures.hear(change.id)
     else if (change.kind === 'outbox') onMessage(change.id === outbox.retryNotice)
+    else if (change.kind === 'tiers') heard(rateLimits.tiers.refresh())
     else if (change.kind === 'revocation') heard(revocations.refresh())
     else if (change.kind === 'keys') heard(keys.refresh())
     else heard(resources.refresh())
@@ -222,7 +231,8 @@ async function followChanges(options: Followed): Promise<Following> {
   })
   const timer = setInterval(() => {
     turns++
-    const reads = [revocations.refresh(), ...(turns % 10 === 0 ? [keys.refresh(), resources.refresh()] : [])]
+    const rest = turns % 10 === 0 ? [keys.refresh(), resources.refresh(), rateLimits.tiers.refresh()] : []
+    const reads = [revocations.refresh(), ...rest]
     heard(Promise.all(reads))
     if (turns % 2 === 0) polling = polling.then(flush).catch(() => undefined)
   }, pollInterval)

@@ -17,7 +17,7 @@ const order: readonly (readonly string[])[] = [
   ['secrets', 'ui'],
   ['http'],
   ['audit'],
-  ['revocation'],
+  ['limits', 'revocation'],
   ['resources'],
   ['clients', 'identity'],
   ['tokens'],

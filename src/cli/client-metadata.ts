@@ -76,6 +76,7 @@ export const metadataOptions = {
   'jwks-uri': { type: 'string', value: 'URL', description: 'Where its public keys are.' },
   'software-id': { type: 'string', value: 'TEXT', description: 'RFC 7591 §2.' },
   'software-version': { type: 'string', value: 'TEXT', description: 'RFC 7591 §2.' },
+  'rate-tier': { type: 'string', value: 'TIER', description: 'The limit on its requests. Default: none.' },
 } as const satisfies OptionSpecs
 
 type MetadataValues = OptionValues<typeof metadataOptions>

@@ -26,6 +26,7 @@ import { jsonText } from './output.js'
 import { resourceCommands } from './resource.js'
 import { revokeCommands } from './revoke.js'
 import { roleCommands } from './role.js'
+import { tierCommands } from './tier.js'
 import { userCommands } from './user.js'
 
 export type { CommandIo } from './command.js'
@@ -37,6 +38,7 @@ export const commands: readonly Command[] = [
   ...resourceCommands,
   ...roleCommands,
   ...apiKeyCommands,
+  ...tierCommands,
   ...keyCommands,
   ...masterKeyCommands,
   ...revokeCommands,
@@ -178,6 +180,7 @@ const listings: Readonly<Partial<Record<Noun, string>>> = {
   resource: 'resource list',
   role: 'role list',
   'api-key': 'api-key list',
+  tier: 'tier list',
 }
 
 /** One line for whoever ran the command: what is wrong, and what to do. Never a secret, which no message of ours holds. */

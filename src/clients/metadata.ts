@@ -70,6 +70,8 @@ export type ClientMetadata = {
   readonly refreshTokenRetryWindow: number
   readonly softwareId?: string
   readonly softwareVersion?: string
+  /** The limit on its requests. Undefined: none. */
+  readonly rateTier?: string
 }
 
 /** What this server has, taken from the lists that it also works by. */
@@ -111,6 +113,7 @@ const wireNames = {
   refresh_token_retry_window: 'refreshTokenRetryWindow',
   software_id: 'softwareId',
   software_version: 'softwareVersion',
+  rate_tier: 'rateTier',
 } as const satisfies Record<string, keyof ClientMetadata>
 
 /** All names that client metadata may have, as a client writes them. */
@@ -200,6 +203,7 @@ export function readClientMetadata(input: unknown, supported: SupportedMetadata)
     refreshTokenRetryWindow: seconds(wire, 'refresh_token_retry_window', 0, day) ?? 10,
     softwareId: displayText(wire, 'software_id', 200),
     softwareVersion: displayText(wire, 'software_version', 200),
+    rateTier: text(wire, 'rate_tier', { maxLength: 64, pattern: /^[a-z0-9._-]+$/, form: 'the name of a tier' }),
   }
   checkConsistency(metadata)
   return metadata

@@ -14,6 +14,7 @@ import {
   partitions,
   revocations,
   type StoredClient,
+  tiers,
   users,
 } from '../store/index.js'
 import { authenticationMethods } from './authentication/index.js'
@@ -72,6 +73,7 @@ export async function createClient(
 ): Promise<RegisteredClient> {
   const clientId = metadata.clientId ?? ctx.random.uuid()
   await checkScopes(ctx, metadata)
+  await checkTier(ctx, metadata)
   await ensureReach(ctx, metadata)
   const clientSecret = brought ?? (usesSecret(metadata) ? generateSecret(ctx) : undefined)
   const secret: ClientSecret | undefined = clientSecret === undefined ? undefined : await hashSecret(ctx, clientSecret)
@@ -128,6 +130,7 @@ export async function updateClient(
     )
   }
   await checkScopes(ctx, metadata)
+  await checkTier(ctx, metadata)
   await ensureReach(ctx, metadata)
   const now = ctx.clock.now()
   const clientSecret = usesSecret(metadata) && before.secrets.length === 0 ? generateSecret(ctx) : undefined
@@ -308,6 +311,14 @@ async function checkScopes(ctx: Context, metadata: ClientMetadata): Promise<void
     'default_scope does not say which resource it is for: choose scopes that one resource, and no other, owns all of.',
     { reason: 'default_scope_ambiguous' },
   )
+}
+
+/** @throws {InvalidClientMetadataError} */
+async function checkTier(ctx: Context, { rateTier }: ClientMetadata): Promise<void> {
+  if (rateTier === undefined || (await tiers.find(ctx.db, rateTier))) return
+  throw new InvalidClientMetadataError(`rate_tier names the tier ${rateTier}, which there is not.`, {
+    reason: 'tier_unknown',
+  })
 }
 
 /** A client whose grants live longer than all others' needs their partitions to be there. */

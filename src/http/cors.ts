@@ -13,7 +13,7 @@ export interface CorsOptions {
 const PREFLIGHT_AGE = 600
 
 /** What a program in a browser may read besides the body. */
-const EXPOSED = 'WWW-Authenticate, Retry-After, X-Request-Id'
+const EXPOSED = 'WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id'
 
 /**
  * Routes that the pages of registered origins may call (attack 121). Never for /authorize and what follows it: those are

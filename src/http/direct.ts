@@ -19,6 +19,17 @@ export interface DirectForm {
   readonly origin: Origin
 }
 
+/** A body, or none, that is sent with header fields of its own. */
+export class FieldedAnswer {
+  readonly body: object | undefined
+  readonly fields: Readonly<Record<string, string>>
+
+  constructor(body: object | undefined, fields: Readonly<Record<string, string>>) {
+    this.body = body
+    this.fields = fields
+  }
+}
+
 /**
  * The direct way: most requests of a busy server are one of a few, and have nothing special about them: a form for /token
  * with a length, or a GET of the JWKS, without query, `Origin` or anything that `refusalOf` would refuse. Fastify's
@@ -76,12 +87,12 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
   ): Answer {
     const ofResult = withJson(fixed)
     const respond = (response: ServerResponse, result: object | undefined): void => {
-      if (result === undefined) {
-        // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
-        response.writeHead(200, [...fixed, 'Content-Length', '0']).end()
-        return
-      }
-      send(response, 200, ofResult, result)
+      if (result instanceof FieldedAnswer) {
+        const fields = [...fixed, ...Object.entries(result.fields).flat()]
+        if (result.body === undefined) sendNothing(response, fields)
+        else send(response, 200, withJson(fields), result.body)
+      } else if (result === undefined) sendNothing(response, fixed)
+      else send(response, 200, ofResult, result)
     }
     const refuse = (response: ServerResponse, thrown: unknown, requestId: string): void => {
       const { status, headers: own, body } = describeError(thrown, { log, requestId, issuer })
@@ -185,6 +196,11 @@ function readBody(request: IncomingMessage, done: (encoded: string) => void): vo
 /** Header fields with those of a JSON body, its length last: `send` writes it in. */
 function withJson(fields: readonly string[]): string[] {
   return [...fields, 'Content-Type', 'application/json; charset=utf-8', 'Content-Length', '']
+}
+
+/** RFC 7009 §2.2. A Content-Type without content is refused by some clients. */
+function sendNothing(response: ServerResponse, fields: readonly string[]): void {
+  response.writeHead(200, [...fields, 'Content-Length', '0']).end()
 }
 
 /** @param fields of `withJson`, which may be used again: Node reads them before this returns */

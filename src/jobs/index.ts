@@ -4,6 +4,7 @@ import type { Context } from '../context.js'
 import { createDelivery } from './deliver-outbox.js'
 import { deleteLifted } from './lifted-revocations.js'
 import { maintainPartitions } from './partitions.js'
+import { sweepRateLimits } from './rate-limits.js'
 import { rotateKeys } from './rotate-keys.js'
 
 interface Job {
@@ -17,6 +18,7 @@ const jobs: readonly Job[] = [
   { name: 'partitions', every: 900, run: maintainPartitions },
   { name: 'signing keys', every: 60, run: rotateKeys },
   { name: 'lifted revocations', every: 3600, run: deleteLifted },
+  { name: 'rate limits', every: 900, run: sweepRateLimits },
 ]
 
 /** Milliseconds between looks at what is due in the outbox. What is new is notified besides. */

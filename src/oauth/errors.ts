@@ -98,6 +98,11 @@ export class TemporarilyUnavailableError extends OAuthError {
   override readonly status = 503
 }
 
+type TooManyRequestsOptions = OAuthErrorOptions & {
+  readonly retryAfter: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /**
  * A limit was passed. The specifications have no code of its own for it, so the code is the one that tells a client
  * to wait, and the status says why. RFC 6585 §4, RFC 6749 §4.1.2.1.
@@ -105,9 +110,12 @@ export class TemporarilyUnavailableError extends OAuthError {
 export class TooManyRequestsError extends OAuthError {
   override readonly code = 'temporarily_unavailable'
   override readonly status = 429
+  /** Header fields that say what the limit is. */
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(message: string, options: OAuthErrorOptions & { readonly retryAfter: number }) {
+  constructor(message: string, { headers = {}, ...options }: TooManyRequestsOptions) {
     super(message, options)
+    this.headers = headers
   }
 }
 

@@ -14,6 +14,7 @@ export type Noun =
   | 'user'
   | 'resource'
   | 'role'
+  | 'tier'
   | 'grant'
   | 'session'
   | 'token'

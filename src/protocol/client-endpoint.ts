@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
-import { type DirectForm, directAnswers, encodedBody, originOf } from '../http/index.js'
+import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } from '../http/index.js'
+import { countRequest } from '../limits/index.js'
 import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
 import { within } from '../platform/deadline.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
@@ -20,8 +21,8 @@ export interface ClientRequest {
 const deadline = { whole: 5_000, rest: 1_000 }
 
 /**
- * A POST endpoint for clients: reads the form, authenticates the client, so that no feature can forget to, and sends what
- * the handler gives as JSON. RFC 6749 §3.2.
+ * A POST endpoint for clients: reads the form, authenticates the client and counts the request for its tier, so that no
+ * feature can forget to, and sends what the handler gives as JSON. RFC 6749 §3.2.
  */
 export function clientEndpoint(
   app: FastifyInstance,
@@ -34,14 +35,21 @@ export function clientEndpoint(
     const parameters = readParameters(encoded, { repeatable })
     const client = await authenticateClient(ctx, authorization, parameters, origin)
     const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
+    // Most have none, and wait for nothing here.
+    const limit = client.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, origin)
     // Awaited: to hand a promise on costs two turns more.
-    return await within(left, handle({ client, parameters, origin }))
+    const body = await within(left, handle({ client, parameters, origin }))
+    return limit ? new FieldedAnswer(body, limit) : body
   }
   directAnswers(app).form(app, path, answer)
   app.post(path, async (request, reply) => {
     refuseSecretsInQuery(request)
     const { authorization } = request.headers
-    const answered = await answer({ authorization, encoded: encodedBody(request), origin: originOf(request) })
+    let answered = await answer({ authorization, encoded: encodedBody(request), origin: originOf(request) })
+    if (answered instanceof FieldedAnswer) {
+      reply.headers(answered.fields)
+      answered = answered.body
+    }
     // RFC 7009 §2.2: nothing. A Content-Type without content is refused by some clients.
     if (answered === undefined) return reply.code(200).header('content-length', '0').send()
     return answered

@@ -1,4 +1,5 @@
-// Owns the keys of keyed hashes (client secrets, API keys, form tokens, failure counters, device cookies, status lists): random, kept wrapped by the master key.
+// Owns the keys of keyed hashes (client secrets, API keys, form tokens, failure counters, device cookies, status lists, rate
+// limits): random, kept wrapped by the master key.
 
 import type { Clock } from '../platform/clock.js'
 import { deriveKey } from '../platform/crypto/hash.js'
@@ -10,7 +11,14 @@ import { unwrap, wrap } from './wrapping.js'
 export { type MasterKeyRotation, rotateMasterKey } from './rotate-master-key.js'
 export { rewrap, sealingKey, unwrap, type WrappedAs, WrongMasterKeyError, wrap, wrongMasterKey } from './wrapping.js'
 
-export type Purpose = 'client secret' | 'form token' | 'failure counter' | 'device cookie' | 'status list' | 'api key'
+export type Purpose =
+  | 'client secret'
+  | 'form token'
+  | 'failure counter'
+  | 'device cookie'
+  | 'status list'
+  | 'rate limit'
+  | 'api key'
 
 export interface SecretKey {
   readonly id: string

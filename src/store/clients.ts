@@ -45,6 +45,8 @@ export interface StoredClient {
   readonly refreshTokenRetryWindow: number
   readonly softwareId?: string | undefined
   readonly softwareVersion?: string | undefined
+  /** Of the limit on its requests. */
+  readonly rateTier?: string | undefined
   readonly notBefore?: Date | undefined
   readonly disabledAt?: Date | undefined
   readonly lastUsedAt?: Date | undefined
@@ -250,6 +252,7 @@ function fromPrisma(row: ClientRow): StoredClient {
     refreshTokenLifetime: row.refreshTokenLifetime ?? undefined,
     softwareId: row.softwareId ?? undefined,
     softwareVersion: row.softwareVersion ?? undefined,
+    rateTier: row.rateTier ?? undefined,
     notBefore: row.notBefore ?? undefined,
     disabledAt: row.disabledAt ?? undefined,
     lastUsedAt: row.lastUsedAt ?? undefined,
@@ -296,6 +299,7 @@ function toPrisma(client: StoredClient): Prisma.ClientUncheckedCreateInput & { c
     refreshTokenRetryWindow: client.refreshTokenRetryWindow,
     softwareId: client.softwareId ?? null,
     softwareVersion: client.softwareVersion ?? null,
+    rateTier: client.rateTier ?? null,
     notBefore: client.notBefore ?? null,
     disabledAt: client.disabledAt ?? null,
     lastUsedAt: client.lastUsedAt ?? null,

@@ -20,6 +20,7 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   lasting('setting'),
   lasting('secret_key'),
   live('signing_key'),
+  lasting('tier'),
   lasting('client'),
   lasting('client_secret'),
   lasting('resource'),
@@ -45,6 +46,12 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   live('status_index'),
   lasting('audit_event'),
 ]
+
+/** Tables that stay where they are, and why. */
+export const leftTables: Readonly<Record<string, string>> = {
+  rate_limit: 'what is left of allowances changes with every second: nobody wants that of a backup',
+  rate_limit_holder: 'the processes that it names are not those of another database',
+}
 
 export const movedSequences: readonly string[] = ['revocation_position']
 

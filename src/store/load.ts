@@ -2,7 +2,15 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import { from } from 'pg-copy-streams'
-import { type Description, isServed, type MovedTable, movedSequences, movedTables, sessionOfMoving } from './dump.js'
+import {
+  type Description,
+  isServed,
+  leftTables,
+  type MovedTable,
+  movedSequences,
+  movedTables,
+  sessionOfMoving,
+} from './dump.js'
 import {
   applyWithin,
   checkHistory,
@@ -104,7 +112,7 @@ async function clear(client: pg.Client, ours: readonly Migration[], replace: boo
   const { rows } = await client.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class
       WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND relname = ANY ($1)`,
-    [[...movedTables.map(({ name }) => name), '_prisma_migrations']],
+    [[...movedTables.map(({ name }) => name), ...Object.keys(leftTables), '_prisma_migrations']],
   )
   const existing = rows.map(({ name }) => name)
   for (const [name, what] of [

@@ -19,6 +19,7 @@ t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a w
     jwks_uri: `${testIssuer}/jwks`,
     revocation_endpoint: `${testIssuer}/revoke`,
     introspection_endpoint: `${testIssuer}/introspect`,
+    rate_limits_endpoint: `${testIssuer}/rate-limits`,
     revocation_feed_endpoint: `${testIssuer}/revocations`,
     revocation_snapshot_endpoint: `${testIssuer}/revocations/snapshot`,
     scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access'],

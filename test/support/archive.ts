@@ -31,6 +31,8 @@ export async function createFullServer(t: Test) {
   await server.post('/token', own.form, { authorization: app.basic })
   const run = createCommandLine(t, { url: server.databaseUrl }).run
   for (const args of [
+    ['tier', 'create', 'gold', '--limit', '100', '--window', '60'],
+    ['client', 'update', client.clientId, '--rate-tier', 'gold'],
     ['role', 'create', 'reader', '--resource', api, '--scope', 'read'],
     ['role', 'grant', 'reader', '--resource', api, '--user', user.email],
     ['api-key', 'create', '--owner', user.email, '--name', 'Report', '--scope', 'read'],

@@ -1,6 +1,7 @@
 import { ConfigurationError, UnavailableError } from './errors.js'
 import { createIntrospection, type Introspection } from './introspection.js'
 import { createJwks, type Jwks } from './jwks.js'
+import { createLimits, type Limits } from './limits/limits.js'
 import type { Settings } from './options.js'
 import { createRevocations, type Revocations } from './revocation/entries.js'
 import { createFeed, type Feed } from './revocation/feed.js'
@@ -17,6 +18,7 @@ export interface Connection {
   readonly feed: Feed | undefined
   readonly statusLists: StatusLists | undefined
   readonly introspection: Introspection | undefined
+  readonly limits: Limits | undefined
 }
 
 /**
@@ -36,6 +38,7 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
 
   let feed: Feed | undefined
   let introspection: Introspection | undefined
+  let limits: Limits | undefined
   if (credentials) {
     const { introspectionEndpoint, tokenEndpoint } = metadata
     if (introspectionEndpoint !== undefined) {
@@ -44,6 +47,7 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
     if (how === 'following' && metadata.feed && tokenEndpoint !== undefined) {
       const serviceToken = createServiceToken(platform, tokenEndpoint, credentials, 'revocations')
       await tryCredentials(serviceToken)
+      limits = createLimits({ platform, endpoint: metadata.rateLimitsEndpoint, serviceToken, credentials, warn })
       feed = createFeed({ ...shared, endpoints: metadata.feed, serviceToken, tolerance })
     } else if (how === 'following')
       warn(`${issuer} has no revocation feed: revocations are known by status list alone.`)
@@ -51,7 +55,7 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
   const statusLists = feed ? undefined : createStatusLists(shared)
   const { onStale } = settings
   const verifier = createVerifier({ ...shared, feed, statusLists, introspection, tolerance, onStale, capacity })
-  return { verifier, jwks, revocations, feed, statusLists, introspection }
+  return { verifier, jwks, revocations, feed, statusLists, introspection, limits }
 }
 
 async function tryCredentials(serviceToken: ServiceToken): Promise<void> {

@@ -8,12 +8,14 @@ export type Decision = Granted | Refusal
 export interface Granted {
   readonly ok: true
   readonly token: AccessToken
+  /** To send with the answer: what limits say of themselves. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** The answer to send, as it is. */
 export interface Refusal {
   readonly ok: false
-  readonly status: 400 | 401 | 403 | 413 | 503
+  readonly status: 400 | 401 | 403 | 413 | 429 | 503
   readonly headers: Readonly<Record<string, string>>
   /** JSON. */
   readonly body: string
@@ -102,6 +104,12 @@ function wantedBy(
     max_age: stepUp && maxAge !== undefined ? String(maxAge) : undefined,
     resource_metadata: resourceMetadata,
   }
+}
+
+/** @param headers of the limit, with `Retry-After` */
+export function refuseTooMany(headers: Readonly<Record<string, string>>): Refusal {
+  const body = { error: 'temporarily_unavailable', error_description: 'Too many requests. Try again later.' }
+  return answer(429, headers, body, 'rate_exceeded')
 }
 
 function answer(

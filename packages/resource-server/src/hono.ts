@@ -28,6 +28,7 @@ export async function protect(options: ProtectOptions): Promise<HonoApi> {
       if (!decision.ok) return new Response(decision.body, { status: decision.status, headers: decision.headers })
       c.set('accessToken', decision.token)
       await next()
+      for (const [name, value] of Object.entries(decision.headers ?? {})) c.header(name, value)
       return undefined
     }
   }

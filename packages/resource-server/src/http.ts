@@ -12,7 +12,7 @@ export interface FetchOptions {
   readonly accept: string
   readonly headers?: Readonly<Record<string, string>>
   /** Makes it a POST of a form. */
-  readonly form?: Readonly<Record<string, string>>
+  readonly form?: Readonly<Record<string, string>> | URLSearchParams
   /** Bytes of the answer, uncompressed. */
   readonly limit: number
   /** The `ETag` of what is there: the same is not sent again. RFC 9110 §13.1.2. */

@@ -3,6 +3,7 @@
 export type { AccessToken } from './access-token.js'
 export type { Decision, Granted, Refusal } from './decision.js'
 export { ConfigurationError } from './errors.js'
+export type { AddressOf, Limit } from './limits/count-request.js'
 export type { ProtectOptions } from './options.js'
 export type { Platform } from './platform.js'
 export type { Reason, RequestProblem, RequirementProblem, TokenProblem, Unavailable } from './problems.js'

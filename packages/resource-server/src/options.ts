@@ -1,6 +1,8 @@
 import { ConfigurationError } from './errors.js'
 import { requireTrusted } from './http.js'
+import { type AddressOf, checkLimits, type Limit } from './limits/count-request.js'
 import { type Platform, systemPlatform } from './platform.js'
+import { addressOf } from './request.js'
 import { bearer } from './schemes/bearer.js'
 import type { Scheme } from './schemes/scheme.js'
 import type { Credentials } from './service-token.js'
@@ -24,6 +26,10 @@ export interface ProtectOptions {
   readonly jwksInterval?: number
   /** Milliseconds that `protect` waits for the server before it returns and requests are answered 503; default 10,000. */
   readonly startTimeout?: number
+  /** On all requests of this API together with its other instances. They need `credentials`. */
+  readonly limits?: readonly Limit[]
+  /** The address that a request comes from, for limits by it; default what the framework or Node.js says. */
+  readonly addressOf?: AddressOf
   /** Further members of the API's metadata, such as `resource_name`. RFC 9728 §2. */
   readonly metadata?: Readonly<Record<string, unknown>>
   /** How requests show who sent them, any one of these; default `bearer` alone. */
@@ -56,6 +62,9 @@ export function readOptions(options: ProtectOptions): Settings {
   if (!require.every((name) => names.includes(name))) {
     throw new ConfigurationError(`require names what is none of the schemes: ${names.join(', ')}`)
   }
+  const { limits = [] } = options
+  checkLimits(limits)
+  if (limits.length > 0 && !credentials) throw new ConfigurationError('limits need credentials')
   return {
     issuer,
     audience,
@@ -66,6 +75,8 @@ export function readOptions(options: ProtectOptions): Settings {
     cacheSize: bounded('cacheSize', options.cacheSize ?? 10_000, 1, 1_000_000),
     jwksInterval: bounded('jwksInterval', options.jwksInterval ?? 5_000, 1_000, 600_000),
     startTimeout: bounded('startTimeout', options.startTimeout ?? 10_000, 0, 600_000),
+    limits,
+    addressOf: options.addressOf ?? addressOf,
     metadata: options.metadata ?? {},
     schemes,
     require,

@@ -48,6 +48,7 @@ export type RequestProblem =
   | SignatureFormProblem
   | DigestProblem
   | 'body_too_large'
+  | 'rate_exceeded'
 
 /** What a good token is not good enough for. */
 export type RequirementProblem = 'scope_missing' | 'role_missing' | 'authentication_insufficient'

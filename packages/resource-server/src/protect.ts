@@ -1,6 +1,15 @@
 import { type Connection, connect } from './connect.js'
-import { type Decision, type Refusal, refuse } from './decision.js'
+import { type Decision, type Refusal, refuse, refuseTooMany } from './decision.js'
 import { ConfigurationError, messageOf } from './errors.js'
+import {
+  type Counted,
+  countRequest,
+  isBeforeToken,
+  join,
+  type Limit,
+  ofAddress,
+  ofToken,
+} from './limits/count-request.js'
 import { type ProtectOptions, readOptions } from './options.js'
 import { sleep } from './platform.js'
 import type { Reason } from './problems.js'
@@ -42,6 +51,8 @@ export interface Health {
   readonly position: string | undefined
   /** Entries of the list that is followed. */
   readonly revocations: number
+  /** Whether limits hold over all instances, or by this one's share since the server is away. `off`: without credentials. */
+  readonly limits: 'off' | 'shared' | 'share'
   /** Tokens that are remembered, and keys. */
   readonly tokens: number
   readonly keys: number
@@ -93,18 +104,45 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const refusal = (reason: Reason, requirement: Requirement): Refusal =>
     refuse(reason, { schemes: challenges, requirement, resourceMetadata: resource.url })
 
+  async function count(limits: readonly Limit[], who: (limit: Limit) => string): Promise<Counted | undefined> {
+    return connection?.limits && limits.length > 0 ? countRequest(connection.limits, limits, who) : undefined
+  }
+
   async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
+    const limits = requirement.limits ? [...settings.limits, ...requirement.limits] : settings.limits
+    if (limits.length === 0) return decide(request, requirement)
+    const before = await count(limits.filter(isBeforeToken), ofAddress(request, settings.addressOf))
+    if (before && !before.accepted) return refuseTooMany(before.headers)
+    const decision = await decide(
+      request,
+      requirement,
+      limits.filter((limit) => !isBeforeToken(limit)),
+    )
+    return decision.ok && before ? { ...decision, headers: join(before.headers, decision.headers ?? {}) } : decision
+  }
+
+  /** @param limits on what the token says */
+  async function decide(
+    request: RequestLike,
+    requirement: Requirement,
+    limits: readonly Limit[] = [],
+  ): Promise<Decision> {
     const shown = readShown(schemes, settings.require, request)
     if (typeof shown === 'string') return refusal(shown, requirement)
     if (!connection || closing.signal.aborted) return refusal('starting', requirement)
     const token = await authenticate(shown, request, connection.verifier)
     if (typeof token === 'string') return refusal(token, requirement)
+    // Also what it is not good enough for costs its client something.
+    const counted = limits.length === 0 ? undefined : await count(limits, ofToken(token))
+    if (counted && !counted.accepted) return refuseTooMany(counted.headers)
     const found = problemOfRequirement(token, requirement, platform.now() / 1000)
-    return found === undefined ? { ok: true, token } : refusal(found, requirement)
+    if (found !== undefined) return refusal(found, requirement)
+    return counted ? { ok: true, token, headers: counted.headers } : { ok: true, token }
   }
 
   function require(requirement: Requirement): Check {
     const checked = checkedRequirement(requirement)
+    if (checked.limits && !settings.credentials) throw new TypeError('limits need credentials')
     for (const scope of checked.scopes ?? []) scopes.add(scope)
     return (request) => check(request, checked)
   }
@@ -149,6 +187,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
         connected: heard?.connected ?? false,
         position: heard?.position,
         revocations: connection?.revocations.size() ?? 0,
+        limits: connection?.limits?.state() ?? 'off',
         tokens: connection?.verifier.size() ?? 0,
         keys: connection?.jwks.size() ?? 0,
         problem: heard?.problem ?? problem,

@@ -12,6 +12,10 @@ export interface RequestLike {
    * needs none.
    */
   readonly rawBody?: Uint8Array<ArrayBuffer> | ReadBody | undefined
+  /** Where it comes from, as a framework says. */
+  readonly ip?: string | undefined
+  /** Of Node.js. */
+  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
 }
 
 /** @param limit bytes: of a longer body no more is kept */
@@ -43,6 +47,11 @@ export function hasTokenInQuery({ url }: RequestLike): boolean {
   const query = url?.indexOf('?') ?? -1
   if (url === undefined || query < 0) return false
   return new URLSearchParams(url.slice(query + 1)).has('access_token')
+}
+
+/** Where it comes from, as far as the framework or Node.js says. */
+export function addressOf({ ip, socket }: RequestLike): string | undefined {
+  return ip ?? socket?.remoteAddress
 }
 
 /** The path of a request, without its query. */

@@ -1,4 +1,5 @@
 import type { AccessToken } from './access-token.js'
+import { checkLimits, type Limit } from './limits/count-request.js'
 import type { RequirementProblem } from './problems.js'
 
 /** What a route wants of a token, beyond that it is good. */
@@ -11,6 +12,8 @@ export interface Requirement {
   readonly acrValues?: readonly string[]
   /** Seconds since then, at most. RFC 9470 §4. */
   readonly maxAge?: number
+  /** On requests: each must allow it, besides those of `protect`. They need `credentials`. */
+  readonly limits?: readonly Limit[]
 }
 
 /**
@@ -25,6 +28,7 @@ export function checkedRequirement(requirement: Requirement): Requirement {
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) {
     throw new TypeError('maxAge is a whole number of seconds')
   }
+  checkLimits(requirement.limits ?? [])
   return requirement
 }
 

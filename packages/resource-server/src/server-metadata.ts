@@ -9,6 +9,7 @@ export interface ServerMetadata {
   readonly jwksUri: string
   readonly tokenEndpoint: string | undefined
   readonly introspectionEndpoint: string | undefined
+  readonly rateLimitsEndpoint: string | undefined
   /** Undefined where the server has no feed. */
   readonly feed: { readonly stream: string; readonly snapshot: string } | undefined
 }
@@ -37,6 +38,7 @@ export async function fetchServerMetadata(platform: Platform, issuer: string): P
     jwksUri: endpoint('jwks_uri') ?? requireTrusted(undefined, `jwks_uri of ${issuer}`),
     tokenEndpoint: endpoint('token_endpoint'),
     introspectionEndpoint: endpoint('introspection_endpoint'),
+    rateLimitsEndpoint: endpoint('rate_limits_endpoint'),
     feed: stream !== undefined && snapshot !== undefined ? { stream, snapshot } : undefined,
   }
 }

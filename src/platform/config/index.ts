@@ -8,7 +8,7 @@ import { type AuditConfig, auditVariables } from './audit.js'
 import { checkDatabase, type DatabaseConfig, databaseVariables } from './database.js'
 import { nearest } from './edit-distance.js'
 import { checkKeys, type KeysConfig, keysVariables } from './keys.js'
-import { type LimitsConfig, limitsVariables } from './limits.js'
+import { checkLimits, type LimitsConfig, limitsVariables } from './limits.js'
 import { type LogConfig, logVariables } from './log.js'
 import { type RevocationConfig, resolveRevocation, revocationVariables } from './revocation.js'
 import { resolveSecrets, type SecretsConfig, secretsVariables } from './secrets.js'
@@ -90,7 +90,7 @@ export function loadConfig({ env, envFile = '' }: LoadConfigOptions): LoadedConf
     revocation: resolveRevocation(readSection(source, revocationVariables), source),
     sessions: checkSessions(readSection(source, sessionsVariables), source),
     apiKeys: readSection(source, apiKeysVariables),
-    limits: readSection(source, limitsVariables),
+    limits: checkLimits(readSection(source, limitsVariables), source),
     audit: readSection(source, auditVariables),
   }
   if (problems.length > 0) throw new ConfigError(problems)

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import type { Source } from './variables.js'
 
 export const limitsVariables = Type.Object({
   failuresPerAccount: Type.Integer({
@@ -59,6 +60,13 @@ export const limitsVariables = Type.Object({
     description:
       'Passwords that may wait to be hashed, per process; beyond, logins are answered 503. Bounds memory under attack.',
   }),
+  redisUrl: Type.Optional(
+    Type.String({
+      secret: true,
+      description:
+        'Redis or Valkey that rate limits are shared by, as redis://user:password@host:6379, rediss:// with TLS. Without it they are in the database.',
+    }),
+  ),
   revocationStreams: Type.Integer({
     default: 1000,
     minimum: 1,
@@ -69,3 +77,16 @@ export const limitsVariables = Type.Object({
 })
 
 export type LimitsConfig = Static<typeof limitsVariables>
+
+/** The value may hold a password, so no message repeats any of it. */
+export function checkLimits(limits: LimitsConfig, source: Source): LimitsConfig {
+  const { redisUrl } = limits
+  if (redisUrl !== undefined && !/^rediss?:$/.test(URL.canParse(redisUrl) ? new URL(redisUrl).protocol : '')) {
+    source.refuse(
+      'REDIS_URL',
+      'is not the address of a Redis server',
+      'Write it as redis://user:password@host:6379, with special characters of the password percent-encoded.',
+    )
+  }
+  return limits
+}

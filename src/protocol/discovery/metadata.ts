@@ -22,6 +22,7 @@ export function authorizationServerMetadata(ctx: Context): Readonly<Record<strin
     // Of ours: what is revoked, as it happens, for resource servers.
     revocation_feed_endpoint: `${issuer}/revocations`,
     revocation_snapshot_endpoint: `${issuer}/revocations/snapshot`,
+    rate_limits_endpoint: `${issuer}/rate-limits`,
     scopes_supported: [...wellKnownScopes.keys(), ...ctx.resources.scopes()],
     response_types_supported: ['code'],
     response_modes_supported: ['query'],

@@ -102,6 +102,7 @@ t.test('every field is read and formatted', async (t) => {
     refresh_token_retry_window: 0,
     software_id: '4NRB1-0XZABZI9E6-5SM3R',
     software_version: '2.1',
+    rate_tier: 'gold',
   }
   const client = read(everything)
   t.match(client, {

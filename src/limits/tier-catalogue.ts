@@ -1,0 +1,25 @@
+import { oneAtATime } from '../platform/one-at-a-time.js'
+import { type Database, type Tier, tiers } from '../store/index.js'
+
+/** All tiers, in memory: they are few, and every limited request asks for one. */
+export interface TierCatalogue {
+  /** The same object until its numbers change. */
+  readonly find: (name: string) => Tier | undefined
+  readonly refresh: () => Promise<void>
+}
+
+export function createTierCatalogue(db: Database): TierCatalogue {
+  let byName = new Map<string, Tier>()
+  return {
+    find: (name) => byName.get(name),
+    refresh: oneAtATime(async () => {
+      const all = await tiers.list(db)
+      byName = new Map(all.map((tier) => [tier.name, unchanged(byName.get(tier.name), tier) ?? tier]))
+    }),
+  }
+}
+
+function unchanged(known: Tier | undefined, tier: Tier): Tier | undefined {
+  const isSame = known?.limit === tier.limit && known.window === tier.window && known.burst === tier.burst
+  return isSame ? known : undefined
+}
