@@ -376,3 +376,16 @@ t.test('one statement reads the key, and nothing is written; what is counted is 
   )
   t.match(issued[0], { actor: `api-key:${key.id}`, subject: user.id, detail: { aud: identifier, scope: 'read write' } })
 })
+
+t.test('the APIs of their keys are told of the end of an owner', async (t) => {
+  const bob = await server.createUser('bob@example.com')
+  const limited = await server.createService('read other', { allowed_resources: [otherIdentifier] })
+  await make({ owner: { kind: 'user', id: bob.id } })
+  await make({ owner: { kind: 'client', id: limited.clientId }, scope: ['read'] })
+  await revoke(ctx, { kind: 'user', userId: bob.id }, cause)
+  await revoke(ctx, { kind: 'client', clientId: limited.clientId }, cause)
+  const read = (target: string) => sql(server, 'SELECT audiences FROM revocation WHERE target = $1', [target])
+  const [[ofBob], [ofLimited]] = await Promise.all([read(bob.id), read(limited.clientId)])
+  t.same([...ofBob.audiences].sort(), [identifier, ctx.config.server.issuer].sort())
+  t.same([...ofLimited.audiences].sort(), [identifier, otherIdentifier].sort())
+})
