@@ -44,6 +44,18 @@ export const scenarios = [
       { name: 'Ostiary, the same JWT again', server: 'ostiary', job: 'introspectSame', goal: 0.6 },
       { name: 'Ostiary, a fresh JWT each time', server: 'ostiary', job: 'introspectFresh', goal: 0.3 },
       { name: 'Ostiary, opaque tokens', server: 'ostiary', job: 'introspectOpaque', goal: 0.4 },
+      { name: 'Ostiary, API keys', server: 'ostiary', job: 'introspectKeys', goal: 0.4 },
+    ],
+  },
+  {
+    name: 'API key exchanged for a token',
+    prepare: ['keys'],
+    ceiling:
+      'client_credentials at the same server: the key takes the place of the client, and is read from the database by each ' +
+      'request, in batches, where the client is in memory.',
+    candidates: [
+      { name: 'ceiling: Ostiary, client_credentials', server: 'ostiary', job: 'clientCredentials' },
+      { name: 'Ostiary', server: 'ostiary', job: 'exchange', goal: 0.5 },
     ],
   },
   {

@@ -2,6 +2,7 @@
 // modules, as `npm run build` has made them.
 
 import { createHash, randomBytes } from 'node:crypto'
+import { createApiKey } from '../dist/api-keys/index.js'
 import { createResource, registerClient } from '../dist/clients/index.js'
 import { createUser } from '../dist/identity/index.js'
 import { createTier } from '../dist/limits/index.js'
@@ -119,6 +120,7 @@ const redemption = ({ web }) => ({
 /** More than a server remembers signatures of, so that each is verified anew when its turn comes again. */
 const freshTokens = 20_000
 const opaqueTokens = 1_000
+const keyCount = 64
 
 /** The introspection of one token again and again, of many, and of opaque ones. The server serves already. */
 export async function introspectionJobs(site, origin) {
@@ -126,6 +128,7 @@ export async function introspectionJobs(site, origin) {
   const form = { grant_type: 'client_credentials', ...service }
   const fresh = await collectTokens(freshTokens, origin, { ...form, scope, resource: audience })
   const opaque = await collectTokens(opaqueTokens, origin, { ...form, scope: `${tag}:peek`, resource: opaqueAudience })
+  const keys = await makeKeys(site)
   const job = ({ resource, clientSecret }, tokens) => ({
     ...formJob(
       '/introspect',
@@ -139,7 +142,26 @@ export async function introspectionJobs(site, origin) {
     introspectSame: job(api, fresh.slice(0, 1)),
     introspectFresh: job(api, fresh),
     introspectOpaque: job(opaqueApi, opaque),
+    introspectKeys: job(api, keys),
   }
+}
+
+/** The exchange of keys in turn. */
+export async function exchangeJobs(site) {
+  const form = {
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token_type: 'urn:ostiary:params:oauth:token-type:api-key',
+  }
+  const bodies = (await makeKeys(site)).map((key) => encode({ ...form, subject_token: key }))
+  const expect = { kind: 'token', jwks: '/jwks', audience: site.audience }
+  return { exchange: { ...formJob('/token', form, { job: { expect } }), bodies } }
+}
+
+async function makeKeys({ ctx, service, scope }) {
+  const owner = { kind: 'client', id: service.client_id }
+  const keys = []
+  while (keys.length < keyCount) keys.push((await createApiKey(ctx, { owner, name: 'Bench', scope: [scope] }, by)).text)
+  return keys
 }
 
 async function collectTokens(count, origin, form) {

@@ -1,3 +1,4 @@
+import type { ApiKeyUseTrail } from './api-keys/index.js'
 import type { AuditTrail } from './audit/index.js'
 import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
 import type { FailureLimits } from './http/index.js'
@@ -27,6 +28,7 @@ export interface Context {
   readonly passwords: PasswordHasher
   readonly clients: ClientDirectory
   readonly clientUse: ClientUseTrail
+  readonly apiKeyUse: ApiKeyUseTrail
   readonly resources: ResourceCatalogue
   readonly revocations: RevocationList
   /** What new tokens get in status lists. */

@@ -1,3 +1,4 @@
+import { createApiKeyUseTrail } from './api-keys/index.js'
 import { createAuditTrail } from './audit/index.js'
 import { createClientDirectory, createClientUseTrail } from './clients/index.js'
 import type { Context } from './context.js'
@@ -66,6 +67,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     const statusLists = createStatusLists(db, clock, secrets)
     const clients = createClientDirectory(db)
     const clientUse = createClientUseTrail(db, log)
+    const apiKeyUse = createApiKeyUseTrail(db, log)
     const failures = createFailureLimits({ db, clock, config, secrets })
     const rateLimits = createRateLimits({ db, clock, random, secrets, log, config })
     const audit = createAuditTrail({ db, clock, random, log })
@@ -80,7 +82,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     }
 
     const flush = async (): Promise<void> => {
-      await Promise.all([audit.flush(), clientUse.flush()])
+      await Promise.all([audit.flush(), clientUse.flush(), apiKeyUse.flush()])
     }
     // Where the notification was lost, the list is what tells. A process that has not heard that its key ended must not
     // sign with it until the next look at the keys, nor give a client the roles that it had.
@@ -134,6 +136,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       passwords: createPasswordHasher({ concurrency: 2, queue: config.limits.passwordQueue }),
       clients,
       clientUse,
+      apiKeyUse,
       resources,
       revocations,
       statusIndexes,

@@ -1,8 +1,10 @@
 // Owns API keys: long-lived credentials of programs, with the scopes, roles, audit and revocation of tokens.
 
-export { type ApiKeyProblem, checkApiKey, checkSigningKey } from './check.js'
-export { type CreatedApiKey, createApiKey, type NewApiKeyRequest } from './create.js'
+export { type ApiKeyProblem, checkApiKey, checkSigningKey, type ShownApiKey, showApiKey } from './check.js'
+export { aboutOwner, type CreatedApiKey, createApiKey, type NewApiKeyRequest } from './create.js'
 export { describeApiKey, findApiKey, listApiKeys } from './describe.js'
 export { type EndedApiKeys, endApiKey, endApiKeys } from './end.js'
 export { apiKeyPattern, isApiKeyId, looksLikeApiKey, parseApiKey } from './format.js'
-export { defaultOverlap, rotateApiKey } from './rotate.js'
+export { presentApiKey } from './present.js'
+export { defaultOverlap, longestExchanged, rotateApiKey } from './rotate.js'
+export { type ApiKeyUseTrail, createApiKeyUseTrail } from './use.js'

@@ -1,13 +1,16 @@
 import type { By } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { ConflictError } from '../platform/administration-errors.js'
-import { describeRevocation } from '../revocation/index.js'
+import { coverCommit, describeRevocation, type RevocationTarget } from '../revocation/index.js'
 import { type ApiKey, apiKeys, revocations } from '../store/index.js'
 import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
 import { isUnknown, stateOf } from './describe.js'
 
 /** Seconds. */
 export const defaultOverlap = 7 * 86_400
+
+/** Seconds that a token lives at most that a key is exchanged for: whoever has the key gets the next one. */
+export const longestExchanged = 300
 
 export interface RotatedApiKey extends CreatedApiKey {
   /** The one before, as it is now. */
@@ -25,7 +28,7 @@ export async function rotateApiKey(
   id: string,
   { overlap = defaultOverlap, by }: { readonly overlap?: number | undefined; readonly by: By },
 ): Promise<RotatedApiKey> {
-  const rotated = await ctx.db.transaction(async (tx) => {
+  const { rotated, revocation } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const before = await apiKeys.findById(tx, id)
     if (!before) throw isUnknown(id)
@@ -34,13 +37,20 @@ export async function rotateApiKey(
     const expiresAt = new Date(now.getTime() + overlap * 1000)
     const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })
     if (!previous) throw new ConflictError(whyNot(before, now))
-    const cause = { ...by, reason: 'api_key_rotated' }
     // Whoever remembers the old one asks again, and hears of its end and its successor.
-    await revocations.create(tx, describeRevocation(ctx, { ...previous, kind: 'api_key_state' }, cause))
-    return { key, text, previous }
+    const revocation = describeRevocation(ctx, endsNow(previous, overlap), { ...by, reason: 'api_key_rotated' })
+    await revocations.create(tx, revocation)
+    return { rotated: { key, text, previous }, revocation }
   })
+  if (revocation.kind === 'api_key') await coverCommit(ctx, revocation)
   await ctx.revocations.refresh()
   return rotated
+}
+
+/** What was exchanged for a key must not outlive it: where that could be, it ends now. */
+function endsNow({ id, owner, resources }: ApiKey, overlap: number): RevocationTarget {
+  const kind = overlap < longestExchanged ? 'api_key' : 'api_key_state'
+  return { kind, id, owner, resources, lives: overlap > 0 }
 }
 
 /** The same rights, for as long as the one before was meant to live. */

@@ -14,6 +14,9 @@ export interface ClientRequest {
   readonly origin: Origin
 }
 
+/** A request that names no client. */
+export type ClientlessRequest = Omit<ClientRequest, 'client'>
+
 /**
  * Milliseconds from the request to a 503 at the latest. A statement has the same bound, but a request sends several, and
  * each may have waited. Who waits for a slow hash before it is known has its own bounds, and the rest is left after it.
@@ -23,16 +26,23 @@ const deadline = { whole: 5_000, rest: 1_000 }
 /**
  * A POST endpoint for clients: reads the form, authenticates the client and counts the request for its tier, so that no
  * feature can forget to, and sends what the handler gives as JSON. RFC 6749 §3.2.
+ *
+ * @param alone answers what needs no client, if none is named; gives undefined for everything else
  */
 export function clientEndpoint(
   app: FastifyInstance,
   ctx: Context,
   path: string,
   handle: (request: ClientRequest) => Promise<object | undefined>,
+  alone?: (request: ClientlessRequest) => Promise<object> | undefined,
 ): void {
   const answer = async ({ authorization, encoded, origin }: DirectForm): Promise<object | undefined> => {
     const since = monotonicMilliseconds()
     const parameters = readParameters(encoded, { repeatable })
+    if (alone && !namesClient(authorization, parameters)) {
+      const answering = alone({ parameters, origin })
+      if (answering) return await within(deadline.whole, answering)
+    }
     const client = await authenticateClient(ctx, authorization, parameters, origin)
     const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
     // Most have none, and wait for nothing here.
@@ -58,7 +68,13 @@ export function clientEndpoint(
 
 const repeatable = ['resource']
 
-const secretNames = /(?:^|&)(?:client_secret|client_assertion|code|code_verifier|refresh_token|token|password)=/
+/** Also by half: whatever is sent of one is checked. */
+function namesClient(authorization: string | undefined, { client_id, client_secret, client_assertion }: Parameters) {
+  return [authorization, client_id, client_secret, client_assertion].some((each) => each !== undefined)
+}
+
+const secretNames =
+  /(?:^|&)(?:client_secret|client_assertion|code|code_verifier|(?:refresh_|subject_|actor_)?token|password)=/
 
 /**
  * What stands in an address stands in logs and histories. RFC 6749 §2.3.1 (attack 73). A name may be written by its bytes,

@@ -12,6 +12,10 @@ export interface EndableClaims {
   /** Only where a user granted it: then `sub` is that user. */
   readonly grant_id?: string | undefined
   readonly sid?: string | undefined
+  /** Only where an API key was exchanged for it: then `client_id` is the key's id, and `sub` its owner, who is this. */
+  readonly key_owner?: ApiKeyOwner['kind'] | undefined
+  /** What the key's text begins with. */
+  readonly key_prefix?: string | undefined
 }
 
 /** A role withdrawn concerns its holder at one resource. */
@@ -50,17 +54,42 @@ export function endsOfApiKey({
   ]
 }
 
+/** For whom a token is that no user granted: a client that acts for itself, or whoever exchanged an API key. */
+export interface Service {
+  /** Of the client, or the id of the key. */
+  readonly clientId: string
+  readonly audience: string
+  readonly key?: { readonly owner: ApiKeyOwner; readonly prefix: string } | undefined
+}
+
+/** What ends all tokens of a service. */
+export function endsOfService({ clientId, audience, key }: Service): readonly EndableBy[] {
+  const role = { kind: 'role', target: roleTarget(key?.owner.id ?? clientId, audience) } as const
+  if (!key) return [{ kind: 'client', target: clientId }, role]
+  return [{ kind: 'api_key', target: clientId }, ...endsOfApiKey(key), role]
+}
+
+/** @returns undefined for the token of a user's grant */
+export function serviceOf(claims: Omit<EndableClaims, 'iat' | 'jti'>): Service | undefined {
+  if (claims.grant_id !== undefined) return undefined
+  const { client_id: clientId, aud: audience, sub, key_owner: kind, key_prefix: prefix = '' } = claims
+  return { clientId, audience, key: kind && { owner: { kind, id: sub }, prefix } }
+}
+
 /**
  * Everything whose revocation ends a token with these claims.
  *
  * @param kid the key that signed it, where one did
  */
 export function endableBy(claims: Omit<EndableClaims, 'iat'>, kid?: string): readonly EndableBy[] {
-  const targets: EndableBy[] = [
-    { kind: 'token', target: claims.jti },
-    { kind: 'client', target: claims.client_id },
-    { kind: 'role', target: roleTarget(claims.sub, claims.aud) },
-  ]
+  const targets: EndableBy[] = [{ kind: 'token', target: claims.jti }]
+  if (claims.key_owner !== undefined) targets.push(...endsOfService(serviceOf(claims)!))
+  else {
+    targets.push(
+      { kind: 'client', target: claims.client_id },
+      { kind: 'role', target: roleTarget(claims.sub, claims.aud) },
+    )
+  }
   if (claims.grant_id !== undefined) {
     targets.push({ kind: 'grant', target: claims.grant_id }, { kind: 'user', target: claims.sub })
   }

@@ -9,6 +9,8 @@ export {
   refuseBehind,
   roleHolder,
   roleTarget,
+  type Service,
+  serviceOf,
 } from './ended-by.js'
 export { createRevocationList, type RevocationList } from './list.js'
 export {

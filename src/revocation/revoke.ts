@@ -31,12 +31,15 @@ export type RevocationTarget =
   | { readonly kind: 'client'; readonly clientId: string; readonly lasting?: 'disabled' | 'deleted' }
   | { readonly kind: 'user'; readonly userId: string; readonly lasting?: 'disabled' }
   | { readonly kind: 'key'; readonly kid: string }
-  /** `api_key_state`: it was changed, and lives. */
+  /** `api_key_state`: it was changed, and lives; what was exchanged for it does, too. */
   | {
       readonly kind: 'api_key' | 'api_key_state'
       readonly id: string
       readonly owner: ApiKeyOwner
+      /** Of before a change as well, where it lost some. */
       readonly resources: readonly string[]
+      /** The key lives, and what was exchanged for it up to now ends. */
+      readonly lives?: boolean
     }
   | { readonly kind: 'api_keys'; readonly set: KeySet }
 
@@ -169,12 +172,13 @@ export function describeRevocation(
     case 'api_key':
     case 'api_key_state': {
       const owner = target.owner.kind === 'client' ? { clientId: target.owner.id } : { subject: target.owner.id }
-      const type = target.kind === 'api_key' ? 'api_key.revoked' : 'api_key.changed'
+      const terminal = target.kind === 'api_key' && !target.lives
+      const type = terminal ? 'api_key.revoked' : 'api_key.changed'
       return {
         ...common,
         kind: target.kind,
         target: target.id,
-        terminal: target.kind === 'api_key',
+        terminal,
         audiences: [...target.resources, ...self],
         event: { ...event(type, owner), detail: { key: target.id } },
       }

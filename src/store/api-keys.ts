@@ -123,6 +123,32 @@ export async function nameSuccessors(
      WHERE k.id = i.id`
 }
 
+export interface ApiKeyUse {
+  readonly id: string
+  readonly at: Date
+  /** The network; undefined where it is not known. */
+  readonly from?: string | undefined
+}
+
+/**
+ * Writes behind when keys were last used, and from where. One that somebody else is changing or writing right now is left out:
+ * this waits for nobody, so it can deadlock with nobody, and the next use is written.
+ */
+export async function recordUse(database: Database, uses: readonly ApiKeyUse[]): Promise<void> {
+  await database.query(
+    'api_keys.record_use',
+    `WITH held AS (
+       SELECT id, i.at, i.origin FROM api_key
+         JOIN unnest($1::text[], $2::timestamptz[], $3::text[]) AS i (id, at, origin) USING (id)
+        FOR NO KEY UPDATE OF api_key SKIP LOCKED
+     )
+     UPDATE api_key k SET last_used_at = GREATEST(k.last_used_at, held.at),
+            last_used_from = COALESCE(held.origin, k.last_used_from)
+       FROM held WHERE k.id = held.id`,
+    [uses.map(({ id }) => id), uses.map(({ at }) => at), uses.map(({ from }) => from ?? null)],
+  )
+}
+
 /** Which keys are meant; what is left out may be anything. */
 export interface ApiKeyFilter {
   readonly owner?: ApiKeyOwner | undefined

@@ -52,7 +52,7 @@ export async function add(
      ), audited AS (
        ${insertColumns}
        SELECT $4::int, $5::uuid, $6::timestamptz, $7::text, $8::text, $9::text, $10::text, NULL, $11::text, $12::text, $13::text,
-              NULL, 1 WHERE $5::uuid IS NOT NULL
+              $14::jsonb, 1 WHERE $5::uuid IS NOT NULL
      )
      SELECT key, count,
             pg_notify('${notificationChannel}', 'failures:' || encode(key, 'hex') || ':' || "window" || ':' || count) FROM counted`,
@@ -68,6 +68,7 @@ export async function add(
       event?.ip ?? null,
       event?.requestId ?? null,
       event?.reason ?? null,
+      event?.detail ? JSON.stringify(event.detail) : null,
     ],
   )
   return keys.map(({ key }) => rows.find((row) => (row['key'] as Buffer).equals(key))?.['count'] ?? 0)

@@ -8,6 +8,7 @@ export type {
   ApiKeyHash,
   ApiKeyKind,
   ApiKeyOwner,
+  ApiKeyUse,
   NewApiKey,
   PresentedApiKey,
 } from './api-keys.js'

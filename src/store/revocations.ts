@@ -48,13 +48,18 @@ export interface NewRevocation extends Revocation {
 /** More combinations of resources than that in one user's grants, and everybody is told. */
 const mostCombinations = 100
 
+/** The SQL of the resources of all API keys that the target of `g`, a user or client, ever had. */
+const ofKeys = (owner: string) =>
+  `ARRAY(SELECT DISTINCT of_key FROM api_key k CROSS JOIN LATERAL unnest(k.resources) of_key
+          WHERE k.owner_kind = g.kind AND k.owner = ${owner})`
+
 /**
  * The SQL of the audiences of a row `g` of what is given; an empty array is everybody.
  *
  * Of a user's grants the combinations of resources that differ are looked up one after the other, each by the index behind
  * the one before it: so the cost is that of the APIs that somebody uses, not of the grants that they ever gave. A client
  * without a list of allowed resources can get a token for any; one whose registration was changed within the lifetime of a
- * token may have had others.
+ * token may have had others. What was exchanged for API keys of either is for the resources of these.
  */
 const audiencesOf = `
   CASE WHEN g.grants_of IS NOT NULL THEN (
@@ -69,10 +74,12 @@ const audiencesOf = `
             WHERE n < ${mostCombinations}
          )
          SELECT CASE WHEN max(n) = ${mostCombinations} THEN ARRAY[]::text[]
-                     ELSE string_to_array(g.audiences, ' ') || COALESCE(array_agg(DISTINCT each), ARRAY[]::text[]) END
+                     ELSE string_to_array(g.audiences, ' ') || COALESCE(array_agg(DISTINCT each), ARRAY[]::text[])
+                          || ${ofKeys('g.grants_of::text')} END
            FROM granted CROSS JOIN LATERAL unnest(resources) each)
        WHEN g.kind = 'client' THEN COALESCE(
-         (SELECT c.allowed_resources FROM client c
+         (SELECT CASE WHEN c.allowed_resources = '{}' THEN c.allowed_resources
+                      ELSE c.allowed_resources || ${ofKeys('g.target')} END FROM client c
            WHERE c.client_id = g.target
              AND (c.updated_at = c.created_at OR c.updated_at < g.instant - interval '65 minutes')), ARRAY[]::text[])
        ELSE string_to_array(g.audiences, ' ') END`

@@ -18,7 +18,10 @@ export function endOfStatusPeriod(period: number): Date {
   return new Date((period + 1) * periodLength * 1000)
 }
 
-/** For whose tokens indexes are: of one signing key, and of a client that acts for itself at one resource, or of users' grants. */
+/**
+ * For whose tokens indexes are: of one signing key, and of a client that acts for itself at one resource, or of an API key
+ * (whose id the tokens have as `client_id`), or of users' grants.
+ */
 export interface StatusOwner {
   readonly kid: string
   readonly service?: { readonly clientId: string; readonly audience: string } | undefined
@@ -204,12 +207,34 @@ const changes = `
         FROM fresh r CROSS JOIN LATERAL (SELECT * FROM status_index
                                           WHERE bucket BETWEEN $4 AND $5 AND client_id = r.target OFFSET 0) i
        WHERE r.kind = 'client' AND i.iat <= r.until
+    ), whose AS (
+      SELECT until, NULL AS role, kind AS owner_kind, target AS owner FROM fresh WHERE kind IN ('user', 'client')
+       UNION ALL
+      SELECT until, NULL, o.kind, substr(target, length(o.kind) + 8)
+        FROM fresh JOIN (VALUES ('user'), ('client')) o (kind) ON starts_with(target, 'owner:' || o.kind || ':')
+       WHERE fresh.kind = 'api_keys'
+       UNION ALL
+      SELECT until, target, o.kind, subject FROM fresh CROSS JOIN (VALUES ('user'), ('client')) o (kind) WHERE fresh.kind = 'role'
+    ), service AS (
+      SELECT until, CASE WHEN kind = 'role' THEN target END AS role, subject AS holder,
+             CASE WHEN kind = 'role' THEN subject ELSE target END AS client_id
+        FROM fresh WHERE kind IN ('client', 'role', 'api_key')
+       UNION ALL
+      -- Each API key that ends with others has blocks of its own.
+      SELECT w.until, w.role, w.owner, k.id
+        FROM whose w CROSS JOIN LATERAL (SELECT id FROM api_key
+                                          WHERE owner_kind = w.owner_kind AND owner = w.owner OFFSET 0) k
+       UNION ALL
+      SELECT r.until, NULL, NULL, k.id
+        FROM fresh r CROSS JOIN LATERAL (SELECT id FROM api_key WHERE prefix = substr(r.target, 8) OFFSET 0) k
+       WHERE r.kind = 'api_keys' AND starts_with(r.target, 'prefix:')
+       UNION ALL
+      SELECT r.until, NULL, NULL, k.id FROM fresh r CROSS JOIN api_key k WHERE r.kind = 'api_keys' AND r.target = 'all'
     ), blocks AS (
       SELECT b.list_id, b.first, b.size
-        FROM fresh r CROSS JOIN LATERAL (SELECT * FROM status_block WHERE bucket BETWEEN $4 AND $5
-                                            AND client_id = CASE r.kind WHEN 'role' THEN r.subject ELSE r.target END OFFSET 0) b
-       WHERE (r.kind = 'client' OR r.kind = 'role' AND r.subject || ' ' || b.audience = r.target)
-         AND extract(epoch FROM b.leased_at) <= r.until
+        FROM service s CROSS JOIN LATERAL (SELECT * FROM status_block
+                                            WHERE bucket BETWEEN $4 AND $5 AND client_id = s.client_id OFFSET 0) b
+       WHERE (s.role IS NULL OR s.holder || ' ' || b.audience = s.role) AND extract(epoch FROM b.leased_at) <= s.until
        UNION ALL
       -- Whatever a key signed that was revoked; without an index, since that happens once in years.
       SELECT b.list_id, b.first, b.size FROM fresh r JOIN status_block b ON b.kid = r.target

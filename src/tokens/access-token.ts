@@ -8,9 +8,11 @@ import {
   refuseBehind,
   type StatusClaim,
   type StatusRequest,
+  serviceOf,
   type TakenIndex,
 } from '../revocation/index.js'
 import {
+  type ApiKey,
   dayBucket,
   type Grant,
   type HeldRole,
@@ -36,13 +38,22 @@ export interface AccessTokenClaims extends EndableClaims {
   readonly status?: StatusClaim
 }
 
+/** The client whose token it is: where an API key was exchanged for it, the key's owner, if that is a client. */
+export function clientOf({ client_id, key_owner, sub }: AccessTokenClaims): string | undefined {
+  if (key_owner === undefined) return client_id
+  return key_owner === 'client' ? sub : undefined
+}
+
 /** Of RFC 9068 §2.1: what tells an access token from any other JWT. */
 export const accessTokenType = 'at+jwt'
 
 export interface AccessTokenRequest {
-  readonly client: Client
+  /** Of a token for an API key that is the key, by its id. */
+  readonly client: Pick<Client, 'clientId' | 'accessTokenLifetime'>
   /** The user's id, or the client's where it acts for itself. */
   readonly sub: string
+  /** What is exchanged: then `readRoles` asks for it, too, and says as of when it was good. */
+  readonly key?: Pick<ApiKey, 'owner' | 'prefix' | 'expiresAt'>
   /** Before roles have their say. */
   readonly target: TokenScope
   /** Where a user allowed it. */
@@ -72,7 +83,8 @@ export async function makeAccessToken(ctx: Context, request: AccessTokenRequest)
   const { target, readRoles } = request
   const { resource } = target
   const endable = describeEndable(ctx, request)
-  const { roles, asOf } = await rolesToIssue(ctx, endable, saysRoles(resource) ? readRoles : noRoles(ctx))
+  const isAsked = request.key !== undefined || saysRoles(resource)
+  const { roles, asOf } = await rolesToIssue(ctx, endable, isAsked ? readRoles : noRoles(ctx))
   const scope = allowedScope(target, roles)
   const claims = describe(ctx, request, { endable, iat: wholeSecond(asOf), scope, roles })
   const expiresIn = claims.exp - wholeSecond(ctx.clock.now())
@@ -101,9 +113,7 @@ async function leaseIndex(ctx: Context, alg: SigningAlg, claims: AccessTokenClai
 }
 
 function indexRequest(ctx: Context, alg: SigningAlg, claims: AccessTokenClaims): StatusRequest {
-  const { client_id: clientId, aud: audience, iat, exp } = claims
-  const service = claims.grant_id === undefined ? { clientId, audience } : undefined
-  return { kid: ctx.keys.kidOf(alg), service, iat, exp }
+  return { kid: ctx.keys.kidOf(alg), service: serviceOf(claims), iat: claims.iat, exp: claims.exp }
 }
 
 function describeIndex({ listId, idx, period }: TakenIndex, claims: AccessTokenClaims): NewStatusIndex {
@@ -113,7 +123,7 @@ function describeIndex({ listId, idx, period }: TakenIndex, claims: AccessTokenC
 
 function describeEndable(
   ctx: Context,
-  { client, sub, target: { resource }, grant }: AccessTokenRequest,
+  { client, sub, target: { resource }, grant, key }: AccessTokenRequest,
 ): Omit<EndableClaims, 'iat'> {
   return {
     jti: ctx.random.uuid(),
@@ -122,6 +132,8 @@ function describeEndable(
     aud: resource?.identifier ?? ctx.config.server.issuer,
     grant_id: grant?.id,
     sid: grant && !grant.offline ? grant.session?.id : undefined,
+    key_owner: key?.owner.kind,
+    key_prefix: key?.prefix,
   }
 }
 
@@ -176,10 +188,11 @@ interface Decided {
 /** Member by member: spreads of half of them are what a token costs most besides its signature. */
 function describe(
   ctx: Context,
-  { client, target: { resource }, grant, user }: AccessTokenRequest,
+  { client, target: { resource }, grant, user, key }: AccessTokenRequest,
   { endable, iat, scope, roles }: Decided,
 ): AccessTokenClaims {
-  const ends = grant ? Math.floor(grant.expiresAt.getTime() / 1000) : Number.POSITIVE_INFINITY
+  const end = grant?.expiresAt ?? key?.expiresAt
+  const ends = end ? wholeSecond(end) : Number.POSITIVE_INFINITY
   const claims = {
     iss: ctx.config.server.issuer,
     jti: endable.jti,
@@ -188,6 +201,8 @@ function describe(
     aud: endable.aud,
     grant_id: endable.grant_id,
     sid: endable.sid,
+    key_owner: endable.key_owner,
+    key_prefix: endable.key_prefix,
     iat,
     exp: Math.min(iat + lifetimeOf(ctx, client, resource, scope), Math.max(ends, iat + 1)),
     scope: scope.length > 0 ? scope.join(' ') : undefined,
@@ -198,7 +213,12 @@ function describe(
 }
 
 /** Seconds: the server's setting, lowered by the resource, the client and each scope. */
-function lifetimeOf(ctx: Context, client: Client, resource: Resource | undefined, scope: readonly string[]): number {
+function lifetimeOf(
+  ctx: Context,
+  client: AccessTokenRequest['client'],
+  resource: Resource | undefined,
+  scope: readonly string[],
+): number {
   let shortest = ctx.config.tokens.accessTokenLifetime
   const lower = (lifetime: number | undefined): void => {
     if (lifetime !== undefined && lifetime < shortest) shortest = lifetime

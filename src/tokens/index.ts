@@ -3,6 +3,7 @@
 export {
   type AccessTokenClaims,
   accessTokenType,
+  clientOf,
   makeAccessToken,
   optionalClaims,
 } from './access-token.js'
@@ -17,7 +18,7 @@ export {
 } from './keys/index.js'
 export { drawOpaque, type Opaque, readOpaque } from './opaque.js'
 export { hashRequest, openAnswer, sealAnswer } from './refresh-answer.js'
-export { type KnownRoles, type ReadRoles, rolesOfClient } from './roles.js'
+export { type KnownRoles, type ReadRoles, rolesOfClient, saysRoles } from './roles.js'
 export {
   type Asked,
   allowedScope,

@@ -10,6 +10,8 @@ import { knownScope, ownersFor, scopeForToken } from './scope.js'
 /** The answer of POST /token. RFC 6749 §5.1. */
 export interface TokenResponse {
   readonly access_token: string
+  /** Of an exchange. RFC 8693 §2.2.1. */
+  readonly issued_token_type?: string
   readonly token_type: 'Bearer'
   readonly expires_in: number
   readonly refresh_token?: string

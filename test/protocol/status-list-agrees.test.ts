@@ -1,14 +1,17 @@
 import t from 'tap'
+import { endApiKey, endApiKeys } from '../../src/api-keys/index.js'
 import { disableClient, enableClient } from '../../src/clients/index.js'
 import { disableUser, enableUser } from '../../src/identity/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { type RevocationTarget, revoke } from '../../src/revocation/index.js'
-import { sessions } from '../../src/store/index.js'
+import { type ApiKey, type ApiKeyOwner, sessions } from '../../src/store/index.js'
+import { exchange, makeKey } from '../support/exchange.js'
 import { createTestServer, type TestClient } from '../support/server.js'
 import { createStatusVerifier } from '../support/status-lists.js'
 import {
   apiIdentifier,
   application,
+  claimsOf,
   type IssuedTokens,
   introspect,
   openScene,
@@ -22,7 +25,7 @@ import {
 
 t.setTimeout(10 * 60_000)
 
-// Tokens of services and of users, from two processes, before and after everything that can end some of them. A verifier
+// Tokens of services, of users and of API keys, from two processes, before and after everything that can end some of them. A verifier
 // that shares no code with us reads the lists, and each must say what introspection says.
 
 const scene = await openScene(t)
@@ -30,6 +33,7 @@ const { server, api } = scene
 const beside = await createTestServer(t, { beside: server })
 const both = [server, beside]
 const by = { actor: 'operator' }
+const cause = { cause: { ...by, reason: 'test' } }
 const roleApi = 'https://roles.example'
 const roleServer = await server.createResource(roleApi, 'r', { usesRoles: true })
 await createRole(server.ctx, { resource: roleApi, name: 'reader', scope: ['r'] }, by)
@@ -80,6 +84,30 @@ for (const user of users) {
   }
 }
 
+interface LivingKey {
+  readonly key: ApiKey
+  readonly text: string
+  readonly of: TestClient
+  readonly owner: TestClient
+}
+
+let keys: LivingKey[] = []
+/** One for each owner, and of some a second: at the API with roles, or with a prefix of its own. */
+async function makeKeys(disabled: readonly string[] = []): Promise<void> {
+  const owners: readonly (readonly [ApiKeyOwner, TestClient])[] = [
+    ...users.map(({ id }) => [{ kind: 'user', id }, api] as const),
+    ...services.map((of) => [{ kind: 'client', id: of.clientId }, of] as const),
+  ]
+  for (const [index, [owner, of]] of owners.entries()) {
+    if (disabled.includes(owner.id)) continue
+    keys.push({ ...(await makeKey(server, { owner, scope: ['read'] })), of, owner: api })
+    if (index % 3 === 0) keys.push({ ...(await makeKey(server, { owner, scope: ['r'] })), of, owner: roleServer })
+    if (index % 3 === 1)
+      keys.push({ ...(await makeKey(server, { owner, scope: ['read'], prefix: 'bulk' })), of, owner: api })
+  }
+}
+await makeKeys()
+
 function hold(kind: 'user' | 'client', holder: string): Promise<boolean> {
   return grantRole(server.ctx, roleApi, 'reader', { kind, holder }, by)
 }
@@ -101,6 +129,15 @@ async function issue(perService: number, perGrant: number): Promise<void> {
         if (reply.statusCode === 200) all.push({ token: reply.json<TokenAnswer>().access_token, of, owner })
       }),
     )
+  }
+  for (let count = 0; count < perService; count += 15) {
+    const replies = await Promise.all(keys.map(({ text }, index) => exchange(processOf(count + index), text)))
+    replies.forEach((reply, index) => {
+      const { of, owner } = keys[index]!
+      if (reply.statusCode === 200) all.push({ token: reply.json<TokenAnswer>().access_token, of, owner })
+    })
+    // What failed fails again, and failures of a network are bounded.
+    keys = keys.filter((_, index) => replies[index]?.statusCode === 200)
   }
   await Promise.all(
     grants.map(async (grant, index) => {
@@ -154,7 +191,28 @@ const endings: readonly (() => Promise<unknown>)[] = [
     await disableUser(server.ctx, userOf(6), by)
     await enableUser(server.ctx, userOf(6), by)
   },
+  () => endKey(keyOf({ kind: 'user', id: userOf(0) })),
+  () => endKey(keyOf({ kind: 'client', id: clientOf(services, 6) })),
+  () => end({ ...keyOf({ kind: 'user', id: userOf(1) }), kind: 'api_key', lives: true }),
+  () => endApiKeys(server.ctx, { kind: 'prefix', prefix: 'bulk' }, cause),
+  () => endApiKeys(server.ctx, { kind: 'owner', owner: { kind: 'user', id: userOf(2) } }, cause),
+  () => endApiKeys(server.ctx, { kind: 'owner', owner: { kind: 'client', id: clientOf(services, 7) } }, cause),
+  async () => {
+    await endApiKeys(server.ctx, { kind: 'all' }, cause)
+    keys = []
+    await makeKeys([clientOf(services, 2), userOf(5)])
+  },
 ]
+
+function keyOf({ kind, id }: ApiKeyOwner): ApiKey {
+  const found = keys.find(({ key: { owner } }) => owner.kind === kind && owner.id === id)
+  if (!found) throw new Error(`${kind} ${id} has no key`)
+  return found.key
+}
+
+async function endKey({ id }: ApiKey): Promise<void> {
+  await endApiKey(server.ctx, id, cause)
+}
 
 for (const ending of endings) {
   await issue(45, 14)
@@ -195,6 +253,8 @@ t.test('for 10,000 tokens, ended by every kind of target, the lists say what int
   t.match(counts, { acceptedByList: 0, refusedByList: 0 }, 'neither is wrong')
   // It would prove nothing where nearly all were of one kind.
   t.ok(counts.active > 1500 && counts.ended > 1500, JSON.stringify(counts))
+  const ofKeys = all.filter(({ token }) => claimsOf(token)['key_owner'] !== undefined)
+  t.ok(ofKeys.length > 1000, `${ofKeys.length} tokens of API keys`)
   t.comment(JSON.stringify({ ...counts, lists: verifier.lists().length }))
 })
 

@@ -71,6 +71,39 @@ t.test('what concerns another is no reason to refuse', async (t) => {
   t.equal(await outcome(service), 'ok', 'without a grant_id `sub` is no user')
 })
 
+t.test('what an API key was exchanged for ends with the key, with others, and with its owner', async (t) => {
+  const claims = { grant_id: undefined, sid: undefined, client_id: 'key-1', key_owner: 'user', key_prefix: 'sk' }
+  const endings = [
+    ['api_key', 'key-1'],
+    ['api_keys', 'all'],
+    ['api_keys', 'prefix:sk'],
+    ['api_keys', 'owner:user:user-1'],
+    ['user', 'user-1'],
+    ['role', 'user-1'],
+  ] as const
+  for (const [kind, id] of endings) {
+    const followed = await follow(t)
+    const { issuer, outcome } = followed
+    const [token, ofClient] = [issuer.token(claims), issuer.token({ ...claims, key_owner: 'client' })]
+    const now = issuer.platform.seconds
+    issuer.revoke(
+      terminal('client', 'key-1'),
+      terminal('api_key_state', 'key-1'),
+      terminal('api_keys', 'prefix:pk'),
+      terminal('api_keys', 'owner:client:user-2'),
+      { kind: 'api_key', id: 'key-2', nbf: now, exp: now + 3600 },
+    )
+    await heard(followed)
+    t.equal(await outcome(token), 'ok', 'what ends others')
+    issuer.revoke({ kind, id, nbf: now, exp: now + 3600 })
+    await heard(followed)
+    t.equal(await outcome(token), 'revoked', `${kind} ${id}`)
+    t.equal(await outcome(issuer.token({ ...claims, iat: now + 1 })), 'ok', 'what is issued later')
+    const isOfBoth = !id.includes('user') || kind === 'role'
+    t.equal(await outcome(ofClient), isOfBoth ? 'revoked' : 'ok', `${kind} ${id}: of a client of the same name`)
+  }
+})
+
 t.test('attack 84: a not-before ends what was issued up to its second, and nothing later', async (t) => {
   const followed = await follow(t)
   const { issuer, outcome } = followed

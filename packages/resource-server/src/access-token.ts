@@ -33,13 +33,12 @@ export interface KnownToken {
 
 /** @param claims checked before */
 export function knownToken(claims: JsonObject, skew: number, key?: VerificationKey): KnownToken {
-  const { sub, client_id, jti, iat, exp, nbf, scope, roles, grant_id, sid } = claims
+  const { sub, client_id, jti, iat, exp, nbf, scope, roles, grant_id, sid, key_owner } = claims
   const text = (value: unknown): string => (typeof value === 'string' ? value : '')
   const number = (value: unknown, otherwise: number): number => (typeof value === 'number' ? value : otherwise)
-  const targets: RevocationTarget[] = [
-    { kind: 'client', id: text(client_id) },
-    { kind: 'role', id: text(sub) },
-  ]
+  const targets: RevocationTarget[] = [{ kind: 'role', id: text(sub) }]
+  if (typeof key_owner === 'string') targets.push(...endsOfKey(claims, key_owner))
+  else targets.push({ kind: 'client', id: text(client_id) })
   if (typeof jti === 'string') targets.push({ kind: 'token', id: jti })
   // Then a user allowed it, and `sub` is that user.
   if (typeof grant_id === 'string') targets.push({ kind: 'grant', id: grant_id }, { kind: 'user', id: text(sub) })
@@ -63,4 +62,15 @@ export function knownToken(claims: JsonObject, skew: number, key?: VerificationK
     comparedWith: { version: -1 },
     key,
   }
+}
+
+/** Of a token that an API key was exchanged for: its client is the key, which ends by itself, with others, or with its owner. */
+function endsOfKey({ client_id, key_prefix, sub }: JsonObject, owner: string): readonly RevocationTarget[] {
+  return [
+    { kind: 'api_key', id: String(client_id) },
+    { kind: 'api_keys', id: 'all' },
+    { kind: 'api_keys', id: `prefix:${key_prefix}` },
+    { kind: 'api_keys', id: `owner:${owner}:${sub}` },
+    { kind: owner === 'user' ? 'user' : 'client', id: String(sub) },
+  ]
 }

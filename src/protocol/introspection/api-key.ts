@@ -19,6 +19,8 @@ export async function describeUse(
   const audience = key.resources.filter((each) => isOwner || each === client.resourceServerOf)
   if (audience.length === 0) return inactive
   const scope = await scopeAt(ctx, key, audience)
+  // Who used it there is not known here.
+  if (!isOwner) ctx.apiKeyUse.record({ id: key.id, at: ctx.clock.now() })
   return {
     active: true,
     token_type: 'api_key',

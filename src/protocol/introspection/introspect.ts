@@ -3,7 +3,7 @@ import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
 import { refreshTokens, roles } from '../../store/index.js'
-import { type AccessTokenClaims, readOpaque } from '../../tokens/index.js'
+import { type AccessTokenClaims, clientOf, readOpaque } from '../../tokens/index.js'
 import { apiKeyIdType, describeUse } from './api-key.js'
 import { type PresentedToken, readAccessToken } from './read-token.js'
 import { type IntrospectionResponse, inactive } from './response.js'
@@ -38,9 +38,9 @@ export async function introspect(
   return { active: true, token_type: 'Bearer', ...token.claims }
 }
 
-/** The client that it was issued to, and the resource server that it is meant for. */
+/** The client that it was issued to, or whose API key was exchanged for it, and the resource server that it is meant for. */
 function mayKnow(client: Client, claims: AccessTokenClaims): boolean {
-  return client.clientId === claims.client_id || client.resourceServerOf === claims.aud
+  return client.clientId === clientOf(claims) || client.resourceServerOf === claims.aud
 }
 
 async function isGood(ctx: Context, { claims, endableBy }: PresentedToken): Promise<boolean> {
@@ -52,7 +52,8 @@ async function isGood(ctx: Context, { claims, endableBy }: PresentedToken): Prom
   if (ctx.revocations.ends(endableBy, claims.iat)) return false
   if (!resource?.usesRoles) return true
   // Exact, also where the clock of the process that issued it was wrong.
-  const holder = { kind: claims.grant_id === undefined ? 'client' : 'user', holder: claims.sub } as const
+  const kind = claims.key_owner ?? (claims.grant_id === undefined ? 'client' : 'user')
+  const holder = { kind, holder: claims.sub }
   const held = await roles.heldBy(ctx.db, holder, resource.identifier)
   const scope = claims.scope?.split(' ') ?? []
   return allowedByRoles(resource, scope, held).length === scope.length

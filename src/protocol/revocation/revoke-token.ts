@@ -3,7 +3,7 @@ import type { Context } from '../../context.js'
 import { InvalidGrantError } from '../../oauth/index.js'
 import { type RevocationCause, revoke } from '../../revocation/index.js'
 import { refreshTokens } from '../../store/index.js'
-import { readOpaque } from '../../tokens/index.js'
+import { clientOf, readOpaque } from '../../tokens/index.js'
 import { readAccessToken } from '../introspection/index.js'
 
 /** Seconds that a process's clock may be wrong, and what it answered be true nevertheless. */
@@ -23,7 +23,7 @@ export async function revokeTokenValue(
   cause: RevocationCause,
   client?: Client,
 ): Promise<'revoked' | 'unknown'> {
-  const own = (clientId: string): void => {
+  const own = (clientId: string | undefined): void => {
     if (client && client.clientId !== clientId) {
       throw new InvalidGrantError('The token was not issued to this client.', { reason: 'token_of_another_client' })
     }
@@ -44,7 +44,7 @@ export async function revokeTokenValue(
   const token = await readAccessToken(ctx, value, { late: wrongestClock, anyIssuer: client === undefined })
   if (!token) return 'unknown'
   const { claims } = token
-  own(claims.client_id)
+  own(clientOf(claims))
   // What is remembered was committed. Else one token could be revoked for ever, each time with an event.
   if (ctx.revocations.ends(token.endableBy, claims.iat)) return 'unknown'
   const { jti, client_id: clientId, aud: audience, grant_id: id, sub, exp, status } = claims

@@ -21,7 +21,12 @@ export interface GrantType {
   readonly name: string
   readonly permits?: Exemption | undefined
   readonly handle: (ctx: Context, request: GrantRequest<Parameters>) => Promise<TokenResponse>
+  /** Where no client need be named. */
+  readonly handleAlone?: (ctx: Context, request: ClientlessRequest<Parameters>) => Promise<TokenResponse>
 }
+
+/** What is presented says all, whoever presents it. */
+export type ClientlessRequest<P> = Omit<GrantRequest<P>, 'client'>
 
 export interface GrantTypeDefinition<T extends TObject> {
   /** As in the IANA registry. */
@@ -40,4 +45,16 @@ export function defineGrantType<T extends TObject>(definition: GrantTypeDefiniti
     handle: (ctx, { client, parameters, sent, origin }) =>
       definition.handle(ctx, { client, parameters: read(parameters), sent, origin }),
   }
+}
+
+/** One that needs no client; if one is named all the same, it is authenticated, and need not be registered for it. */
+export function defineClientlessGrantType<T extends TObject>(definition: {
+  readonly name: string
+  readonly parameters: T
+  readonly handle: (ctx: Context, request: ClientlessRequest<Static<T>>) => Promise<TokenResponse>
+}): GrantType {
+  const read = compileParameters(definition.parameters)
+  const handle = (ctx: Context, { parameters, sent, origin }: ClientlessRequest<Parameters>) =>
+    definition.handle(ctx, { parameters: read(parameters), sent, origin })
+  return { name: definition.name, permits: () => true, handle, handleAlone: handle }
 }

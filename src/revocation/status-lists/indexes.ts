@@ -3,12 +3,14 @@ import type { Permutation } from '../../platform/crypto/permutation.js'
 import type { Random } from '../../platform/random.js'
 import type { SecretKeys } from '../../secrets/index.js'
 import { type Database, type EndableBy, type StatusOwner, statusLists } from '../../store/index.js'
-import { roleTarget } from '../ended-by.js'
+import { endsOfService, type Service } from '../ended-by.js'
 import type { RevocationList } from '../list.js'
 import { drawListId, listUri, permutationOf } from './list-name.js'
 
 /** What a token is that needs an index. */
 export interface StatusRequest extends StatusOwner {
+  /** Undefined: a user's grant gave it. */
+  readonly service?: Service | undefined
   /** Seconds since 1970, as in its claims. */
   readonly iat: number
   readonly exp: number
@@ -94,17 +96,12 @@ export function createStatusIndexes(options: StatusIndexesOptions): StatusIndexe
   let incarnation: string | undefined
   let sweptIn = 0
 
-  function poolOf({ kid, service }: StatusOwner): Pool {
+  function poolOf({ kid, service }: StatusRequest): Pool {
     // Neither a kid nor the identifier of a resource has a space.
     const key = service ? `${kid} ${service.audience} ${service.clientId}` : kid
     const known = pools.get(key)
     if (known) return known
-    const targets: readonly EndableBy[] = service
-      ? [
-          { kind: 'client', target: service.clientId },
-          { kind: 'role', target: roleTarget(service.clientId, service.audience) },
-        ]
-      : []
+    const targets = service ? endsOfService(service) : []
     const owner = { kid, service }
     const pool = { owner, targets, supplies: new Map(), size: smallestBlock, leasedAt: 0, waiting: 0 }
     pools.set(key, pool)

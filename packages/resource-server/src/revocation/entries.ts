@@ -1,6 +1,18 @@
 import { isObject } from '../json.js'
 
-const kinds = ['token', 'grant', 'session', 'client', 'user', 'role', 'key'] as const
+const kinds = [
+  'token',
+  'grant',
+  'session',
+  'client',
+  'user',
+  'role',
+  'key',
+  'api_key',
+  'api_keys',
+  // Ends nothing: whoever remembers what an API key is worth asks again.
+  'api_key_state',
+] as const
 
 export type RevocationKind = (typeof kinds)[number]
 
@@ -54,6 +66,9 @@ export function createRevocations(): Revocations {
     user: new Map(),
     role: new Map(),
     key: new Map(),
+    api_key: new Map(),
+    api_keys: new Map(),
+    api_key_state: new Map(),
   }
   let version = 0
   let sweeping: Iterator<{ readonly map: Map<string, Entry>; readonly id: string; readonly entry: Entry }> | undefined

@@ -4,5 +4,6 @@ import type { GrantType } from '../grant-type.js'
 import { authorizationCode } from './authorization-code.js'
 import { clientCredentials } from './client-credentials.js'
 import { refreshToken } from './refresh-token.js'
+import { tokenExchange } from './token-exchange.js'
 
-export const grantTypes: readonly GrantType[] = [authorizationCode, refreshToken, clientCredentials]
+export const grantTypes: readonly GrantType[] = [authorizationCode, refreshToken, clientCredentials, tokenExchange]

@@ -1,0 +1,62 @@
+import { newEvent } from '../audit/index.js'
+import type { Context, Origin } from '../context.js'
+import { InvalidRequestError } from '../oauth/index.js'
+import { isInNetwork } from '../platform/network.js'
+import type { ApiKey } from '../store/index.js'
+import { type ApiKeyProblem, type ShownApiKey, showApiKey } from './check.js'
+import { aboutOwner } from './create.js'
+import { parseApiKey } from './format.js'
+
+type Refusal = ApiKeyProblem | 'key_publishable' | 'key_network'
+
+/**
+ * The secret key that somebody proves to have who is nobody else: in whole seconds it lives on. Failures count as those of
+ * clients do, so nobody has many guesses from one network.
+ *
+ * @throws {InvalidRequestError} with one text for all that may be wrong; the reason stands in the audit alone. RFC 8693 §2.2.2
+ * @throws {TooManyRequestsError} after too many failures, before the database is asked
+ */
+export async function presentApiKey(ctx: Context, text: string, origin: Origin): Promise<ApiKey> {
+  const id = parseApiKey(text)?.id
+  if (id === undefined) {
+    // No guess, since the checksum is known: it costs no statement, and is counted against nobody (attack 113).
+    ctx.audit.count({ ...refused, reason: 'key_malformed', ip: origin.ip })
+    throw invalid('key_malformed')
+  }
+  const subject = { kind: 'client', id: `api-key ${id}`, ip: origin.ip ?? '' } as const
+  ctx.failures.check(subject)
+  const shown = await showApiKey(ctx, text)
+  const problem = problemOf(shown, origin, ctx.clock.now())
+  if (problem === undefined && shown.key) {
+    await ctx.failures.succeed(subject)
+    return shown.key
+  }
+  const reason = problem ?? 'key_unknown'
+  const event = { ...refused, ...about(shown.key), reason, ...origin }
+  await ctx.failures.fail(subject, ctx.audit.writesByItself(subject.ip, event) ? newEvent(ctx, event) : undefined)
+  throw invalid(reason)
+}
+
+const refused = { type: 'api_key.refused', actor: 'system' } as const
+
+/** A key that somebody only names is whatever they typed: it is not written down. */
+function about(key: ApiKey | undefined) {
+  return key ? { ...aboutOwner(key.owner), detail: { key: key.id } } : {}
+}
+
+function problemOf({ problem, key }: ShownApiKey, { ip }: Origin, now: Date): Refusal | undefined {
+  if (problem !== undefined || !key) return problem
+  // It stands in pages, so whoever has it has proved nothing.
+  if (key.kind !== 'secret') return 'key_publishable'
+  if (key.expiresAt && wholeSecond(key.expiresAt) <= wholeSecond(now)) return 'key_expired'
+  const isNear = key.networks.length === 0 || (ip !== undefined && key.networks.some((each) => isInNetwork(ip, each)))
+  return isNear ? undefined : 'key_network'
+}
+
+function wholeSecond(time: Date): number {
+  return Math.floor(time.getTime() / 1000)
+}
+
+function invalid(reason: Refusal): InvalidRequestError {
+  return new InvalidRequestError('The subject token is invalid.', { reason })
+}

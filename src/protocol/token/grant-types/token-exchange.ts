@@ -1,0 +1,179 @@
+import { Type } from '@sinclair/typebox'
+import { aboutOwner, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
+import type { Context, Origin } from '../../../context.js'
+import {
+  InvalidRequestError,
+  InvalidScopeError,
+  InvalidTargetError,
+  isSubset,
+  parseResources,
+  parseScope,
+  selectResource,
+  TemporarilyUnavailableError,
+} from '../../../oauth/index.js'
+import { networkOf } from '../../../platform/network.js'
+import { type ApiKey, accessTokens, roles } from '../../../store/index.js'
+import {
+  type KnownRoles,
+  makeAccessToken,
+  type ReadRoles,
+  rolesOfClient,
+  saysRoles,
+  type TokenScope,
+} from '../../../tokens/index.js'
+import { defineClientlessGrantType } from '../grant-type.js'
+
+/** The `subject_token_type` of an API key. */
+const apiKeyType = 'urn:ostiary:params:oauth:token-type:api-key'
+const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
+const jwtType = 'urn:ietf:params:oauth:token-type:jwt'
+
+/** Milliseconds after a change of a key in which a process may not have heard of what it ended. */
+const recent = 10_000
+
+/**
+ * Token exchange of an API key for an access token of one resource. RFC 8693 §2. The key says whose it is, so no client is
+ * named. What is asked for only narrows. One batched statement reads the key; nothing is written, as with client_credentials.
+ */
+export const tokenExchange = defineClientlessGrantType({
+  name: 'urn:ietf:params:oauth:grant-type:token-exchange',
+
+  parameters: Type.Object({
+    subject_token: Type.String(),
+    subject_token_type: Type.String(),
+    requested_token_type: Type.Optional(Type.String()),
+    actor_token: Type.Optional(Type.String()),
+    actor_token_type: Type.Optional(Type.String()),
+    resource: Type.Optional(Type.Array(Type.String())),
+    audience: Type.Optional(Type.String()),
+    scope: Type.Optional(Type.String()),
+  }),
+
+  async handle(ctx, { parameters, origin }) {
+    // What may end the token is asked of memory.
+    ctx.assertFresh()
+    checkTypes(parameters)
+    const asOf = ctx.clock.now()
+    const key = await presentApiKey(ctx, parameters.subject_token, origin)
+    const target = narrow(ctx, key, parameters)
+    if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
+      throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
+    }
+
+    const readRoles = rolesForKey(ctx, { text: parameters.subject_token, origin, key, asOf, target })
+    const client = { clientId: key.id, accessTokenLifetime: longestExchanged }
+    const token = await makeAccessToken(ctx, { client, sub: key.owner.id, key, target, readRoles })
+    const scope = token.scope.join(' ')
+    if (token.row) await accessTokens.create(ctx.db, token.row)
+    ctx.apiKeyUse.record({ id: key.id, at: asOf, from: origin.ip === undefined ? undefined : networkOf(origin.ip) })
+    ctx.audit.count({
+      type: 'token.issued',
+      actor: `api-key:${key.id}`,
+      ...aboutOwner(key.owner),
+      ip: origin.ip,
+      detail: { grant_type: 'token-exchange', key: key.id, aud: token.claims.aud, scope },
+    })
+    return {
+      access_token: token.value,
+      issued_token_type: parameters.requested_token_type ?? accessTokenType,
+      token_type: 'Bearer',
+      expires_in: token.expiresIn,
+      scope,
+    }
+  },
+})
+
+interface Types {
+  readonly subject_token_type: string
+  readonly requested_token_type?: string
+  readonly actor_token?: string
+  readonly actor_token_type?: string
+}
+
+function checkTypes({ subject_token_type, requested_token_type: requested, ...actor }: Types): void {
+  if (subject_token_type !== apiKeyType) {
+    throw new InvalidRequestError('The subject_token_type is not one that is exchanged here.', {
+      reason: 'subject_token_type_unknown',
+    })
+  }
+  if (requested !== undefined && requested !== accessTokenType && requested !== jwtType) {
+    throw new InvalidRequestError('The requested_token_type is not one that is issued here.', {
+      reason: 'requested_token_type_unknown',
+    })
+  }
+  // A key acts for its owner, and nobody for it.
+  if (actor.actor_token !== undefined || actor.actor_token_type !== undefined) {
+    throw new InvalidRequestError('An API key is exchanged without an actor.', { reason: 'actor_not_supported' })
+  }
+}
+
+interface Asked {
+  readonly resource?: readonly string[]
+  readonly audience?: string
+  readonly scope?: string
+}
+
+/**
+ * The one resource, and the scopes of the key there, before roles have their say.
+ *
+ * @throws {InvalidTargetError} {InvalidScopeError} when more is asked for than the key may. RFC 8693 §2.2.2, RFC 8707 §2
+ */
+function narrow(ctx: Context, key: ApiKey, { resource = [], audience, scope }: Asked): TokenScope {
+  // An audience is named as the resource is: a token has no other.
+  const named = parseResources(audience === undefined ? resource : [...resource, audience])
+  if (!isSubset(named, key.resources) || !named.every((identifier) => ctx.resources.find(identifier))) {
+    throw new InvalidTargetError('The resource is not one that the key is for.', { reason: 'resource_not_of_key' })
+  }
+  const asked = scope === undefined ? key.scope : parseScope(scope)
+  if (!isSubset(asked, key.scope)) {
+    throw new InvalidScopeError('The scope is more than the key has.', { reason: 'scope_not_of_key' })
+  }
+  const requested = named.length === 0 && key.resources.length === 1 ? key.resources : named
+  const ownersOf = (name: string): readonly string[] =>
+    ctx.resources.ownersOf(name).filter((identifier) => key.resources.includes(identifier))
+  // What belongs to others, or has ceased to exist, is left out.
+  const kept = asked.filter((name) =>
+    ownersOf(name).some((owner) => requested.length === 0 || requested.includes(owner)),
+  )
+  if (kept.length === 0) {
+    throw new InvalidScopeError('None of the scopes is one of the resource.', { reason: 'scope_of_another_resource' })
+  }
+  const selected = selectResource({ scope: kept, ownersOf, requested })
+  const found = selected.resource === undefined ? undefined : ctx.resources.find(selected.resource)
+  if (!found) throw new InvalidTargetError('The resource is unknown.', { reason: 'resource_unknown' })
+  return { resource: found, scope: selected.scope }
+}
+
+interface PresentedKey {
+  readonly text: string
+  readonly origin: Origin
+  readonly key: ApiKey
+  /** Before it was read. */
+  readonly asOf: Date
+  readonly target: TokenScope
+}
+
+/**
+ * The roles of the owner, as of no later than the key was read: what ends or narrows the key afterwards ends the token. If that
+ * has to be waited for, the key is read again.
+ */
+function rolesForKey(ctx: Context, presented: PresentedKey): ReadRoles {
+  const { text, origin, key, target } = presented
+  return async (from) => {
+    const asOf = from ? ctx.clock.now() : presented.asOf
+    if (from && (await presentApiKey(ctx, text, origin)).updatedAt.getTime() !== key.updatedAt.getTime()) {
+      throw new TemporarilyUnavailableError('The key is being changed.', { reason: 'key_changed', retryAfter: 1 })
+    }
+    // Else a token of the same second would be ended by what came before it.
+    if (ctx.clock.now().getTime() - key.updatedAt.getTime() < recent) await ctx.revocations.refresh()
+    if (!saysRoles(target.resource)) return { roles: [], asOf }
+    const known = await rolesOfOwner(ctx, key, from)
+    return { roles: known.roles, asOf: known.asOf < asOf ? known.asOf : asOf }
+  }
+}
+
+async function rolesOfOwner(ctx: Context, { owner }: ApiKey, from: Date | undefined): Promise<KnownRoles> {
+  if (owner.kind === 'client') return rolesOfClient(ctx, owner.id)(from)
+  const asOf = ctx.clock.now()
+  return { roles: await roles.heldBy(ctx.db, { kind: 'user', holder: owner.id }), asOf }
+}
