@@ -21,7 +21,7 @@ t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a w
     introspection_endpoint: `${testIssuer}/introspect`,
     revocation_feed_endpoint: `${testIssuer}/revocations`,
     revocation_snapshot_endpoint: `${testIssuer}/revocations/snapshot`,
-    scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access'],
+    scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys'],
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
