@@ -1,9 +1,18 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from './context.js'
 import { demoRoutes } from './demo/index.js'
-import { bearerScope, browserScope, corsScope, createHttpServer, protocolScope, publicScope } from './http/index.js'
+import {
+  bearerScope,
+  browserScope,
+  corsScope,
+  createHttpServer,
+  problemScope,
+  protocolScope,
+  publicScope,
+} from './http/index.js'
 import { consentRoute, loginRoute } from './interaction/index.js'
 import { version } from './platform/version.js'
+import { apiKeyRoutes, openApiRoute } from './protocol/api-keys/index.js'
 import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
 import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
 import { healthRoutes } from './protocol/health/index.js'
@@ -44,6 +53,7 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
       publicScope(server, (scope) =>
         corsScope(scope, { isAllowedOrigin, methods: ['GET'], headers: [] }, (inner) => statusListRoutes(inner, ctx)),
       )
+      publicScope(server, (scope) => openApiRoute(scope, ctx))
 
       // What programs talk to: errors are JSON.
       protocolScope(server, (scope) => {
@@ -61,6 +71,10 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
         snapshotRoute(scope, ctx)
         rateLimitsRoute(scope, ctx)
       })
+
+      // APIs of JSON: errors are problem documents. No page of another origin may call them: an answer holds a key that is
+      // for a server, and whatever script runs in such a page could take it. People have a page of ours for it.
+      problemScope(server, (scope) => apiKeyRoutes(scope, ctx))
 
       // What a person sees: errors are pages.
       browserScope(server, (scope) => {

@@ -137,20 +137,22 @@ export function aboutOwner({ kind, id }: ApiKeyOwner): { readonly clientId: stri
 }
 
 const prefixes: Readonly<Record<ApiKeyKind, string>> = { secret: 'sk', publishable: 'pk', signing: 'sig' }
-const maxNameLength = 100
-const maxDescriptionLength = 500
+export const maxNameLength = 100
+export const maxDescriptionLength = 500
 const most = 100
-const longest = 10 * 365 * 86_400
+/** Seconds. */
+export const longest = 10 * 365 * 86_400
 
 async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<ApiKeyDescription> {
   const { owner, kind = 'secret', prefix = prefixes[kind], environment = 'live', publicJwk, tier } = request
-  await checkOwner(ctx, owner, request.scope)
+  const reaches = await checkOwner(ctx, owner, request.scope)
   checkWord(prefix, 'prefix')
   checkWord(environment, 'environment')
   const resources = checkScope(ctx, request)
+  reaches(resources)
   if (kind === 'publishable') checkPublishable(request)
   else if (request.origins && request.origins.length > 0) {
-    throw new InvalidValueError('Origins are for publishable keys: a secret one has no place in a browser.')
+    throw invalid('origins', 'Origins are for publishable keys: a secret one has no place in a browser.')
   }
   return {
     owner,
@@ -172,82 +174,104 @@ async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<Ap
   }
 }
 
-/** A key may do no more than its owner: a client has what it is registered for; a user what roles allow, at each use. */
-async function checkOwner(ctx: Context, { kind, id }: ApiKeyOwner, scope: readonly string[]): Promise<void> {
+/** @param field the member on the wire that it is about */
+export function invalid(field: string, message: string): InvalidValueError {
+  return new InvalidValueError(message, { field })
+}
+
+/**
+ * A key may do no more than its owner: a client has what it is registered for; a user what roles allow, at each use.
+ *
+ * @returns checks the resources, when they are known
+ */
+export async function checkOwner(
+  ctx: Context,
+  { kind, id }: ApiKeyOwner,
+  scope: readonly string[],
+): Promise<(resources: readonly string[]) => void> {
   const owner = kind === 'user' ? await findUser(ctx, id) : await findClient(ctx, id)
-  if (owner.disabledAt)
-    throw new InvalidValueError(`The ${kind} is disabled: a key of theirs would be good for nothing.`)
-  if (!('clientId' in owner) || isSubset(scope, owner.scope)) return
-  const missing = scope.filter((name) => !owner.scope.includes(name))
-  throw new InvalidValueError(`The client ${id} is not registered for the scope ${missing.join(' ')}.`)
+  if (owner.disabledAt) throw invalid('owner', `The ${kind} is disabled: a key of theirs would be good for nothing.`)
+  if (!('clientId' in owner)) return () => undefined
+  if (!isSubset(scope, owner.scope)) {
+    const missing = scope.filter((name) => !owner.scope.includes(name))
+    throw invalid('scope', `The client ${id} is not registered for the scope ${missing.join(' ')}.`)
+  }
+  const { allowedResources } = owner
+  return (resources) => {
+    const other = resources.find((identifier) => !allowedResources.includes(identifier))
+    if (allowedResources.length === 0 || other === undefined) return
+    throw invalid('resources', `The client ${id} may not reach the resource ${other}.`)
+  }
 }
 
 function checkWord(text: string, what: string): void {
-  if (!/^[a-z0-9]{1,16}$/.test(text)) throw new InvalidValueError(`The ${what} is not 1 to 16 of a-z and 0-9.`)
+  if (!/^[a-z0-9]{1,16}$/.test(text)) throw invalid(what, `The ${what} is not 1 to 16 of a-z and 0-9.`)
 }
 
-function requireText(text: string, what: string, length: number): string {
+export function requireText(text: string, what: string, length: number): string {
   const plain = plainText(text, length)
-  if (plain === undefined)
-    throw new InvalidValueError(`The ${what} is not a text of 1 to ${length} visible characters.`)
+  if (plain === undefined) throw invalid(what, `The ${what} is not a text of 1 to ${length} visible characters.`)
   return plain
 }
 
 /** @returns the resources: each has one of the scopes, and each scope belongs to one of them */
-function checkScope(ctx: Context, { scope, resources: named }: NewApiKeyRequest): readonly string[] {
-  if (scope.length === 0) throw new InvalidValueError('A key has at least one scope.')
+export function checkScope(
+  ctx: Context,
+  { scope, resources: named }: Pick<NewApiKeyRequest, 'scope' | 'resources'>,
+): readonly string[] {
+  if (scope.length === 0) throw invalid('scope', 'A key has at least one scope.')
   const resources = named && named.length > 0 ? [...new Set(named)] : ownersOf(ctx, scope)
   const owned = new Set<string>()
   for (const identifier of resources) {
     const resource = ctx.resources.find(identifier)
-    if (!resource) throw new InvalidValueError(`There is no resource ${identifier}.`)
+    if (!resource) throw invalid('resources', `There is no resource ${identifier}.`)
     const own = resource.scopes.map(({ name }) => name).filter((name) => scope.includes(name))
-    if (own.length === 0) throw new InvalidValueError(`${identifier} has none of the scopes.`)
+    if (own.length === 0) throw invalid('resources', `${identifier} has none of the scopes.`)
     for (const name of own) owned.add(name)
   }
   const missing = scope.filter((name) => !owned.has(name))
-  if (missing.length > 0) throw new InvalidValueError(`No such resource has the scope ${missing.join(' ')}.`)
+  if (missing.length > 0) throw invalid('scope', `No such resource has the scope ${missing.join(' ')}.`)
   return resources
 }
 
-function ownersOf(ctx: Context, scope: readonly string[]): readonly string[] {
+export function ownersOf(ctx: Context, scope: readonly string[]): readonly string[] {
   return [
     ...new Set(
       scope.map((name) => {
         const owners = ctx.resources.ownersOf(name)
         if (owners.length === 1) return owners[0]!
         const why = owners.length === 0 ? 'No resource has' : `${owners.join(' and ')} have`
-        throw new InvalidValueError(`${why} the scope ${name}: name the resource.`)
+        throw invalid('scope', `${why} the scope ${name}: name the resource.`)
       }),
     ),
   ]
 }
 
 /** It stands in pages that everybody can read: so it reads, from where it is registered for. */
-function checkPublishable({ scope, origins = [] }: NewApiKeyRequest): void {
-  if (origins.length === 0)
-    throw new InvalidValueError('A publishable key names the origins of the pages it stands in.')
+export function checkPublishable({ scope, origins = [] }: Pick<NewApiKeyRequest, 'scope' | 'origins'>): void {
+  if (origins.length === 0) throw invalid('origins', 'A publishable key names the origins of the pages it stands in.')
   const writing = scope.filter((name) => !/(?:^|[:.])read$|^read(?:[:.]|$)/.test(name))
   if (writing.length === 0) return
-  throw new InvalidValueError(
+  throw invalid(
+    'scope',
     `A publishable key has scopes to read alone, such as read, orders:read or read.orders; not ${writing.join(' ')}.`,
   )
 }
 
-function checkOrigin(text: string): string {
+export function checkOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.origin === text && /^https?:$/.test(url.protocol)) return text
-  throw new InvalidValueError(`${text.slice(0, 200)} is not an origin, such as https://shop.example.com.`)
+  throw invalid('origins', `${text.slice(0, 200)} is not an origin, such as https://shop.example.com.`)
 }
 
-function checkNetworks(networks: readonly string[]): readonly string[] {
-  if (networks.length > most) throw new InvalidValueError(`A key has at most ${most} networks.`)
+export function checkNetworks(networks: readonly string[]): readonly string[] {
+  if (networks.length > most) throw invalid('networks', `A key has at most ${most} networks.`)
   return [
     ...new Set(
       networks.map((text) => {
         const network = parseNetwork(text)
         if (network !== undefined) return network
-        throw new InvalidValueError(`${text.slice(0, 80)} is not a network, such as 192.0.2.0/24 or 2001:db8::/48.`)
+        throw invalid('networks', `${text.slice(0, 80)} is not a network, such as 192.0.2.0/24 or 2001:db8::/48.`)
       }),
     ),
   ]
@@ -256,9 +280,9 @@ function checkNetworks(networks: readonly string[]): readonly string[] {
 /** Ed25519 alone, and nothing of the private half. RFC 8037 §2. */
 function checkPublicJwk(jwk: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
   const { kty, crv, x, d } = jwk ?? {}
-  if (d !== undefined) throw new InvalidValueError('The JWK has a private half, which belongs to the signer alone.')
+  if (d !== undefined) throw invalid('jwk', 'The JWK has a private half, which belongs to the signer alone.')
   const isKey = kty === 'OKP' && crv === 'Ed25519' && typeof x === 'string' && /^[\w-]{43}$/.test(x)
-  if (!isKey) throw new InvalidValueError('A signing key is an Ed25519 public key as a JWK: kty OKP, crv Ed25519, x.')
+  if (!isKey) throw invalid('jwk', 'A signing key is an Ed25519 public key as a JWK: kty OKP, crv Ed25519, x.')
   return { kty, crv, x }
 }
 
@@ -266,5 +290,5 @@ function lifetimeOf(ctx: Context, lifetime: number | 'never' | undefined): numbe
   if (lifetime === 'never') return undefined
   if (lifetime === undefined) return ctx.config.apiKeys.lifetime
   if (Number.isInteger(lifetime) && lifetime >= 60 && lifetime <= longest) return lifetime
-  throw new InvalidValueError('A key lives from a minute to ten years, or forever: never.')
+  throw invalid('expires_in', 'A key lives from a minute to ten years, or forever: never.')
 }

@@ -1,6 +1,6 @@
 import type { Context } from '../context.js'
 import { NotFoundError } from '../platform/administration-errors.js'
-import { type ApiKey, type ApiKeyFilter, apiKeys } from '../store/index.js'
+import { type ApiKey, type ApiKeyFilter, type ApiKeyPosition, type ApiKeyState, apiKeys } from '../store/index.js'
 
 /** @throws {NotFoundError} */
 export async function findApiKey(ctx: Context, id: string): Promise<ApiKey> {
@@ -16,6 +16,23 @@ export function isUnknown(id: string): NotFoundError {
 /** Oldest first. */
 export function listApiKeys(ctx: Context, filter: ApiKeyFilter): Promise<readonly ApiKey[]> {
   return apiKeys.list(ctx.db, filter)
+}
+
+/** What one page holds, and where the next one begins, if there is more. */
+export interface ApiKeyPage {
+  readonly keys: readonly ApiKey[]
+  readonly next?: ApiKeyPosition | undefined
+}
+
+/** Oldest first. */
+export async function pageOfApiKeys(
+  ctx: Context,
+  filter: ApiKeyFilter & { readonly state?: ApiKeyState | undefined },
+  { after, limit }: { readonly after?: ApiKeyPosition | undefined; readonly limit: number },
+): Promise<ApiKeyPage> {
+  const found = await apiKeys.page(ctx.db, filter, { after, limit: limit + 1, now: ctx.clock.now() })
+  const keys = found.slice(0, limit)
+  return { keys, next: found.length > limit ? keys.at(-1) : undefined }
 }
 
 /** What its owner and administrators see of a key. Its secret is kept nowhere. */
@@ -46,9 +63,7 @@ export function describeApiKey(key: ApiKey, now: Date): Record<string, unknown> 
   }
 }
 
-/** `rotated`: it has a successor, and is good until its overlap is over. */
-export type ApiKeyState = 'live' | 'rotated' | 'expired' | 'ended'
-
+/** `rotated`: it has a successor, and is good until its overlap is over. `apiKeys.page` asks the same in SQL. */
 export function stateOf(key: ApiKey, now: Date): ApiKeyState {
   if (key.endedAt) return 'ended'
   if (key.expiresAt && key.expiresAt <= now) return 'expired'

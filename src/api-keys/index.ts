@@ -1,8 +1,9 @@
 // Owns API keys: long-lived credentials of programs, with the scopes, roles, audit and revocation of tokens.
 
+export { type ApiKeyChangeRequest, changeApiKey } from './change.js'
 export { type ApiKeyProblem, checkApiKey, checkSigningKey, type ShownApiKey, showApiKey } from './check.js'
 export { aboutOwner, type CreatedApiKey, createApiKey, type NewApiKeyRequest } from './create.js'
-export { describeApiKey, findApiKey, listApiKeys } from './describe.js'
+export { type ApiKeyPage, describeApiKey, findApiKey, isUnknown, listApiKeys, pageOfApiKeys } from './describe.js'
 export { type EndedApiKeys, endApiKey, endApiKeys } from './end.js'
 export { apiKeyPattern, isApiKeyId, looksLikeApiKey, parseApiKey } from './format.js'
 export { presentApiKey } from './present.js'

@@ -3,12 +3,18 @@ import { HttpError } from './refusal.js'
 
 const FORM = /^application\/x-www-form-urlencoded[\t ]*(?:;[\t ]*charset="?utf-8"?[\t ]*)?$/i
 
+/** RFC 8259 §8.1: UTF-8, and no parameter says so; many clients do all the same. */
+const JSON_TYPE = /^application\/json[\t ]*(?:;[\t ]*charset="?utf-8"?[\t ]*)?$/i
+
+/** What the bodies of an address are. */
+export type BodyType = 'form' | 'json'
+
 export function isForm(headers: IncomingHttpHeaders): boolean {
   return FORM.test(headers['content-type'] ?? '')
 }
 
 /** Why a request is refused by its header alone, before its body is read. */
-export function refusalOf(request: IncomingMessage): HttpError | undefined {
+export function refusalOf(request: IncomingMessage, expected: BodyType = 'form'): HttpError | undefined {
   const { rawHeaders, headers, method } = request
   let seen = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -30,12 +36,16 @@ export function refusalOf(request: IncomingMessage): HttpError | undefined {
       headers: { 'Accept-Encoding': 'identity' },
     })
   }
-  if (headers['content-type'] !== undefined && method !== 'GET' && method !== 'HEAD' && !isForm(headers)) {
-    return new HttpError(415, 'The body must be application/x-www-form-urlencoded in UTF-8.', {
-      reason: 'content_type',
-    })
-  }
-  return undefined
+  if (method === 'GET' || method === 'HEAD') return undefined
+  const isRead = expected === 'form' ? isForm(headers) : JSON_TYPE.test(headers['content-type'] ?? '')
+  // What a form without a type is says Fastify, which has no parser for it either.
+  if (isRead || (headers['content-type'] === undefined && (expected === 'form' || !hasBody(headers)))) return undefined
+  const name = expected === 'form' ? 'application/x-www-form-urlencoded' : 'application/json'
+  return new HttpError(415, `The body must be ${name} in UTF-8.`, { reason: 'content_type' })
+}
+
+function hasBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /** Fields that may occur once, each with a bit. */

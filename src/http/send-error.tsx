@@ -40,14 +40,15 @@ export function sendBearerError(thrown: unknown, request: FastifyRequest, reply:
   const error = prepareError(thrown, request, reply)
   const { status } = error
   if (status === 400 || status === 401 || status === 403) {
-    reply.header('WWW-Authenticate', challengeOf(error, pageSettings(reply).issuer))
+    reply.header('WWW-Authenticate', bearerChallenge(error, pageSettings(reply).issuer))
   }
   // RFC 6750 §3.1: no error code for a request that knew of no authentication.
   if (error instanceof MissingTokenError) return reply.header('Content-Length', '0').send()
   return reply.type('application/json; charset=utf-8').send(error.toJSON())
 }
 
-function challengeOf(error: OAuthError, issuer: string): string {
+/** RFC 6750 §3: what an access token would have to be. */
+export function bearerChallenge(error: OAuthError, issuer: string): string {
   const realm = `Bearer realm="${issuer}"`
   if (error instanceof MissingTokenError) return realm
   const { error: code, error_description: description } = error.toJSON()

@@ -9,6 +9,7 @@ import { decorateFarewells, prepareDrain } from './drain.js'
 import { routeAllMethods } from './methods.js'
 import { createNodeServer } from './node-server.js'
 import { decoratePages } from './pages.js'
+import { bodyTypeOf } from './problem-scope.js'
 import { HttpError } from './refusal.js'
 import { type Encoded, trustedProxies } from './request.js'
 import { refusalOf } from './screening.js'
@@ -82,7 +83,9 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     await drain()
   })
   // After the hooks of the scopes, so that what is refused here is refused in their form and with their CORS headers.
-  app.addHook('preParsing', (request, _reply, payload, done) => done(refusalOf(request.raw) ?? null, payload))
+  app.addHook('preParsing', (request, _reply, payload, done) => {
+    done(refusalOf(request.raw, bodyTypeOf(request.server)) ?? null, payload)
+  })
   app.addHook('onResponse', (request, reply, done) => {
     const { method, routeOptions } = request
     const ms = Math.round(reply.elapsedTime * 10) / 10

@@ -11,7 +11,16 @@ export const wellKnownScopes: ReadonlyMap<string, string> = new Map([
   ['address', 'See your postal address.'],
   ['phone', 'See your phone number.'],
   ['offline_access', 'Keep this access while you are signed out.'],
+  ['api_keys', 'See, make, change and end API keys that act for you.'],
 ])
+
+/** Opens `/api-keys`: well known, and the only such scope that a client can have for itself. */
+export const apiKeysScope = 'api_keys'
+
+/** Whether a scope is about a person, so that there is none of it without one. */
+export function concernsUser(name: string): boolean {
+  return wellKnownScopes.has(name) && name !== apiKeysScope
+}
 
 /** A scope of this server itself, for the clients of resource servers: to follow the revocation feed. */
 export const revocationsScope = 'revocations'

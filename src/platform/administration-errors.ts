@@ -41,4 +41,11 @@ export class ConflictError extends AdministrationError {
 /** A value may not be what it is. */
 export class InvalidValueError extends AdministrationError {
   readonly kind = 'invalid'
+  /** Which one, by its name on the wire, where the message is about one. */
+  readonly field: string | undefined
+
+  constructor(message: string, { field, ...options }: ErrorOptions & { readonly field?: string } = {}) {
+    super(message, options)
+    this.field = field
+  }
 }

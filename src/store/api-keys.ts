@@ -158,6 +158,40 @@ export interface ApiKeyFilter {
   readonly liveAt?: Date | undefined
 }
 
+/** What it is worth, as `stateOf` in src/api-keys says it. */
+export type ApiKeyState = 'live' | 'rotated' | 'expired' | 'ended'
+
+/** Where a page ends, and the next one begins. */
+export type ApiKeyPosition = Pick<ApiKey, 'createdAt' | 'id'>
+
+/** At most so many, oldest first, behind a position. */
+export async function page(
+  db: Db,
+  filter: ApiKeyFilter & { readonly state?: ApiKeyState | undefined },
+  { after, limit, now }: { readonly after?: ApiKeyPosition | undefined; readonly limit: number; readonly now: Date },
+): Promise<readonly ApiKey[]> {
+  const behind: Prisma.ApiKeyWhereInput[] = after
+    ? [
+        // For the index: the rest of the condition is of rows of one instant.
+        { createdAt: { gte: after.createdAt } },
+        { OR: [{ createdAt: { gt: after.createdAt } }, { id: { gt: after.id } }] },
+      ]
+    : []
+  const rows = await db.prisma.apiKey.findMany({
+    where: { AND: [conditions(filter), ...(filter.state ? [stateCondition(filter.state, now)] : []), ...behind] },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+    take: limit,
+  })
+  return rows.map(fromPrisma)
+}
+
+function stateCondition(state: ApiKeyState, now: Date): Prisma.ApiKeyWhereInput {
+  if (state === 'ended') return { endedAt: { not: null } }
+  if (state === 'expired') return { endedAt: null, expiresAt: { lte: now } }
+  const lives = { endedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] }
+  return { ...lives, successor: state === 'rotated' ? { not: null } : null }
+}
+
 /** Oldest first. */
 export async function list(db: Db, filter: ApiKeyFilter = {}): Promise<readonly ApiKey[]> {
   const rows = await db.prisma.apiKey.findMany({
@@ -184,6 +218,34 @@ export async function rotate(
   if (count !== 1) return undefined
   const row = await db.prisma.apiKey.findUniqueOrThrow({ where: { id } })
   return fromPrisma(row)
+}
+
+/** What can be changed while a key lives. */
+export type ApiKeyChange = Pick<
+  ApiKey,
+  'name' | 'description' | 'scope' | 'resources' | 'networks' | 'origins' | 'expiresAt'
+>
+
+/**
+ * Changes a key that lives. The caller holds the lock of revocations.
+ *
+ * @returns the key as it is now; undefined where it has ended or expired
+ */
+export async function change(db: Db, id: string, changed: ApiKeyChange, now: Date): Promise<ApiKey | undefined> {
+  const [row] = await db.prisma.apiKey.updateManyAndReturn({
+    where: { id, ...conditions({ liveAt: now }) },
+    data: {
+      name: changed.name,
+      description: changed.description ?? null,
+      scope: [...changed.scope],
+      resources: [...changed.resources],
+      networks: [...changed.networks],
+      origins: [...changed.origins],
+      expiresAt: changed.expiresAt ?? null,
+      updatedAt: now,
+    },
+  })
+  return row && fromPrisma(row)
 }
 
 /** Ends all that are meant and live. @returns them, as they were but for their end */

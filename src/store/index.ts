@@ -4,10 +4,13 @@
 export * as accessTokens from './access-tokens.js'
 export type {
   ApiKey,
+  ApiKeyChange,
   ApiKeyFilter,
   ApiKeyHash,
   ApiKeyKind,
   ApiKeyOwner,
+  ApiKeyPosition,
+  ApiKeyState,
   ApiKeyUse,
   NewApiKey,
   PresentedApiKey,

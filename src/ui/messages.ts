@@ -39,6 +39,7 @@ const STANDARD_SCOPES: Readonly<Record<string, string>> = {
   address: 'See your postal address',
   phone: 'See your phone number',
   offline_access: 'Stay connected and keep this access when you are away',
+  api_keys: 'See, make, change and end API keys that act for you',
 }
 
 /**

@@ -22,7 +22,7 @@ t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a w
     rate_limits_endpoint: `${testIssuer}/rate-limits`,
     revocation_feed_endpoint: `${testIssuer}/revocations`,
     revocation_snapshot_endpoint: `${testIssuer}/revocations/snapshot`,
-    scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access'],
+    scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys'],
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: [

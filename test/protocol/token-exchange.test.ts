@@ -1,12 +1,12 @@
 import t from 'tap'
-import { endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
-import { disableClient, enableClient } from '../../src/clients/index.js'
+import { changeApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
+import { disableClient, enableClient, updateClient } from '../../src/clients/index.js'
 import { disableUser, enableUser } from '../../src/identity/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { type RevocationTarget, revoke } from '../../src/revocation/index.js'
 import type { ApiKeyOwner } from '../../src/store/index.js'
 import { exchange, exchanged, exchangeGrant, isActive, makeKey } from '../support/exchange.js'
-import { createTestServer, sql } from '../support/server.js'
+import { createTestServer, registration, sql } from '../support/server.js'
 import { claimsOf, revokeAt, statementsOf } from '../support/tokens.js'
 
 const server = await createTestServer(t)
@@ -271,6 +271,27 @@ t.test('attack 115: a token ends with its key, and with what is above that', asy
   await hear()
 })
 
+t.test('attack 115: what was exchanged for a wider key ends when it is narrowed, and the key lives', async (t) => {
+  const { key, text } = await make()
+  const first = await exchanged(server, text)
+  clock.advance(1)
+  await changeApiKey(ctx, key.id, { request: { name: 'Another name' }, by })
+  t.equal(await stands(first), true, 'a name takes nothing away')
+  for (const request of [
+    { scope: ['read'] },
+    { networks: ['192.0.2.0/24'] },
+    { expiresAt: new Date(+clock.now() + 120_000) },
+  ]) {
+    const token = await exchanged(server, text)
+    t.equal(await stands(token), true)
+    clock.advance(1)
+    await changeApiKey(ctx, key.id, { request, by })
+    t.equal(await stands(token), false, Object.keys(request).join())
+    if (request.networks) await changeApiKey(ctx, key.id, { request: { networks: [] }, by })
+  }
+  t.match(claimsOf(await exchanged(server, text)), { scope: 'read' })
+})
+
 t.test('a rotation with an overlap ends no token', async (t) => {
   const { key, text } = await make()
   const token = await exchanged(server, text)
@@ -379,9 +400,12 @@ t.test('one statement reads the key, and nothing is written; what is counted is 
 
 t.test('the APIs of their keys are told of the end of an owner', async (t) => {
   const bob = await server.createUser('bob@example.com')
-  const limited = await server.createService('read other', { allowed_resources: [otherIdentifier] })
+  const limited = await server.createService('read other')
   await make({ owner: { kind: 'user', id: bob.id } })
   await make({ owner: { kind: 'client', id: limited.clientId }, scope: ['read'] })
+  await updateClient(ctx, limited.clientId, { allowed_resources: [otherIdentifier] }, registration)
+  // What it could reach before is over by now, but for its keys.
+  clock.advance(66 * 60)
   await revoke(ctx, { kind: 'user', userId: bob.id }, cause)
   await revoke(ctx, { kind: 'client', clientId: limited.clientId }, cause)
   const read = (target: string) => sql(server, 'SELECT audiences FROM revocation WHERE target = $1', [target])

@@ -38,7 +38,7 @@ t.test('intersect and isSubset', async (t) => {
 })
 
 t.test('OIDC Core §5.4, §11: six scopes need no resource, and each has a sentence', async (t) => {
-  t.same([...wellKnownScopes.keys()], ['openid', 'profile', 'email', 'address', 'phone', 'offline_access'])
+  t.same([...wellKnownScopes.keys()], ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys'])
   for (const sentence of wellKnownScopes.values()) t.match(sentence, /^[A-Z].+\.$/)
   t.notOk(wellKnownScopes.has('constructor'))
 })

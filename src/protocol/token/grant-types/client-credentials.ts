@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { Client } from '../../../clients/index.js'
 import type { Context } from '../../../context.js'
-import { InvalidScopeError, revocationsScope, wellKnownScopes } from '../../../oauth/index.js'
+import { concernsUser, InvalidScopeError, revocationsScope } from '../../../oauth/index.js'
 import { accessTokens } from '../../../store/index.js'
 import {
   askedResources,
@@ -56,8 +56,7 @@ export const clientCredentials = defineGrantType({
 function registeredScope(ctx: Context, client: Client, parameters: Static<typeof parameterTypes>): TokenScope {
   const resources = askedResources(ctx, client, parameters.resource ?? [])
   const asked = askedScope(ctx, client, { scope: parameters.scope, resources })
-  // What is well known concerns a user, and here is none.
-  const own = asked.filter((name) => !wellKnownScopes.has(name))
+  const own = asked.filter((name) => !concernsUser(name))
   if (own.length === 0 && parameters.scope !== undefined && asked.length > 0) {
     throw new InvalidScopeError('The scopes concern a user.', { reason: 'scope_needs_a_user' })
   }

@@ -1,0 +1,68 @@
+import type { FastifyRequest } from 'fastify'
+import type { By } from '../../audit/index.js'
+import type { Context } from '../../context.js'
+import { originOf } from '../../http/index.js'
+import { apiKeysScope, InsufficientScopeError, InvalidTokenError } from '../../oauth/index.js'
+import { type ApiKey, type ApiKeyOwner, users } from '../../store/index.js'
+import { authorizeBearer, hasEnded } from '../bearer.js'
+
+/** Who asks for something about API keys. */
+export interface Caller {
+  /** Whose keys are theirs. */
+  readonly owner: ApiKeyOwner
+  /** May see and change everybody's. */
+  readonly admin: boolean
+  /**
+   * What keys may hold that come from this token: an application that somebody allowed to manage keys must not get by a key
+   * what it could not ask for itself. Undefined: whatever the key's owner may, for the operator's own applications and for
+   * clients that act for themselves.
+   */
+  readonly reach: ReadonlySet<string> | undefined
+  readonly by: By
+}
+
+/**
+ * Exact: what was ended by anybody who was answered 200 opens nothing any more.
+ *
+ * @throws what `authorizeBearer` throws
+ */
+export async function authorizeCaller(ctx: Context, request: FastifyRequest): Promise<Caller> {
+  const token = await authorizeBearer(ctx, request, apiKeysScope)
+  await ctx.revocations.refresh()
+  const { client_id: clientId, sub, grant_id: grantId } = token.claims
+  const client = await ctx.clients.find(clientId)
+  if (hasEnded(ctx, token) || !client || client.disabledAt) throw ended()
+  const origin = originOf(request)
+  if (grantId === undefined) {
+    // Whatever acts for somebody else without their consent is for APIs.
+    if (sub !== clientId) throw notForKeys()
+    const by = { actor: `client:${clientId}`, origin }
+    return { owner: { kind: 'client', id: clientId }, admin: false, reach: undefined, by }
+  }
+  const user = await users.findById(ctx.db, sub)
+  if (!user || user.disabledAt) throw ended()
+  return {
+    owner: { kind: 'user', id: user.id },
+    admin: user.admin,
+    reach: client.firstParty ? undefined : new Set(client.scope),
+    by: { actor: `user:${user.id}`, origin },
+  }
+}
+
+/** Whether there is such a key for this caller: somebody else's is one that there is not. */
+export function maySee({ admin, owner }: Caller, key: Pick<ApiKey, 'owner'>): boolean {
+  return admin || (key.owner.kind === owner.kind && key.owner.id === owner.id)
+}
+
+function ended(): InvalidTokenError {
+  return new InvalidTokenError('The access token is unknown, expired, revoked or meant for somebody else.', {
+    reason: 'token_ended',
+  })
+}
+
+function notForKeys(): InsufficientScopeError {
+  return new InsufficientScopeError('The access token is of neither a user nor the client itself.', {
+    reason: 'token_of_another',
+    scope: apiKeysScope,
+  })
+}

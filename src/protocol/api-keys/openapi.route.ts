@@ -1,0 +1,28 @@
+import type { FastifyInstance } from 'fastify'
+import type { Context } from '../../context.js'
+import { cachedDocument, openApiDocument, sendCached } from '../../http/index.js'
+import { apiKeysScope, wellKnownScopes } from '../../oauth/index.js'
+import { version } from '../../platform/version.js'
+import { apiKeyOperations } from './operations.js'
+
+/** Seconds that anybody may keep it: it changes with the server's version alone. */
+const maxAge = 300
+
+/** `GET /openapi.json`: from the schemas that check requests. */
+export function openApiRoute(app: FastifyInstance, ctx: Context): void {
+  const content = openApiDocument({
+    title: 'Ostiary',
+    version,
+    issuer: ctx.config.server.issuer,
+    apis: [
+      {
+        tag: 'API keys',
+        scope: apiKeysScope,
+        scopeSentence: wellKnownScopes.get(apiKeysScope) ?? '',
+        operations: apiKeyOperations(ctx),
+      },
+    ],
+  })
+  const document = cachedDocument(content, { contentType: 'application/json', maxAge })
+  app.get('/openapi.json', (request, reply) => sendCached(request, reply, document))
+}
