@@ -4,7 +4,7 @@ import { protect } from '@ostiary/resource-server/fastify'
 import Fastify from 'fastify'
 
 const { ISSUER = 'http://localhost:3000', AUDIENCE = 'https://orders.example', PORT = '8081' } = process.env
-const { CLIENT_ID, CLIENT_SECRET } = process.env
+const { CLIENT_ID, CLIENT_SECRET, ORIGINS = 'http://localhost:8083' } = process.env
 
 const app = Fastify({ logger: { level: 'warn' } })
 const api = await protect({
@@ -14,6 +14,15 @@ const api = await protect({
   credentials: CLIENT_ID && CLIENT_SECRET ? { clientId: CLIENT_ID, clientSecret: CLIENT_SECRET } : undefined,
 })
 app.register(api.plugin)
+
+// The pages of these origins may call it from a browser: with a token, never with a cookie.
+app.addHook('onRequest', async ({ method, headers: { origin } }, reply) => {
+  reply.header('vary', 'Origin')
+  if (!ORIGINS.split(' ').includes(origin)) return
+  reply.header('access-control-allow-origin', origin).header('access-control-expose-headers', 'WWW-Authenticate')
+  if (method !== 'OPTIONS') return
+  return reply.code(204).header('access-control-allow-headers', 'Authorization, Content-Type').send()
+})
 
 const orders = [{ id: 1, item: 'A door' }]
 

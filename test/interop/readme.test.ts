@@ -67,6 +67,15 @@ t.test('the application and the API of README.md work together', async (t) => {
   const ended = await fetch(left?.href ?? '', { headers: { cookie } })
   t.same(await ended.json(), { orders: [], for: user.id })
 
+  t.test('and no address that is asked for ends either', async (t) => {
+    for (const port of [appPort, apiPort]) {
+      const answer = await fetch(`http://localhost:${port}//`)
+      t.ok([400, 401, 404].includes(answer.status))
+      await answer.body?.cancel()
+    }
+    t.equal((await fetch(`http://localhost:${appPort}/`, { redirect: 'manual' })).status, 303)
+  })
+
   t.test('and the API takes nothing but tokens for it', async (t) => {
     const ask = (token?: string) =>
       fetch(`http://localhost:${apiPort}/`, token ? { headers: { authorization: `Bearer ${token}` } } : {})

@@ -1,0 +1,225 @@
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { setUpDemo } from '../../src/demo/index.js'
+import { systemClock } from '../../src/platform/clock.js'
+import { TestClock } from './clock.js'
+import { createCommandLine } from './command.js'
+import { waitFor } from './process.js'
+import { createRunningServer, freePort } from './running-server.js'
+import type { TestServer } from './server.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** What examples/README.md says about one of them. */
+export interface DocumentedExample {
+  /** Arguments of `npm run -s ostiary --`, in the order in which they are to be run. */
+  readonly commands: readonly (readonly string[])[]
+  /** Arguments of `node`. */
+  readonly program: readonly string[]
+  /** What it is started with; a secret, which is the reader's own, is `…`. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** @throws where the README has no section with a command that starts it */
+export function readExample(name: string): DocumentedExample {
+  const sections = readFileSync(`${root}examples/README.md`, 'utf8').split(/^## /m)
+  const section = sections.find((text) => text.includes(` node examples/${name}/`))
+  if (!section) throw new Error(`examples/README.md does not say how to start ${name}`)
+  const lines = [...section.matchAll(/^```sh\n(.*?)^```$/gms)]
+    .flatMap(([, block = '']) => block.replaceAll('\\\n', ' ').split('\n'))
+    .filter((line) => line.trim() !== '')
+  const words = lines.map((line) =>
+    [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? ''),
+  )
+  const ostiary = ['npm', 'run', '-s', 'ostiary', '--']
+  const start = words.find((line) => line.includes(`examples/${name}/server.mjs`)) ?? []
+  const node = start.indexOf('node')
+  return {
+    commands: words.filter((line) => line.slice(0, 5).join() === ostiary.join()).map((line) => line.slice(5)),
+    program: start.slice(node + 1),
+    env: Object.fromEntries(start.slice(0, node).map((word) => word.split('=') as [string, string])),
+  }
+}
+
+export interface RunningExample {
+  readonly origin: string
+  /** What it calls. */
+  readonly api: string
+  /** Moves its clock, which `Date.now()` reads. */
+  readonly advance: (seconds: number) => Promise<void>
+  /** Everything that it printed. */
+  readonly output: () => string
+  /** Waits until something answers at this address. @throws where the example has ended */
+  readonly untilItAnswers: (address: string) => Promise<void>
+}
+
+export interface ExampleServer extends TestServer {
+  readonly user: { readonly email: string; readonly password: string }
+  readonly demoApi: { readonly clientId: string; readonly clientSecret: string }
+  /** Runs a command of the README beside the server. */
+  readonly ostiary: (args: readonly string[]) => Promise<string>
+}
+
+/** The time of the machine, which the examples, their API and the commands beside the server go by. */
+class MachineClock extends TestClock {
+  override now(): Date {
+    return systemClock.now()
+  }
+
+  override until(time: Date): Promise<void> {
+    return systemClock.until(time)
+  }
+}
+
+/** A server as `npm start -- --demo` sets it up. */
+export async function createDemoServer(t: Test): Promise<ExampleServer> {
+  const server = await createRunningServer(t, { demo: true, clock: new MachineClock() })
+  const accounts = (await setUpDemo(server.ctx))!
+  await server.refresh()
+  const { issuer } = server.ctx.config.server
+  const { run } = createCommandLine(t, { url: server.databaseUrl }, { PORT: new URL(issuer).port })
+  return {
+    ...server,
+    user: accounts.user,
+    demoApi: accounts.api,
+    async ostiary(args) {
+      const { status, stdout, stderr } = await run(args)
+      if (status !== 0) throw new Error(`ostiary ${args.join(' ')}: ${stderr}`)
+      await server.refresh()
+      return stdout
+    },
+  }
+}
+
+/** The API of the demo, in a process of its own with its credentials: it hears of revocations. */
+export async function startApi(t: Test, server: ExampleServer): Promise<{ readonly port: number }> {
+  const port = await freePort()
+  const { clientId, clientSecret } = server.demoApi
+  const api = await start(t, readExample('api-fastify').program, {
+    ISSUER: server.ctx.config.server.issuer,
+    PORT: String(port),
+    CLIENT_ID: clientId,
+    CLIENT_SECRET: clientSecret,
+  })
+  await api.untilItAnswers(`http://localhost:${port}/health`)
+  return { port }
+}
+
+/**
+ * Registers an example and starts it, both as its README says. Only the ports are others: nothing else that runs on this
+ * machine is in the way.
+ *
+ * @param apiPort where its API listens already; without, it starts one
+ */
+export async function startExample(
+  t: Test,
+  server: ExampleServer,
+  name: string,
+  apiPort?: number,
+): Promise<RunningExample> {
+  const { commands, program, env } = readExample(name)
+  const [port, api] = [await freePort(), apiPort ?? (await freePort())]
+  const documentedPort = /localhost:(\d+)\/callback/.exec(commands.flat().join(' '))?.[1]
+  let secret = ''
+  for (const command of commands.filter(([noun, verb]) => /create|update/.test(`${noun} ${verb}`))) {
+    const adapted = command.map((word) =>
+      documentedPort ? word.replace(`localhost:${documentedPort}`, `localhost:${port}`) : word,
+    )
+    const printed = await server.ostiary(adapted)
+    secret = /^ *client_secret +(\S+)$/m.exec(printed)?.[1] ?? secret
+  }
+  const given = Object.fromEntries(Object.entries(env).map(([key, value]) => [key, value === '…' ? secret : value]))
+  const example = await start(t, program, {
+    ISSUER: server.ctx.config.server.issuer,
+    PORT: String(port),
+    API_PORT: String(api),
+    ...given,
+  })
+  const origin = `http://localhost:${port}`
+  await example.untilItAnswers(origin)
+  return { origin, api: `http://localhost:${api}`, ...example }
+}
+
+// In the main thread alone: an API in a thread of the example keeps the time.
+const movableClock = `
+  import { isMainThread } from 'node:worker_threads'
+  let ahead = 0
+  const now = Date.now
+  if (isMainThread) {
+    Date.now = () => now() + ahead
+    process.on('message', (seconds) => { ahead += seconds * 1000; process.send('moved') })
+    process.channel.unref()
+  }`
+
+async function start(t: Test, program: readonly string[], env: Readonly<Record<string, string>>) {
+  const clock = `data:text/javascript,${encodeURIComponent(movableClock)}`
+  const child = spawn(process.execPath, ['--import', clock, ...program], {
+    cwd: root,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      output += chunk
+    })
+  }
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  t.teardown(async () => {
+    child.kill()
+    await exited
+    if (!t.passing()) t.comment(output)
+  })
+  return {
+    output: () => output,
+    // The bound is for a machine that is very busy.
+    untilItAnswers: (address: string) =>
+      waitFor(
+        async () => {
+          if (child.exitCode !== null) throw new Error(`it has ended: ${output}`)
+          const answer = await fetch(address).catch(() => undefined)
+          await answer?.body?.cancel()
+          return answer !== undefined
+        },
+        60,
+        `nothing answers at ${address}`,
+      ),
+    async advance(seconds: number) {
+      const moved = new Promise((resolve) => child.once('message', resolve))
+      child.send(seconds)
+      await moved
+    },
+  }
+}
+
+/** A browser's requests to one origin, with its cookies; nothing is followed. */
+export class Visitor {
+  readonly cookies = new Map<string, string>()
+  /** As they were set, with their attributes. */
+  readonly setCookies: string[] = []
+  readonly #origin: string
+
+  constructor(origin: string) {
+    this.#origin = origin
+  }
+
+  async request(
+    path: string,
+    { headers, ...init }: Omit<RequestInit, 'headers'> & { readonly headers?: Readonly<Record<string, string>> } = {},
+  ): Promise<Response> {
+    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const response = await fetch(new URL(path, this.#origin), {
+      redirect: 'manual',
+      ...init,
+      headers: { ...(cookie ? { cookie } : {}), ...headers },
+    })
+    for (const line of response.headers.getSetCookie()) {
+      this.setCookies.push(line)
+      const [pair = ''] = line.split(';')
+      this.cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
+    }
+    return response
+  }
+}
