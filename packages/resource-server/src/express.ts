@@ -25,6 +25,7 @@ interface ExpressRequest extends RequestLike {
 
 interface ExpressResponse {
   writeHead(status: number, headers: Readonly<Record<string, string>>): { end(body: string): unknown }
+  setHeader(name: string, value: string): unknown
 }
 
 export type Middleware = (request: ExpressRequest, response: ExpressResponse, next: (error?: unknown) => void) => void
@@ -52,11 +53,12 @@ export async function protect(options: ProtectOptions): Promise<ExpressApi> {
     const check = api.require(requirement)
     return (request, response, next) => {
       const rawBody = request.rawBody ?? ((limit: number) => bodies.read(request, limit))
-      check({ ...asSent(request), rawBody }).then((decision) => {
+      check(asSent(request, rawBody)).then((decision) => {
         if (!decision.ok) {
           response.writeHead(decision.status, decision.headers).end(decision.body)
           return
         }
+        for (const [name, value] of Object.entries(decision.headers ?? {})) response.setHeader(name, value)
         request.accessToken = decision.token
         next()
       }, next)
@@ -80,6 +82,13 @@ export async function protect(options: ProtectOptions): Promise<ExpressApi> {
   }
 }
 
-function asSent({ method, originalUrl, url, headers, rawHeaders }: ExpressRequest): RequestLike {
-  return { method, url: originalUrl ?? url, headers, rawHeaders }
+/** `ip` is asked for where it is needed alone: with `trust proxy` it is read from a header each time. */
+function asSent(request: ExpressRequest, rawBody?: RequestLike['rawBody']): RequestLike {
+  const { method, originalUrl, url, headers, rawHeaders, socket } = request
+  return {
+    ...{ method, url: originalUrl ?? url, headers, rawHeaders, socket, rawBody },
+    get ip() {
+      return request.ip
+    },
+  }
 }

@@ -6,7 +6,7 @@ import type { AccessToken } from './access-token.js'
 import { collect, createBodies } from './body.js'
 import type { ProtectOptions } from './options.js'
 import { type Api, protect as protectAny } from './protect.js'
-import type { BodyProblem } from './request.js'
+import type { BodyProblem, RequestLike } from './request.js'
 import type { Requirement } from './requirement.js'
 import { metadataHeaders } from './resource-metadata.js'
 import { isSigned } from './signature/request-signature.js'
@@ -40,12 +40,12 @@ export async function protect(options: ProtectOptions): Promise<FastifyApi> {
     const check = api.require(requirement)
     return async (request, reply) => {
       const { raw } = request
-      const { url, method, headers, rawHeaders } = raw
       const rawBody = async (limit: number): Promise<Uint8Array<ArrayBuffer> | BodyProblem> =>
         // Nobody would be left a body to parse, and Fastify would wait for it.
         handedOn.has(raw) ? bodies.read(raw, limit) : 'body_unavailable'
-      const decision = await check({ url, method, headers, rawHeaders, rawBody })
+      const decision = await check(asSent(request, rawBody))
       if (!decision.ok) return reply.code(decision.status).headers(decision.headers).send(decision.body)
+      if (decision.headers) reply.headers(decision.headers)
       request.accessToken = decision.token
       return undefined
     }
@@ -77,6 +77,17 @@ export async function protect(options: ProtectOptions): Promise<FastifyApi> {
   Object.assign(plugin, { [Symbol.for('skip-override')]: true })
 
   return { ...api, require, scopes: (...scopes) => require({ scopes }), plugin }
+}
+
+/** `ip` is asked for where it is needed alone: with `trustProxy` it is read from a header each time. */
+function asSent(request: FastifyRequest, rawBody: RequestLike['rawBody']): RequestLike {
+  const { method, url, headers, rawHeaders, socket } = request.raw
+  return {
+    ...{ method, url, headers, rawHeaders, socket, rawBody },
+    get ip() {
+      return request.ip
+    },
+  }
 }
 
 async function* keeping(payload: AsyncIterable<Uint8Array>, keep: (body: Uint8Array<ArrayBuffer>) => void) {

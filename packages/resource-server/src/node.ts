@@ -11,6 +11,7 @@ import { metadataHeaders } from './resource-metadata.js'
 /** What is used of a response of node:http. */
 export interface ResponseLike {
   writeHead(status: number, headers: Readonly<Record<string, string>>): { end(body: string): unknown }
+  setHeader(name: string, value: string): unknown
 }
 
 /** Gives the token, or answers by itself and gives undefined. */
@@ -39,10 +40,13 @@ export async function protect(options: ProtectOptions): Promise<NodeApi> {
         response.writeHead(200, metadataHeaders).end(metadata)
         return undefined
       }
-      const { url, method, headers, rawHeaders, rawBody } = request
+      const { url, method, headers, rawHeaders, rawBody, ip, socket } = request
       const readBody = (limit: number) => bodies.read(request, limit)
-      const decision = await check({ url, method, headers, rawHeaders, rawBody: rawBody ?? readBody })
-      if (decision.ok) return decision.token
+      const decision = await check({ url, method, headers, rawHeaders, rawBody: rawBody ?? readBody, ip, socket })
+      if (decision.ok) {
+        for (const [name, value] of Object.entries(decision.headers ?? {})) response.setHeader(name, value)
+        return decision.token
+      }
       response.writeHead(decision.status, decision.headers).end(decision.body)
       return undefined
     }

@@ -1,6 +1,7 @@
 import { ConfigurationError } from './errors.js'
 import { requireTrusted } from './http.js'
 import { type Platform, systemPlatform } from './platform.js'
+import { type AddressOf, addressOf } from './request.js'
 import { bearer } from './schemes/bearer.js'
 import type { Scheme } from './schemes/scheme.js'
 import type { Credentials } from './service-token.js'
@@ -24,6 +25,8 @@ export interface ProtectOptions {
   readonly jwksInterval?: number
   /** Milliseconds that `protect` waits for the server before it returns and requests are answered 503; default 10,000. */
   readonly startTimeout?: number
+  /** The address that a request comes from; default what the framework or Node.js says. Who may use a key depends on it. */
+  readonly addressOf?: AddressOf
   /** Further members of the API's metadata, such as `resource_name`. RFC 9728 §2. */
   readonly metadata?: Readonly<Record<string, unknown>>
   /** How requests show who sent them, any one of these; default `bearer` alone. */
@@ -43,7 +46,8 @@ export type Settings = Required<Omit<ProtectOptions, 'platform' | 'credentials'>
 
 /** @throws {ConfigurationError} */
 export function readOptions(options: ProtectOptions): Settings {
-  const { audience, credentials, onStale = 'refuse', schemes = [bearer], require = [] } = options
+  const { audience, credentials, onStale = 'refuse', require = [] } = options
+  const schemes: readonly Scheme[] = options.schemes ?? [bearer]
   const issuer = requireTrusted(options.issuer, 'issuer')
   if (/[?#]/.test(issuer)) throw new ConfigurationError('issuer has a query or fragment')
   if (typeof audience !== 'string' || audience === '') throw new ConfigurationError('audience is missing')
@@ -56,6 +60,8 @@ export function readOptions(options: ProtectOptions): Settings {
   if (!require.every((name) => names.includes(name))) {
     throw new ConfigurationError(`require names what is none of the schemes: ${names.join(', ')}`)
   }
+  const [needy] = schemes.filter(({ needsCredentials }) => needsCredentials)
+  if (needy && !credentials) throw new ConfigurationError(`the scheme ${needy.name} needs credentials`)
   return {
     issuer,
     audience,
@@ -66,6 +72,7 @@ export function readOptions(options: ProtectOptions): Settings {
     cacheSize: bounded('cacheSize', options.cacheSize ?? 10_000, 1, 1_000_000),
     jwksInterval: bounded('jwksInterval', options.jwksInterval ?? 5_000, 1_000, 600_000),
     startTimeout: bounded('startTimeout', options.startTimeout ?? 10_000, 0, 600_000),
+    addressOf: options.addressOf ?? addressOf,
     metadata: options.metadata ?? {},
     schemes,
     require,

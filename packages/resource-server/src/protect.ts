@@ -7,7 +7,7 @@ import type { Reason } from './problems.js'
 import { pathOf, type RequestLike } from './request.js'
 import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
 import { createResourceMetadata } from './resource-metadata.js'
-import { authenticate, readShown } from './schemes/scheme.js'
+import { authenticate, readShown, type Scheme } from './schemes/scheme.js'
 
 /** The protection of one API. */
 export interface Api {
@@ -68,7 +68,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const settings = readOptions(options)
   const { platform, schemes, warn, tolerance } = settings
   const resource = createResourceMetadata(settings)
-  const challenges = schemes.flatMap(({ challenge }) => challenge ?? [])
+  const challenges = [...new Set(schemes.flatMap(({ challenge }) => challenge ?? []))]
   const scopes = new Set<string>()
   const closing = new AbortController()
   let connection: Connection | undefined
@@ -90,17 +90,30 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     else await connection?.feed?.ready
   }
 
-  const refusal = (reason: Reason, requirement: Requirement): Refusal =>
-    refuse(reason, { schemes: challenges, requirement, resourceMetadata: resource.url })
+  const refusal = (reason: Reason, requirement: Requirement, shown: readonly Scheme[]): Refusal => {
+    const [noun = 'credential', ...others] = new Set(shown.map((scheme) => scheme.noun ?? 'credential'))
+    return refuse(reason, {
+      schemes: challenges,
+      requirement,
+      resourceMetadata: resource.url,
+      noun: others.length > 0 ? 'credential' : noun,
+    })
+  }
 
   async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
     const shown = readShown(schemes, settings.require, request)
-    if (typeof shown === 'string') return refusal(shown, requirement)
-    if (!connection || closing.signal.aborted) return refusal('starting', requirement)
-    const token = await authenticate(shown, request, connection.verifier)
-    if (typeof token === 'string') return refusal(token, requirement)
-    const found = problemOfRequirement(token, requirement, platform.now() / 1000)
-    return found === undefined ? { ok: true, token } : refusal(found, requirement)
+    if ('problem' in shown) {
+      if (connection) for (const report of shown.reports) report(connection.tools)
+      return refusal(shown.problem, requirement, shown.schemes)
+    }
+    const shownBy = shown.map(({ scheme }) => scheme)
+    if (!connection || closing.signal.aborted) return refusal('starting', requirement, shownBy)
+    const found = await authenticate(shown, request, connection.tools)
+    if (typeof found === 'string') return refusal(found, requirement, shownBy)
+    const problem = problemOfRequirement(found.token, requirement, platform.now() / 1000)
+    if (problem !== undefined) return refusal(problem, requirement, shownBy)
+    const { token, headers } = found
+    return headers ? { ok: true, token, headers } : { ok: true, token }
   }
 
   function require(requirement: Requirement): Check {
