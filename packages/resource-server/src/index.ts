@@ -10,6 +10,7 @@ export { type Api, type Check, type Health, type Lack, protect } from './protect
 export type { AddressOf, BodyProblem, ReadBody, RequestLike } from './request.js'
 export type { Requirement } from './requirement.js'
 export { type ApiKeyOptions, apiKey, type ExposedApiKey } from './schemes/api-key.js'
+export { type BasicOptions, basic } from './schemes/basic.js'
 export { bearer } from './schemes/bearer.js'
 export type { Scheme, Shown, ShownOther, ShownProblem, ShownToken } from './schemes/scheme.js'
 export { type SignatureOptions, type SigningKey, signature } from './schemes/signature.js'
