@@ -73,10 +73,9 @@ t.test('what the server limits is answered 503', async (t) => {
     last = await opened.outcome(withPassword(encode(`${limited.clientId}:wrong ${count}`)))
   }
   t.equal(opened.platform.answers.at(-1)?.status, 429)
-  t.match(await opened.api.check(withPassword(encode(`${limited.clientId}:another`))), {
-    status: 503,
-    headers: { 'retry-after': /^\d+$/ },
-  })
+  const refused = await opened.api.check(withPassword(encode(`${limited.clientId}:another`)))
+  t.match(refused, { status: 503, headers: { 'retry-after': /^\d+$/ } })
+  if (!refused.ok) t.ok(Number(refused.headers['retry-after']) > 1, 'as long as the server said')
 })
 
 t.test('RFC 7617 §2: what is malformed is refused without a request', async (t) => {

@@ -89,10 +89,11 @@ function wordingOf(reason: Reason, noun: string): Wording {
   }
 }
 
-export function refuse(reason: Reason, challenge: Challenge): Refusal {
+/** @param wait seconds that it takes at least, where that is known */
+export function refuse(reason: Reason, challenge: Challenge, wait = retryAfter): Refusal {
   if (isUnavailable(reason)) {
     const body = { error: 'temporarily_unavailable', error_description: 'Credentials cannot be checked now.' }
-    return answer(503, { 'retry-after': String(retryAfter) }, body, reason)
+    return answer(503, { 'retry-after': String(wait) }, body, reason)
   }
   const { status, error, description } = wordingOf(reason, challenge.noun)
   const parameters = { error, error_description: description, ...wantedBy(reason, challenge) }

@@ -71,6 +71,13 @@ export type RequirementProblem = 'scope_missing' | 'role_missing' | 'authenticat
 /** For logs; a client is told only what RFC 6750 and RFC 9470 have words for. */
 export type Reason = TokenProblem | Unavailable | RequestProblem | RequirementProblem
 
+/** The same, where it is known for how long. */
+export interface UnavailableFor {
+  readonly reason: Unavailable
+  /** Seconds. */
+  readonly retryAfter: number
+}
+
 const unavailable: readonly string[] = [
   'starting',
   'knowledge_stale',

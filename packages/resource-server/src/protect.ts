@@ -90,14 +90,15 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     else await connection?.feed?.ready
   }
 
-  const refusal = (reason: Reason, requirement: Requirement, shown: readonly Scheme[]): Refusal => {
+  function refusal(reason: Reason, requirement: Requirement, shown: readonly Scheme[], wait?: number): Refusal {
     const [noun = 'credential', ...others] = new Set(shown.map((scheme) => scheme.noun ?? 'credential'))
-    return refuse(reason, {
+    const challenge = {
       schemes: challenges,
       requirement,
       resourceMetadata: resource.url,
       noun: others.length > 0 ? 'credential' : noun,
-    })
+    }
+    return refuse(reason, challenge, wait)
   }
 
   async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
@@ -110,6 +111,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     if (!connection || closing.signal.aborted) return refusal('starting', requirement, shownBy)
     const found = await authenticate(shown, request, connection.tools)
     if (typeof found === 'string') return refusal(found, requirement, shownBy)
+    if ('retryAfter' in found) return refusal(found.reason, requirement, shownBy, found.retryAfter)
     const problem = problemOfRequirement(found.token, requirement, platform.now() / 1000)
     if (problem !== undefined) return refusal(problem, requirement, shownBy)
     const { token, headers } = found

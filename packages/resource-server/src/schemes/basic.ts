@@ -5,7 +5,7 @@ import { ConfigurationError, UnavailableError } from '../errors.js'
 import { fetchText } from '../http.js'
 import { parseObject } from '../json.js'
 import { isLoopbackAddress } from '../limits/network.js'
-import { isUnavailable, type Reason } from '../problems.js'
+import { isUnavailable, type Reason, type UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
 import { createTurns } from '../turns.js'
@@ -70,7 +70,7 @@ function readCredentials(encoded: string): Credentials | undefined {
 }
 
 interface Accounts {
-  readonly check: (credentials: Credentials) => Promise<AccessToken | Reason>
+  readonly check: (credentials: Credentials) => Promise<AccessToken | Reason | UnavailableFor>
 }
 
 /** Milliseconds that a password is remembered as wrong, or not as verifiable. */
@@ -79,7 +79,9 @@ const refusedFor = { wrong: 5_000, limited: 1_000 }
 /** At once: each may cost the server a slow hash. */
 const mostAtOnce = 8
 
-type Answer = { readonly token: string } | { readonly reason: Reason; readonly until: number }
+type Answer =
+  | { readonly token: string }
+  | { readonly reason: 'password_wrong' | 'password_unverifiable'; readonly until: number }
 
 /** Characters of a name in a map. */
 const nameLength = 44
@@ -110,6 +112,9 @@ function createAccounts(tools: Tools): Accounts {
       const status = error instanceof UnavailableError ? error.status : undefined
       // Wrong, or right and of a client that may do nothing here.
       if (status === 400 || status === 401) return { reason: 'password_wrong', until: askedAt + refusedFor.wrong }
+      // It takes no further attempts for now, and said for how long.
+      const wait = error instanceof UnavailableError ? error.retryAfter : undefined
+      if (status === 429 && wait !== undefined) return { reason: 'password_unverifiable', until: askedAt + wait * 1000 }
     }
     return { reason: 'password_unverifiable', until: askedAt + refusedFor.limited }
   }
@@ -130,6 +135,11 @@ function createAccounts(tools: Tools): Accounts {
     return asking
   }
 
+  function refusalOf({ reason, until }: Extract<Answer, { readonly reason: string }>): Reason | UnavailableFor {
+    if (reason === 'password_wrong') return reason
+    return { reason, retryAfter: Math.max(1, Math.ceil((until - platform.monotonic()) / 1000)) }
+  }
+
   return {
     async check(credentials) {
       const name = await nameOf(credentials)
@@ -138,7 +148,7 @@ function createAccounts(tools: Tools): Accounts {
         const kept = good.get(name) ?? bad.get(name)
         const isOver = !kept || ('reason' in kept && platform.monotonic() >= kept.until)
         const answer = isOver ? await ask(name, credentials) : kept
-        if ('reason' in answer) return answer.reason
+        if ('reason' in answer) return refusalOf(answer)
         const known = await verifier.verify(answer.token)
         if (typeof known !== 'string') return known.token
         reason = known

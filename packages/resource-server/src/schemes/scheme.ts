@@ -1,5 +1,5 @@
 import type { AccessToken } from '../access-token.js'
-import type { Reason, RequestProblem, TokenProblem } from '../problems.js'
+import type { Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
 import type { Tools } from './tools.js'
 
@@ -39,7 +39,7 @@ export interface ShownToken {
 
 /** No token: the scheme says itself what the request may do. It is called once, where nothing else is shown. */
 export interface ShownOther {
-  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason>
+  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason | UnavailableFor>
   /** The name of a scheme that would take the same for its own. */
   readonly insteadOf?: string | undefined
 }
@@ -107,11 +107,11 @@ export async function authenticate(
   credentials: readonly Credentials[],
   request: RequestLike,
   tools: Tools,
-): Promise<Authenticated | Reason> {
+): Promise<Authenticated | Reason | UnavailableFor> {
   let whole: Authenticated | undefined
   for (const { scheme, shown } of credentials) {
     const token = await ('token' in shown ? verify(scheme, shown.token, request, tools) : shown.authenticate(tools))
-    if (typeof token === 'string') return token
+    if (typeof token === 'string' || 'retryAfter' in token) return token
     if (whole && whole.token.sub !== token.sub) return 'subjects_differ'
     const headers = scheme.headers?.(token)
     whole = whole ? { token: both(whole.token, token), headers: joined(whole.headers, headers) } : { token, headers }
