@@ -1,6 +1,6 @@
 // `@ostiary/resource-server` as an API has it, with credentials, at one of several processes of a server.
 
-import { protect } from '../packages/resource-server/dist/index.js'
+import { apiKey, bearer, protect } from '../packages/resource-server/dist/index.js'
 
 /** What the server calls itself, wherever its processes listen. */
 export const issuer = 'http://localhost:3000'
@@ -17,6 +17,7 @@ export async function openVerifier({ audience, api: { resource, clientSecret } }
     issuer,
     audience,
     credentials: { clientId: resource.clientId, clientSecret },
+    schemes: [bearer, apiKey()],
     startTimeout: 100_000,
     warn: (message) => warnings.push(message),
     platform: {

@@ -12,11 +12,19 @@ const candidatesOf = {
   RS256: ['jose', 'ostiary', 'express-oauth2-jwt-bearer', '@okta/jwt-verifier', 'fast-jwt'],
 }
 
+/** Of API keys. The first is what there is without the package. */
+const keyCandidates = ['introspection', 'ostiary']
+
 export async function measureVerifiers(load, settings) {
   const postgres = await openPostgres()
   try {
     const masterKey = randomBytes(32).toString('base64')
-    const server = await startServer('ostiary', { databaseUrl: postgres.url, masterKey, env: { ISSUER: issuer } })
+    const server = await startServer('ostiary', {
+      databaseUrl: postgres.url,
+      masterKey,
+      env: { ISSUER: issuer },
+      prepare: ['api-keys'],
+    })
     try {
       return await measureAt(server, load, settings)
     } finally {
@@ -28,7 +36,7 @@ export async function measureVerifiers(load, settings) {
 }
 
 /** @param running whose feed the package follows */
-async function measureAt({ origin, service, api, audience, scope }, load, { rounds, seconds }) {
+async function measureAt({ origin, service, api, audience, scope, keys }, load, { rounds, seconds }) {
   const server = { origin, service, api, audience, scope }
   const measured = []
   for (const [alg, names] of Object.entries(candidatesOf)) {
@@ -46,5 +54,19 @@ async function measureAt({ origin, service, api, audience, scope }, load, { roun
       for (const { end } of targets) await end()
     }
   }
-  return { rounds, measured }
+  return { rounds, measured, keys: await measureKeys(server, keys, load, { rounds, seconds }) }
+}
+
+export async function measureKeys(server, keys, load, { rounds, seconds }) {
+  const targets = []
+  try {
+    for (const candidate of keyCandidates)
+      targets.push(await startServer('verify', { candidate, server, keys }, { cores: serverCore }))
+    console.log('\nAPI keys')
+    const candidates = keyCandidates.map((name, index) => ({ name, job: 'seen', target: targets[index] }))
+    const done = await measureInTurn(load, candidates, { rounds, seconds: Math.min(seconds, 3), connections: 1 })
+    return done.map(summarise)
+  } finally {
+    for (const { end } of targets) await end()
+  }
 }

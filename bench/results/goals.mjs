@@ -2,7 +2,7 @@
 
 import { reasonOf } from './reasons.mjs'
 import { count, megabytes, milliseconds, table } from './text.mjs'
-import { verifierGoals, verifierRatio } from './verifier.mjs'
+import { keyGoal, keyRatio, verifierGoals, verifierRatio } from './verifier.mjs'
 
 /** What is above its ceiling by more than noise proves that the ceiling is none, and nothing else. */
 const ceilingTooLow = 1.05
@@ -162,11 +162,19 @@ function growthGoals(growth) {
 function verifierGoalsOf(verifier) {
   if (!verifier) return []
   const titles = { first: 'a token at first sight, in an API', seen: 'a token seen before, in an API' }
-  return Object.entries(verifierGoals).map(([job, goal]) => {
+  const ratioOfKeys = keyRatio(verifier)
+  const keys = ratioOfKeys && {
+    what: 'an API key that is remembered, in an API',
+    goal: `≥ ${keyGoal} of its introspection`,
+    measured: ratioOfKeys.toFixed(ratioOfKeys < 10 ? 2 : 0),
+    verdict: judge(ratioOfKeys >= keyGoal),
+  }
+  const tokens = Object.entries(verifierGoals).map(([job, goal]) => {
     const ratio = verifierRatio(verifier, job)
     const measured = ratio.toFixed(ratio < 10 ? 2 : 0)
     return { what: titles[job], goal: `≥ ${goal} of a bare jwtVerify`, measured, verdict: judge(ratio >= goal) }
   })
+  return keys ? [...tokens, keys] : tokens
 }
 
 function propagationGoals(propagation) {

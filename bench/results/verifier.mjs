@@ -13,7 +13,14 @@ export function verifierRatio(verifier, job) {
   return ours.rate / ceiling.rate
 }
 
-export function describeVerifiers({ rounds, measured }) {
+/** Of an API key that the package remembers, to its introspection. Undefined where an older run measured none. */
+export const keyGoal = 5
+
+export function keyRatio({ keys }) {
+  return keys && keys[1].rate / keys[0].rate
+}
+
+export function describeVerifiers({ rounds, measured, keys }) {
   const sections = measured.flatMap(({ alg, job, candidates }) => {
     const first = measured.find((each) => each.alg === alg && each.job === 'first').candidates[0]
     const rows = candidates.map(({ name, rate, least, most, cpu }) => [
@@ -40,5 +47,18 @@ export function describeVerifiers({ rounds, measured }) {
     'is a whole check of a request: header, token, revocation, by the feed of a running server that it follows. `@okta/jwt-verifier` takes RS256 alone; `fast-jwt` remembers tokens where',
     `it is told to, the other peers do not. Medians of ${rounds} rounds. Before it is measured, each must refuse a forged token.`,
     ...sections,
+    ...(keys ? describeKeys(keys) : []),
   ]
+}
+
+function describeKeys(keys) {
+  const [alone] = keys
+  const rows = keys.map(({ name, rate, least, most, cpu }) => [
+    name === 'ostiary' ? '`@ostiary/resource-server`, warm' : 'introspection each time',
+    `${count(rate)} (${count(least)} to ${count(most)})`,
+    cpu.toFixed(1),
+    (rate / alone.rate).toFixed(1),
+  ])
+  const lead = 'A thousand keys of the same server, in turn. What is made up must be refused before it is measured.'
+  return ['', '### API keys', '', lead, '', ...table([['', 'keys/s', 'CPU µs/key', 'of introspection'], ...rows])]
 }

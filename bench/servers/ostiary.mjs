@@ -1,5 +1,6 @@
 // This server as it is released: what `npm run build` has made, with the data of the scenario.
 
+import { createApiKey } from '../../dist/api-keys/index.js'
 import { createApp } from '../../dist/app.js'
 import { maintainPartitions } from '../../dist/jobs/index.js'
 import { exchangeJobs, introspectionJobs, loginJobs, openSite, plainJobs, stockChains, stockCodes } from '../site.mjs'
@@ -15,8 +16,10 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
   if (prepare.includes('introspection')) Object.assign(jobs, await introspectionJobs(site, origin))
   if (prepare.includes('keys')) Object.assign(jobs, await exchangeJobs(site))
   if (prepare.includes('logins')) Object.assign(jobs, await loginJobs(site))
+  const keys = prepare.includes('api-keys') ? await makeApiKeys(site) : []
   return {
     port,
+    keys,
     jobs,
     client: site.web,
     service: site.service,
@@ -35,3 +38,16 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
     },
   }
 })
+
+const keyCount = 1_000
+
+/** @returns their texts */
+async function makeApiKeys({ ctx, service, scope, audience }) {
+  const owner = { kind: 'client', id: service.client_id }
+  const texts = []
+  for (let count = 0; count < keyCount; count++) {
+    const about = { owner, name: `Key ${count}`, scope: [scope], resources: [audience] }
+    texts.push((await createApiKey(ctx, about, { actor: 'operator' })).text)
+  }
+  return texts
+}

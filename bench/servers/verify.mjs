@@ -73,6 +73,28 @@ const candidates = {
   },
 }
 
+/** Of API keys: each takes a text, and rejects what is no good one. */
+const keyCandidates = {
+  /** By the same client, and nothing remembered: what an API without the package does with each request. */
+  async introspection({ origin, api: { resource, clientSecret } }) {
+    const authorization = `Basic ${Buffer.from(`${resource.clientId}:${clientSecret}`).toString('base64')}`
+    return async (token) => {
+      const body = new URLSearchParams({ token })
+      const response = await fetch(`${origin}/introspect`, { method: 'POST', headers: { authorization }, body })
+      if ((await response.json()).active !== true) throw new Error('it is not active')
+    }
+  },
+  /** Each is asked about once a minute, and whenever the feed has something to say of it. */
+  async ostiary(server) {
+    const api = await openVerifier(server, server.origin)
+    await hearsOfRevocations(api, server)
+    return async (key) => {
+      const decision = await api.check({ url: '/orders', headers: { 'x-api-key': key } })
+      if (!decision.ok) throw new Error(decision.reason)
+    }
+  },
+}
+
 /** One that follows nothing would be quicker. */
 async function hearsOfRevocations(api, { origin, service, audience, scope }) {
   const post = async (path, form) => {
@@ -93,7 +115,8 @@ async function hearsOfRevocations(api, { origin, service, audience, scope }) {
   }
 }
 
-serve(async ({ candidate, alg, server }) => {
+serve(async ({ candidate, alg, server, keys }) => {
+  if (keys) return startKeys(candidate, server, keys)
   const { privateKey, publicKey } =
     alg === 'ES256'
       ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -124,6 +147,19 @@ serve(async ({ candidate, alg, server }) => {
     },
   }
 })
+
+async function startKeys(candidate, server, keys) {
+  const check = await keyCandidates[candidate](server)
+  for (const key of keys) await check(key)
+  const other = `${keys[0].slice(0, -7)}${keys[1].slice(-7)}`
+  const accepted = await check(other).then(
+    () => true,
+    () => false,
+  )
+  if (accepted) throw new Error('a key that was made up was accepted')
+  const actions = { loop: ({ seconds }) => loop(seconds, (turn) => check(keys[turn % keys.length])) }
+  return { port: new URL(server.origin).port, jobs: { seen: { loop: 'seen' } }, actions }
+}
 
 /** As the server makes one for a user. */
 function makeToken({ iss, aud }, { kid, alg }, key) {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { createApiKey, endApiKey, rotateApiKey } from '../../src/api-keys/index.js'
 import { createRunningServer } from '../support/running-server.js'
 
 // Each question is a process of its own.
@@ -116,4 +117,34 @@ t.test('explain: wrong usage is 2, and so is a server that is not there', async 
   t.equal(away.code, 2)
   t.match(away.stderr, /cannot be reached/)
   shows(t, away)
+})
+
+t.test('explain: an API key, by what of it is public', async (t) => {
+  const owner = { kind: 'client', id: service.clientId } as const
+  const by = { actor: 'operator' }
+  const make = async (request: object = {}) => {
+    const asked = { owner, name: 'Test', scope: ['orders:read'], ...request }
+    const { key, text = '' } = await createApiKey(server.ctx, asked, by)
+    return { id: key.id, text }
+  }
+  const ask = async (text: string, withCredentials = true) => {
+    const args = withCredentials ? asApi.args : where
+    const result = await run(['explain', ...args], { input: text, env: withCredentials ? asApi.env : {} })
+    t.notOk((result.stdout + result.stderr).includes(text.slice(24, 67)), 'attack 118: no secret is printed')
+    return result
+  }
+  const { id, text } = await make()
+  const good = await ask(text)
+  t.equal(good.code, 0, good.stderr)
+  t.match(good.stdout, new RegExp(`^ok +checksum .*${id}`, 'm'))
+  t.match(good.stdout, /^ok +scope +orders:read$/m)
+  t.match((await ask(text, false)).code, 3, 'only the server knows')
+  const mistyped = await ask(`${text.slice(0, -1)}${text.endsWith('x') ? 'y' : 'x'}`)
+  t.match(mistyped, { code: 1, stdout: /^refused +checksum / })
+  const bound = await ask((await make({ networks: ['192.0.2.0/24'] })).text)
+  t.match(bound, { code: 3, stdout: /^unknown +networks +good from 192\.0\.2\.0\/24 alone$/m })
+  await rotateApiKey(server.ctx, id, { overlap: 60, by })
+  t.match(await ask(text), { code: 0, stdout: /^ok +rotation /m })
+  await endApiKey(server.ctx, id, { cause: { ...by, reason: 'test' } })
+  t.match(await ask(text), { code: 1, stdout: /^refused +introspection /m })
 })

@@ -10,7 +10,7 @@ export interface AccessToken {
   readonly scope: readonly string[]
   /** Of this API; empty where the token says none (`resource update --claims roles`). */
   readonly roles: readonly string[]
-  /** Seconds since 1970. */
+  /** Seconds since 1970; `Infinity` for an API key that does not expire. */
   readonly expiresAt: number
   /** Everything that it says. */
   readonly claims: JsonObject

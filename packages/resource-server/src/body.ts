@@ -34,7 +34,7 @@ interface FetchRequest {
   clone(): FetchRequest
 }
 
-function isFetchRequest(request: object): request is FetchRequest {
+export function isFetchRequest(request: object): request is FetchRequest {
   return 'clone' in request && typeof request.clone === 'function' && 'bodyUsed' in request && 'body' in request
 }
 

@@ -1,11 +1,12 @@
 import { ConfigurationError, UnavailableError } from './errors.js'
-import { createIntrospection, type Introspection } from './introspection.js'
+import { createIntrospection, type Introspection, readTokenAnswer, standingOf } from './introspection.js'
 import { createJwks, type Jwks } from './jwks.js'
 import { createLimits, type Limits } from './limits/limits.js'
 import type { Settings } from './options.js'
 import { createRevocations, type Revocations } from './revocation/entries.js'
 import { createFeed, type Feed } from './revocation/feed.js'
 import { createStatusLists, type StatusLists } from './revocation/status-list.js'
+import type { Tools } from './schemes/tools.js'
 import { fetchServerMetadata } from './server-metadata.js'
 import { createServiceToken, type ServiceToken } from './service-token.js'
 import { createVerifier, type Verifier } from './verifier.js'
@@ -19,6 +20,8 @@ export interface Connection {
   readonly statusLists: StatusLists | undefined
   readonly introspection: Introspection | undefined
   readonly limits: Limits | undefined
+  /** For schemes that are no tokens. */
+  readonly tools: Tools
 }
 
 /**
@@ -42,7 +45,11 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
   if (credentials) {
     const { introspectionEndpoint, tokenEndpoint } = metadata
     if (introspectionEndpoint !== undefined) {
-      introspection = createIntrospection({ ...shared, endpoint: introspectionEndpoint, credentials, capacity })
+      introspection = createIntrospection({
+        ...{ platform, endpoint: introspectionEndpoint, credentials, capacity },
+        hint: 'access_token',
+        read: readTokenAnswer(shared),
+      })
     }
     if (how === 'following' && metadata.feed && tokenEndpoint !== undefined) {
       const serviceToken = createServiceToken(platform, tokenEndpoint, credentials, 'revocations')
@@ -55,7 +62,8 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
   const statusLists = feed ? undefined : createStatusLists(shared)
   const { onStale } = settings
   const verifier = createVerifier({ ...shared, feed, statusLists, introspection, tolerance, onStale, capacity })
-  return { verifier, jwks, revocations, feed, statusLists, introspection, limits }
+  const tools = { ...settings, verifier, revocations, server: metadata, standing: standingOf(feed, tolerance) }
+  return { tools, verifier, jwks, revocations, feed, statusLists, introspection, limits }
 }
 
 async function tryCredentials(serviceToken: ServiceToken): Promise<void> {

@@ -8,7 +8,7 @@ export type Decision = Granted | Refusal
 export interface Granted {
   readonly ok: true
   readonly token: AccessToken
-  /** To send with the answer: what limits say of themselves. */
+  /** To send with the answer: what limits say of themselves; that the key which was shown has a successor, and when it ends. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -24,8 +24,10 @@ export interface Refusal {
 }
 
 export interface Challenge {
-  /** The schemes that are understood, as HTTP calls them. */
+  /** The schemes that are understood, as HTTP calls them; with parameters of their own they get none of RFC 6750. */
   readonly schemes: readonly string[]
+  /** What was shown, in words. */
+  readonly noun: string
   readonly requirement: Requirement
   /** Where the metadata of this API stand; undefined where they have no address. RFC 9728 §5.1. */
   readonly resourceMetadata: string | undefined
@@ -41,14 +43,24 @@ interface Wording {
 }
 
 /** By RFC 6750 §3.1. Whoever shows nothing is told no error; a bad token is never 403, whatever it lacks besides. */
-function wordingOf(reason: Reason): Wording {
+function wordingOf(reason: Reason, noun: string): Wording {
   switch (reason) {
     case 'credentials_missing':
       return { status: 401 }
     case 'request_malformed':
       return { status: 400, error: 'invalid_request', description: 'The credentials are malformed or repeated.' }
     case 'credentials_in_query':
-      return { status: 400, error: 'invalid_request', description: 'The token belongs into the Authorization header.' }
+      return {
+        status: 400,
+        error: 'invalid_request',
+        description: `The ${noun} belongs into a header, never into the address.`,
+      }
+    case 'transport_insecure':
+      return {
+        status: 400,
+        error: 'invalid_request',
+        description: 'A password is taken over TLS alone: this one is known by now.',
+      }
     case 'signature_malformed':
     case 'component_unknown':
     case 'algorithm_wrong':
@@ -60,7 +72,7 @@ function wordingOf(reason: Reason): Wording {
       return { status: 413, error: 'invalid_request', description: 'The body is too long to be checked.' }
     case 'scope_missing':
     case 'role_missing':
-      return { status: 403, error: 'insufficient_scope', description: 'The access token does not permit this.' }
+      return { status: 403, error: 'insufficient_scope', description: `The ${noun} does not permit this.` }
     case 'authentication_insufficient':
       // RFC 9470 §3.
       return {
@@ -72,22 +84,25 @@ function wordingOf(reason: Reason): Wording {
       return {
         status: 401,
         error: 'invalid_token',
-        description: 'The access token is malformed, expired, revoked or not for this API.',
+        description: `The ${noun} is malformed, expired, revoked or not for this API.`,
       }
   }
 }
 
-export function refuse(reason: Reason, challenge: Challenge): Refusal {
+/** @param wait seconds that it takes at least, where that is known */
+export function refuse(reason: Reason, challenge: Challenge, wait = retryAfter): Refusal {
   if (isUnavailable(reason)) {
     const body = { error: 'temporarily_unavailable', error_description: 'Credentials cannot be checked now.' }
-    return answer(503, { 'retry-after': String(retryAfter) }, body, reason)
+    return answer(503, { 'retry-after': String(wait) }, body, reason)
   }
-  const { status, error, description } = wordingOf(reason)
+  const { status, error, description } = wordingOf(reason, challenge.noun)
   const parameters = { error, error_description: description, ...wantedBy(reason, challenge) }
   const written = Object.entries(parameters).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}="${value}"`],
   )
-  const challenges = challenge.schemes.map((scheme) => [scheme, written.join(', ')].filter(Boolean).join(' '))
+  const challenges = challenge.schemes.map((scheme) =>
+    scheme.includes(' ') ? scheme : [scheme, written.join(', ')].filter(Boolean).join(' '),
+  )
   const headers: Record<string, string> = challenges.length > 0 ? { 'www-authenticate': challenges.join(', ') } : {}
   return answer(status, headers, error === undefined ? {} : { error, error_description: description }, reason)
 }

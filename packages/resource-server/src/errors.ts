@@ -8,10 +8,16 @@ export class UnavailableError extends Error {
   override readonly name = 'UnavailableError'
   /** Of an answer that came all the same. */
   readonly status: number | undefined
+  /** Seconds, where the answer says so. RFC 9110 §10.2.3. */
+  readonly retryAfter: number | undefined
 
-  constructor(message: string, options: ErrorOptions & { readonly status?: number } = {}) {
+  constructor(
+    message: string,
+    options: ErrorOptions & { readonly status?: number; readonly retryAfter?: number | undefined } = {},
+  ) {
     super(message, options)
     this.status = options.status
+    this.retryAfter = options.retryAfter
   }
 }
 

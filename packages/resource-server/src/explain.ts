@@ -1,3 +1,6 @@
+import { deprecationOf } from './api-keys/answer.js'
+import { looksLikeApiKey, parseApiKey } from './api-keys/format.js'
+import { createKnownKeys } from './api-keys/known-keys.js'
 import { type ClaimsCheck, claimsChecks } from './claims.js'
 import type { Connection } from './connect.js'
 import { parseObjectBytes } from './json.js'
@@ -15,6 +18,7 @@ export interface Finding {
 
 /** Looks at everything that decides over a token, also behind the first thing that is wrong. Quotes no part of it whole. */
 export async function explain(token: string, settings: Settings, connection: Connection): Promise<readonly Finding[]> {
+  if (looksLikeApiKey(token)) return explainApiKey(token, settings, connection)
   if (!token.includes('.')) return [await askServer(token, settings, connection)]
   const jws = readJws(token)
   if (typeof jws === 'string') return [refused('form', describeForm(jws))]
@@ -87,6 +91,36 @@ async function explainRevocation(
     default:
       return unknown('revocation', 'not asked: it names no status list, and there are no credentials')
   }
+}
+
+/** Its prefix, environment and id are public; nothing else of it is quoted. */
+async function explainApiKey(text: string, settings: Settings, { tools }: Connection): Promise<readonly Finding[]> {
+  const parsed = parseApiKey(text)
+  if (!parsed) return [refused('checksum', 'wrong: the key was mistyped, cut off or made up')]
+  const { prefix, environment, id } = parsed
+  const findings = [
+    ok('form', `an API key with prefix ${prefix}, for ${environment}`),
+    ok('checksum', `right; the id of the key is ${id}`),
+  ]
+  if (!settings.credentials) {
+    return [...findings, unknown('introspection', 'only the server knows keys, and there are no credentials')]
+  }
+  const known = await createKnownKeys(tools, { kinds: ['secret', 'publishable'] }).find(text, id)
+  if (known === 'introspection_unavailable')
+    return [...findings, unknown('introspection', 'the server does not answer')]
+  if (typeof known === 'string') {
+    const detail = `the server says that it is unknown, ended, expired, or not for ${JSON.stringify(settings.audience)}`
+    return [...findings, refused('introspection', detail)]
+  }
+  const { token, kind, networks, origins } = known
+  findings.push(ok('introspection', `the server says that it is active; its owner is ${token.sub}`))
+  findings.push(ok('scope', token.scope.join(' ') || 'none: no route that requires one'))
+  findings.push(ok('exp', Number.isFinite(token.expiresAt) ? new Date(token.expiresAt * 1000).toISOString() : 'never'))
+  if (networks.length > 0) findings.push(unknown('networks', `good from ${networks.join(', ')} alone`))
+  if (kind === 'publishable') findings.push(unknown('origins', `good in pages of ${origins.join(', ')} alone`))
+  const deprecation = deprecationOf(token)
+  if (deprecation) findings.push(ok('rotation', `it has a successor; its end is ${deprecation['sunset'] ?? 'open'}`))
+  return findings
 }
 
 async function askServer(token: string, settings: Settings, { introspection }: Connection): Promise<Finding> {

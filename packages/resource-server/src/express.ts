@@ -53,7 +53,7 @@ export async function protect(options: ProtectOptions): Promise<ExpressApi> {
     const check = api.require(requirement)
     return (request, response, next) => {
       const rawBody = request.rawBody ?? ((limit: number) => bodies.read(request, limit))
-      check({ ...asSent(request), rawBody }).then((decision) => {
+      check(asSent(request, rawBody)).then((decision) => {
         if (!decision.ok) {
           response.writeHead(decision.status, decision.headers).end(decision.body)
           return
@@ -83,10 +83,10 @@ export async function protect(options: ProtectOptions): Promise<ExpressApi> {
 }
 
 /** `ip` is asked for where it is needed alone: with `trust proxy` it is read from a header each time. */
-function asSent(request: ExpressRequest): RequestLike {
-  const { method, originalUrl, url, headers, rawHeaders } = request
+function asSent(request: ExpressRequest, rawBody?: RequestLike['rawBody']): RequestLike {
+  const { method, originalUrl, url, headers, rawHeaders, socket } = request
   return {
-    ...{ method, url: originalUrl ?? url, headers, rawHeaders },
+    ...{ method, url: originalUrl ?? url, headers, rawHeaders, socket, rawBody },
     get ip() {
       return request.ip
     },

@@ -79,6 +79,17 @@ export async function protect(options: ProtectOptions): Promise<FastifyApi> {
   return { ...api, require, scopes: (...scopes) => require({ scopes }), plugin }
 }
 
+/** `ip` is asked for where it is needed alone: with `trustProxy` it is read from a header each time. */
+function asSent(request: FastifyRequest, rawBody: RequestLike['rawBody']): RequestLike {
+  const { method, url, headers, rawHeaders, socket } = request.raw
+  return {
+    ...{ method, url, headers, rawHeaders, socket, rawBody },
+    get ip() {
+      return request.ip
+    },
+  }
+}
+
 async function* keeping(payload: AsyncIterable<Uint8Array>, keep: (body: Uint8Array<ArrayBuffer>) => void) {
   const pieces = collect(Number.POSITIVE_INFINITY)
   for await (const piece of payload) {
@@ -86,15 +97,4 @@ async function* keeping(payload: AsyncIterable<Uint8Array>, keep: (body: Uint8Ar
     yield piece
   }
   keep(pieces.all())
-}
-
-/** `ip` is asked for where it is needed alone: with `trustProxy` it is read from a header each time. */
-function asSent(request: FastifyRequest, rawBody: RequestLike['rawBody']): RequestLike {
-  const { method, url, headers, rawHeaders } = request.raw
-  return {
-    ...{ method, url, headers, rawHeaders, rawBody },
-    get ip() {
-      return request.ip
-    },
-  }
 }

@@ -1,9 +1,11 @@
 // For Hono, on any runtime.
 
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { AccessToken } from './access-token.js'
+import { bodyOf } from './body.js'
 import type { ProtectOptions } from './options.js'
 import { type Api, protect as protectAny } from './protect.js'
+import type { RequestLike } from './request.js'
 import type { Requirement } from './requirement.js'
 import { metadataHeaders } from './resource-metadata.js'
 
@@ -17,14 +19,23 @@ export interface HonoApi extends Omit<Api, 'scopes' | 'require'> {
   readonly metadata: MiddlewareHandler
 }
 
+export interface HonoOptions extends ProtectOptions {
+  /**
+   * Where a request comes from, for keys that may be used from some networks alone. Each runtime says it in a way of its own;
+   * in Node.js: `(c) => getConnInfo(c).remote.address`.
+   */
+  readonly address?: (c: Context) => string | undefined
+}
+
 /** @throws {ConfigurationError} */
-export async function protect(options: ProtectOptions): Promise<HonoApi> {
+export async function protect({ address, ...options }: HonoOptions): Promise<HonoApi> {
   const api = await protectAny(options)
+  const asSent = (c: Context): RequestLike => (address ? located(c.req.raw, address(c)) : c.req.raw)
 
   const require = (requirement: Requirement): MiddlewareHandler<Environment> => {
     const check = api.require(requirement)
     return async (c, next) => {
-      const decision = await check(c.req.raw)
+      const decision = await check(asSent(c))
       if (!decision.ok) return new Response(decision.body, { status: decision.status, headers: decision.headers })
       c.set('accessToken', decision.token)
       await next()
@@ -41,4 +52,11 @@ export async function protect(options: ProtectOptions): Promise<HonoApi> {
   }
 
   return { ...api, require, scopes: (...scopes) => require({ scopes }), metadata }
+}
+
+/** The request with its address: to a `Request` itself nothing can be added. */
+function located(request: Request, ip: string | undefined): RequestLike {
+  const { url, method, headers } = request
+  const socket = { encrypted: url.startsWith('https://') }
+  return { url, method, headers, ip, socket, rawBody: (limit) => bodyOf(request, limit) }
 }

@@ -54,7 +54,11 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
     if (unchanged) return { text: '', headers, unchanged }
     if (response.status !== 200) {
       response.body?.cancel().catch(() => undefined)
-      throw new UnavailableError(`${url} answered ${response.status}`, { status: response.status })
+      const [retryAfter] = /^\d{1,5}$/.exec(headers.get('retry-after') ?? '') ?? []
+      throw new UnavailableError(`${url} answered ${response.status}`, {
+        status: response.status,
+        retryAfter: retryAfter === undefined ? undefined : Number(retryAfter),
+      })
     }
     return { text: await readText(response, options.limit, signal), headers, unchanged }
   } catch (error) {

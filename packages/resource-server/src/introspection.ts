@@ -4,29 +4,43 @@ import { UnavailableError } from './errors.js'
 import { fetchText } from './http.js'
 import { type JsonObject, parseObject } from './json.js'
 import type { Platform } from './platform.js'
+import type { Feed } from './revocation/feed.js'
 import { basicOf, type Credentials } from './service-token.js'
+import { createTurns } from './turns.js'
 
-/** Asks the server what a token is worth. RFC 7662. */
-export interface Introspection {
+/** Asks the server what a token, or something else that was shown, is worth. RFC 7662. */
+export interface Introspection<Known = KnownToken> {
   /**
    * @param maxAge milliseconds since a good answer was asked for; a token that is not active never becomes so
    * @returns undefined where it is not active, or is not for this API
    * @throws {UnavailableError}
    */
-  readonly ask: (token: string, maxAge: number) => Promise<KnownToken | undefined>
-  readonly forget: (token: string) => void
+  readonly ask: (token: string, maxAge: number) => Promise<Known | undefined>
+  /** @param known this answer alone: another one may have taken its place */
+  readonly forget: (token: string, known: Known) => void
+  /** Good answers that are remembered. */
+  readonly size: () => number
 }
 
-export interface IntrospectionOptions {
+export interface IntrospectionOptions<Known> {
   readonly platform: Platform
   readonly endpoint: string
   readonly credentials: Credentials
-  readonly issuer: string
-  readonly audience: string
-  /** Seconds. */
-  readonly skew: number
   /** Entries. */
   readonly capacity: number
+  /** What is asked about, for the server. RFC 7662 §2.1. */
+  readonly hint?: string
+  /** How many may wait for their turn; default 0. */
+  readonly waiting?: number
+  /** Called when it is asked. */
+  readonly moment?: () => number
+  /**
+   * Takes an answer in that says active.
+   *
+   * @param moment when it was asked
+   * @returns undefined where it is none that is good here
+   */
+  readonly read: (claims: JsonObject, moment: number) => Known | undefined
 }
 
 /** Milliseconds that a token is remembered as not active. */
@@ -35,37 +49,39 @@ const refusedFor = 5_000
 /** Requests at once: a flood of made-up tokens must not become one at the server. */
 const mostAtOnce = 64
 
-interface Answer {
+interface Answer<Known> {
   /** Monotonic milliseconds, when it was asked. */
   readonly at: number
-  readonly known: KnownToken
+  readonly known: Known
 }
 
-interface Question {
+interface Question<Known> {
   /** As of an answer. */
   readonly at: number
-  readonly answer: Promise<KnownToken | undefined>
+  readonly answer: Promise<Known | undefined>
 }
 
-export function createIntrospection(options: IntrospectionOptions): Introspection {
-  const { platform, endpoint, credentials, issuer, audience, skew, capacity } = options
-  const active = createBoundedMap<Answer>(capacity, capacity * 256)
+export function createIntrospection<Known>(options: IntrospectionOptions<Known>): Introspection<Known> {
+  const { platform, endpoint, credentials, capacity, hint, waiting = 0, moment = () => 0, read } = options
+  const active = createBoundedMap<Answer<Known>>(capacity, capacity * 256)
   // Apart, so that made-up tokens drive no good one out.
   const inactive = createBoundedMap<number>(capacity, capacity * 256)
   /** The last about each token. */
-  const underWay = new Map<string, Question>()
-  let atOnce = 0
+  const underWay = new Map<string, Question<Known>>()
+  const turns = createTurns(platform, { atOnce: mostAtOnce, waiting })
 
-  async function request(token: string, at: number): Promise<KnownToken | undefined> {
+  async function request(token: string, at: number): Promise<Known | undefined> {
+    const askedAt = moment()
     const { text } = await fetchText(platform, endpoint, {
       accept: 'application/json',
       headers: { authorization: basicOf(credentials) },
-      form: { token, token_type_hint: 'access_token' },
+      form: { token, ...(hint === undefined ? {} : { token_type_hint: hint }) },
       limit: 65_536,
     })
     const claims = parseObject(text)
     if (!claims || typeof claims['active'] !== 'boolean') throw new UnavailableError('Introspection answered nothing')
-    if (!isOurs(claims)) {
+    const known = claims['active'] ? read(claims, askedAt) : undefined
+    if (!known) {
       active.delete(token)
       inactive.set(token, at)
       return undefined
@@ -73,22 +89,8 @@ export function createIntrospection(options: IntrospectionOptions): Introspectio
     // Whoever asked later has been answered already: this answer was on its way when the token ended.
     const refusedAt = inactive.get(token)
     if (refusedAt !== undefined && refusedAt >= at) return undefined
-    const known = knownToken(claims, skew)
     active.set(token, { at, known })
     return known
-  }
-
-  /** The server says what it knows; that it is for this API is ours to check. RFC 7662 §2.2, §4. */
-  function isOurs({ active, iss, aud, sub, client_id, exp, iat, token_type: type }: JsonObject): boolean {
-    return (
-      active === true &&
-      iss === issuer &&
-      (aud === audience || (Array.isArray(aud) && aud.length === 1 && aud[0] === audience)) &&
-      // A refresh token has no such type.
-      (type === undefined || (typeof type === 'string' && type.toLowerCase() === 'bearer')) &&
-      [sub, client_id].every((value) => typeof value === 'string' && value !== '') &&
-      [exp, iat].every((value) => typeof value === 'number')
-    )
   }
 
   return {
@@ -101,16 +103,65 @@ export function createIntrospection(options: IntrospectionOptions): Introspectio
       const asking = underWay.get(token)
       // The token may have ended since the server said so, where the answer is that long on its way.
       if (asking && now - asking.at <= maxAge) return asking.answer
-      if (atOnce >= mostAtOnce) throw new UnavailableError('Too many tokens are being introspected')
-      atOnce++
-      const answer = request(token, now).finally(() => {
-        atOnce--
-        if (underWay.get(token) === question) underWay.delete(token)
-      })
-      const question: Question = { at: now, answer }
+      const answer = turns
+        .take(() => request(token, now))
+        .finally(() => {
+          if (underWay.get(token) === question) underWay.delete(token)
+        })
+      const question: Question<Known> = { at: now, answer }
       underWay.set(token, question)
       return answer
     },
-    forget: active.delete,
+    forget(token, known) {
+      if (active.get(token)?.known === known) active.delete(token)
+    },
+    size: active.size,
   }
+}
+
+/** What is said of access tokens. */
+export function readTokenAnswer({
+  issuer,
+  audience,
+  skew,
+}: TokenAnswerExpected): (claims: JsonObject) => KnownToken | undefined {
+  return (claims) => (isFor(claims, issuer, audience) && isBearer(claims) ? knownToken(claims, skew) : undefined)
+}
+
+export interface TokenAnswerExpected {
+  readonly issuer: string
+  readonly audience: string
+  /** Seconds. */
+  readonly skew: number
+}
+
+/** The server says what it knows; that it is for this API is ours to check. RFC 7662 §2.2, §4. */
+export function isFor(
+  { active, iss, aud, sub, client_id, iat }: JsonObject,
+  issuer: string,
+  audience: string,
+): boolean {
+  return (
+    active === true &&
+    iss === issuer &&
+    (aud === audience || (Array.isArray(aud) && aud.length === 1 && aud[0] === audience)) &&
+    [sub, client_id].every((value) => typeof value === 'string' && value !== '') &&
+    typeof iat === 'number'
+  )
+}
+
+/** A refresh token has no such type. */
+function isBearer({ exp, token_type: type }: JsonObject): boolean {
+  return (
+    typeof exp === 'number' && (type === undefined || (typeof type === 'string' && type.toLowerCase() === 'bearer'))
+  )
+}
+
+/** Milliseconds that an answer stands where no feed takes it back: the most. */
+const longestAnswer = 1_000
+
+/** Says how many milliseconds an answer stands now: while the feed is followed it takes it back, else it is for the moment. */
+export function standingOf(feed: Pick<Feed, 'age'> | undefined, tolerance: number): () => number {
+  const alone = feed ? Math.min(longestAnswer, tolerance) : longestAnswer
+  return () => (feed !== undefined && feed.age() <= tolerance ? Number.POSITIVE_INFINITY : alone)
 }

@@ -10,7 +10,7 @@ import { readOptions } from './options.js'
 
 const usage = `Usage: resource-server explain [TOKEN] --issuer URL --audience IDENTIFIER [--client-id ID]
 
-Says check by check why an access token is or would be refused by the API. The token is never printed.
+Says check by check why an access token or API key is or would be refused by the API. It is never printed.
 Without TOKEN, or with -, it is read from standard input, and stands in no list of processes.
 With --client-id the server is asked, too; the secret is read from the variable CLIENT_SECRET.
 

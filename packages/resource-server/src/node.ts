@@ -40,9 +40,9 @@ export async function protect(options: ProtectOptions): Promise<NodeApi> {
         response.writeHead(200, metadataHeaders).end(metadata)
         return undefined
       }
-      const { url, method, headers, rawHeaders, rawBody, socket } = request
+      const { url, method, headers, rawHeaders, rawBody, ip, socket } = request
       const readBody = (limit: number) => bodies.read(request, limit)
-      const decision = await check({ url, method, headers, rawHeaders, socket, rawBody: rawBody ?? readBody })
+      const decision = await check({ url, method, headers, rawHeaders, rawBody: rawBody ?? readBody, ip, socket })
       if (decision.ok) {
         for (const [name, value] of Object.entries(decision.headers ?? {})) response.setHeader(name, value)
         return decision.token

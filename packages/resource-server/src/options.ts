@@ -1,8 +1,8 @@
 import { ConfigurationError } from './errors.js'
 import { requireTrusted } from './http.js'
-import { type AddressOf, checkLimits, type Limit } from './limits/count-request.js'
+import { checkLimits, type Limit } from './limits/count-request.js'
 import { type Platform, systemPlatform } from './platform.js'
-import { addressOf } from './request.js'
+import { type AddressOf, addressOf } from './request.js'
 import { bearer } from './schemes/bearer.js'
 import type { Scheme } from './schemes/scheme.js'
 import type { Credentials } from './service-token.js'
@@ -28,7 +28,7 @@ export interface ProtectOptions {
   readonly startTimeout?: number
   /** On all requests of this API together with its other instances. They need `credentials`. */
   readonly limits?: readonly Limit[]
-  /** The address that a request comes from, for limits by it; default what the framework or Node.js says. */
+  /** The address that a request comes from; default what the framework or Node.js says. Who may use a key depends on it. */
   readonly addressOf?: AddressOf
   /** Further members of the API's metadata, such as `resource_name`. RFC 9728 §2. */
   readonly metadata?: Readonly<Record<string, unknown>>
@@ -49,7 +49,8 @@ export type Settings = Required<Omit<ProtectOptions, 'platform' | 'credentials'>
 
 /** @throws {ConfigurationError} */
 export function readOptions(options: ProtectOptions): Settings {
-  const { audience, credentials, onStale = 'refuse', schemes = [bearer], require = [] } = options
+  const { audience, credentials, onStale = 'refuse', require = [] } = options
+  const schemes: readonly Scheme[] = options.schemes ?? [bearer]
   const issuer = requireTrusted(options.issuer, 'issuer')
   if (/[?#]/.test(issuer)) throw new ConfigurationError('issuer has a query or fragment')
   if (typeof audience !== 'string' || audience === '') throw new ConfigurationError('audience is missing')
@@ -65,6 +66,8 @@ export function readOptions(options: ProtectOptions): Settings {
   const { limits = [] } = options
   checkLimits(limits)
   if (limits.length > 0 && !credentials) throw new ConfigurationError('limits need credentials')
+  const [needy] = schemes.filter(({ needsCredentials }) => needsCredentials)
+  if (needy && !credentials) throw new ConfigurationError(`the scheme ${needy.name} needs credentials`)
   return {
     issuer,
     audience,

@@ -16,8 +16,20 @@ export type TokenProblem =
   /** It belongs to whoever holds a key or certificate, which was not shown. */
   | 'token_bound'
   | SignatureProblem
+  | KeyProblem
+  /** By the server, of a client_id and client_secret. */
+  | 'password_wrong'
   /** Two credentials are required, and they are not of the same subject. */
   | 'subjects_differ'
+
+/** Why an API key is refused that is not `inactive` or `revoked`. */
+export type KeyProblem =
+  /** By its form or checksum: nobody was asked about it. */
+  | 'key_malformed'
+  /** It may not be used from this address, or it is not known from where the request comes. */
+  | 'network_not_allowed'
+  /** A publishable key that stands in a page of another origin, or comes from no page. */
+  | 'origin_not_allowed'
 
 /** Why a signature is not good for its request, although it has the form of one. */
 export type SignatureProblem =
@@ -33,6 +45,8 @@ export type Unavailable =
   | 'starting'
   | 'knowledge_stale'
   | 'introspection_unavailable'
+  /** The server cannot be asked about a password, or takes no further attempts now. */
+  | 'password_unverifiable'
   | 'status_list_unavailable'
   /** There is no room for further nonces until others may be forgotten. */
   | 'replay_memory_full'
@@ -45,6 +59,8 @@ export type RequestProblem =
   | 'credentials_missing'
   | 'request_malformed'
   | 'credentials_in_query'
+  /** A password that was not sent over TLS. */
+  | 'transport_insecure'
   | SignatureFormProblem
   | DigestProblem
   | 'body_too_large'
@@ -56,10 +72,18 @@ export type RequirementProblem = 'scope_missing' | 'role_missing' | 'authenticat
 /** For logs; a client is told only what RFC 6750 and RFC 9470 have words for. */
 export type Reason = TokenProblem | Unavailable | RequestProblem | RequirementProblem
 
+/** The same, where it is known for how long. */
+export interface UnavailableFor {
+  readonly reason: Unavailable
+  /** Seconds. */
+  readonly retryAfter: number
+}
+
 const unavailable: readonly string[] = [
   'starting',
   'knowledge_stale',
   'introspection_unavailable',
+  'password_unverifiable',
   'status_list_unavailable',
   'replay_memory_full',
   'replay_store_unavailable',

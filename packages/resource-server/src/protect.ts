@@ -16,7 +16,7 @@ import type { Reason } from './problems.js'
 import { pathOf, type RequestLike } from './request.js'
 import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
 import { createResourceMetadata } from './resource-metadata.js'
-import { authenticate, readShown } from './schemes/scheme.js'
+import { authenticate, readShown, type Scheme } from './schemes/scheme.js'
 
 /** The protection of one API. */
 export interface Api {
@@ -79,7 +79,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const settings = readOptions(options)
   const { platform, schemes, warn, tolerance } = settings
   const resource = createResourceMetadata(settings)
-  const challenges = schemes.flatMap(({ challenge }) => challenge ?? [])
+  const challenges = [...new Set(schemes.flatMap(({ challenge }) => challenge ?? []))]
   const scopes = new Set<string>()
   const closing = new AbortController()
   let connection: Connection | undefined
@@ -101,8 +101,16 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     else await connection?.feed?.ready
   }
 
-  const refusal = (reason: Reason, requirement: Requirement): Refusal =>
-    refuse(reason, { schemes: challenges, requirement, resourceMetadata: resource.url })
+  function refusal(reason: Reason, requirement: Requirement, shown: readonly Scheme[], wait?: number): Refusal {
+    const [noun = 'credential', ...others] = new Set(shown.map((scheme) => scheme.noun ?? 'credential'))
+    const challenge = {
+      schemes: challenges,
+      requirement,
+      resourceMetadata: resource.url,
+      noun: others.length > 0 ? 'credential' : noun,
+    }
+    return refuse(reason, challenge, wait)
+  }
 
   async function count(limits: readonly Limit[], who: (limit: Limit) => string): Promise<Counted | undefined> {
     return connection?.limits && limits.length > 0 ? countRequest(connection.limits, limits, who) : undefined
@@ -128,16 +136,23 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     limits: readonly Limit[] = [],
   ): Promise<Decision> {
     const shown = readShown(schemes, settings.require, request)
-    if (typeof shown === 'string') return refusal(shown, requirement)
-    if (!connection || closing.signal.aborted) return refusal('starting', requirement)
-    const token = await authenticate(shown, request, connection.verifier)
-    if (typeof token === 'string') return refusal(token, requirement)
+    if ('problem' in shown) {
+      if (connection) for (const report of shown.reports) report(connection.tools)
+      return refusal(shown.problem, requirement, shown.schemes)
+    }
+    const shownBy = shown.map(({ scheme }) => scheme)
+    if (!connection || closing.signal.aborted) return refusal('starting', requirement, shownBy)
+    const found = await authenticate(shown, request, connection.tools)
+    if (typeof found === 'string') return refusal(found, requirement, shownBy)
+    if ('retryAfter' in found) return refusal(found.reason, requirement, shownBy, found.retryAfter)
     // Also what it is not good enough for costs its client something.
-    const counted = limits.length === 0 ? undefined : await count(limits, ofToken(token))
+    const counted = limits.length === 0 ? undefined : await count(limits, ofToken(found.token))
     if (counted && !counted.accepted) return refuseTooMany(counted.headers)
-    const found = problemOfRequirement(token, requirement, platform.now() / 1000)
-    if (found !== undefined) return refusal(found, requirement)
-    return counted ? { ok: true, token, headers: counted.headers } : { ok: true, token }
+    const problem = problemOfRequirement(found.token, requirement, platform.now() / 1000)
+    if (problem !== undefined) return refusal(problem, requirement, shownBy)
+    const { token } = found
+    const headers = counted ? { ...found.headers, ...counted.headers } : found.headers
+    return headers ? { ok: true, token, headers } : { ok: true, token }
   }
 
   function require(requirement: Requirement): Check {

@@ -6,16 +6,16 @@ export interface RequestLike {
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>
   /** Of Node.js: whose `headers` keep one of two `Authorization` and drop the other. */
   readonly rawHeaders?: readonly string[] | undefined
+  /** Where it comes from, as a framework says, by its own setting for proxies. */
+  readonly ip?: string | undefined
+  /** Of Node.js. */
+  readonly socket?: { readonly remoteAddress?: string | undefined; readonly encrypted?: boolean } | undefined
   /**
    * The bytes of the body as they were sent, or what reads them when they are needed: for signed requests alone. Its name is
    * not `body`, which is a stream in the Fetch standard and whatever was parsed in Express. A `Request` of the Fetch standard
    * needs none.
    */
   readonly rawBody?: Uint8Array<ArrayBuffer> | ReadBody | undefined
-  /** Where it comes from, as a framework says. */
-  readonly ip?: string | undefined
-  /** Of Node.js. */
-  readonly socket?: { readonly remoteAddress?: string | undefined } | undefined
 }
 
 /** @param limit bytes: of a longer body no more is kept */
@@ -43,11 +43,19 @@ function isHeaders(headers: RequestLike['headers']): headers is Headers {
 }
 
 /** Whether a token stands in the address, where it gets into logs and histories. RFC 9700 §4.3.2, RFC 6750 §5.3. */
-export function hasTokenInQuery({ url }: RequestLike): boolean {
-  const query = url?.indexOf('?') ?? -1
-  if (url === undefined || query < 0) return false
-  return new URLSearchParams(url.slice(query + 1)).has('access_token')
+export function hasTokenInQuery(request: RequestLike): boolean {
+  const query = queryOf(request)
+  return query !== undefined && new URLSearchParams(query).has('access_token')
 }
+
+/** As it was sent, without the question mark; undefined where there is none. */
+export function queryOf({ url }: RequestLike): string | undefined {
+  const at = url?.indexOf('?') ?? -1
+  return url === undefined || at < 0 ? undefined : url.slice(at + 1)
+}
+
+/** Says where a request comes from; undefined where nobody knows. */
+export type AddressOf = (request: RequestLike) => string | undefined
 
 /** Where it comes from, as far as the framework or Node.js says. */
 export function addressOf({ ip, socket }: RequestLike): string | undefined {

@@ -1,7 +1,7 @@
 import { type KnownToken, knownToken } from './access-token.js'
 import { createBoundedMap } from './bounded-map.js'
 import { problemOfClaims } from './claims.js'
-import type { Introspection } from './introspection.js'
+import { type Introspection, standingOf } from './introspection.js'
 import { parseObjectBytes } from './json.js'
 import type { Jwks } from './jwks.js'
 import { longestToken, readJws, verifyJws } from './jws.js'
@@ -40,17 +40,12 @@ export interface VerifierOptions {
   readonly warn: (message: string) => void
 }
 
-/** Milliseconds that an introspection stands where no feed takes it back: the most. */
-const longestAnswer = 1_000
-
 export function createVerifier(options: VerifierOptions): Verifier {
   const { platform, jwks, revocations, feed, statusLists, introspection, issuer, audience, skew } = options
   const { tolerance, onStale, warn } = options
   const verified = createBoundedMap<KnownToken>(options.capacity, options.capacity * 1024)
-  const introspectedFor = feed ? Math.min(longestAnswer, tolerance) : longestAnswer
+  const standing = standingOf(feed, tolerance)
   let warned = false
-
-  const isFresh = (): boolean => feed !== undefined && feed.age() <= tolerance
 
   async function verifyJwt(token: string): Promise<KnownToken | TokenProblem> {
     const jws = readJws(token)
@@ -94,11 +89,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
   async function verifyOpaque(token: string): Promise<KnownToken | TokenProblem | Unavailable> {
     // Nobody draws so short a token; and what no server would have given is not worth asking about.
     if (!introspection || token.length < 22 || token.length > 512) return 'token_malformed'
-    // While the feed is followed it takes an answer back; else an answer is for the moment.
-    const known = await introspect(token, isFresh() ? Number.POSITIVE_INFINITY : introspectedFor)
+    const known = await introspect(token, standing())
     if (typeof known === 'string') return known
     const problem = problemOfKnown(known)
-    if (problem) introspection.forget(token)
+    if (problem) introspection.forget(token, known)
     return problem ?? known
   }
 
@@ -112,7 +106,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       // Of what may have been revoked meanwhile nothing is known: it is asked, or nothing is let through.
       if (onStale === 'refuse' || !introspection)
         return feed.age() === Number.POSITIVE_INFINITY ? 'starting' : 'knowledge_stale'
-      const asked = await introspect(token, introspectedFor)
+      const asked = await introspect(token, standing())
       return typeof asked === 'string' ? asked : undefined
     }
     const status = await statusLists?.check(known.token.claims)

@@ -1,4 +1,5 @@
 import type { Platform } from '../../../packages/resource-server/src/index.js'
+import { systemPlatform } from '../../../packages/resource-server/src/platform.js'
 import type { Clock } from '../../../src/platform/clock.js'
 import { TEST_START } from '../../support/clock.js'
 
@@ -124,5 +125,10 @@ export class ServerPlatform implements Platform {
   }
 
   /** Nothing is waited for but the network. */
-  readonly setTimer = () => () => undefined
+  readonly setTimer: Platform['setTimer'] = () => () => undefined
+}
+
+/** The same, which begins anew where a jump of the time cut the feed off: pauses take as long as they take. */
+export class WaitingPlatform extends ServerPlatform {
+  override readonly setTimer = systemPlatform.setTimer
 }

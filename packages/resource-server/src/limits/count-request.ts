@@ -1,5 +1,5 @@
 import type { AccessToken } from '../access-token.js'
-import type { RequestLike } from '../request.js'
+import type { AddressOf, RequestLike } from '../request.js'
 import { networkOf, normaliseAddress } from './address.js'
 import { rateLimitFields } from './fields.js'
 import type { Verdict } from './leases.js'
@@ -16,9 +16,6 @@ export interface Limit {
    */
   readonly by: 'client' | 'subject' | 'key' | 'address' | 'network'
 }
-
-/** The address that a request comes from. */
-export type AddressOf = (request: RequestLike) => string | undefined
 
 export const isBeforeToken = ({ by }: Limit): boolean => by === 'address' || by === 'network'
 

@@ -1,4 +1,5 @@
 import { isObject } from '../json.js'
+import { createNews, type News } from './news.js'
 
 const kinds = [
   'token',
@@ -37,6 +38,8 @@ export interface Revocations {
   readonly sweep: (now: number) => void
   /** Counts the changes. */
   readonly version: () => number
+  /** What was heard of since when, for answers of the server: an entry that came later may have changed them. */
+  readonly news: Pick<News, 'moment' | 'isOf'>
   readonly size: () => number
 }
 
@@ -70,6 +73,7 @@ export function createRevocations(): Revocations {
     api_keys: new Map(),
     api_key_state: new Map(),
   }
+  const news = createNews()
   let version = 0
   let sweeping: Iterator<{ readonly map: Map<string, Entry>; readonly id: string; readonly entry: Entry }> | undefined
 
@@ -88,12 +92,14 @@ export function createRevocations(): Revocations {
       if (!Array.isArray(list)) throw new Error('revocations are no list')
       const read = list.map(readEntry).filter((each) => each !== undefined)
       for (const { kind, id, entry } of read) entries[kind].set(id, entry)
+      news.hear(read)
       if (read.length > 0) version++
       return read
     },
 
     beginAnew() {
       for (const { map, id, entry } of all()) if (endOf(entry) === lasting) map.delete(id)
+      news.forget()
       version++
     },
 
@@ -110,6 +116,7 @@ export function createRevocations(): Revocations {
     },
 
     version: () => version,
+    news,
     size: () => kinds.reduce((sum, kind) => sum + entries[kind].size, 0),
   }
 }

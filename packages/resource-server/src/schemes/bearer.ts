@@ -6,6 +6,7 @@ import type { Scheme, Shown } from './scheme.js'
 export const bearer = {
   name: 'bearer',
   challenge: 'Bearer',
+  noun: 'access token',
 
   read(request: RequestLike): Shown | undefined {
     if (hasTokenInQuery(request)) return { problem: 'credentials_in_query' }

@@ -1,17 +1,24 @@
 import type { AccessToken } from '../access-token.js'
-import type { Reason, RequestProblem, TokenProblem } from '../problems.js'
+import type { Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
-import type { Verifier } from '../verifier.js'
+import type { Tools } from './tools.js'
 
 /**
- * A way in which a request shows who sent it. DPoP, mutual TLS and API keys are further ones of this shape: each reads its
- * own credentials, and confirms that whoever sent them may use them.
+ * A way in which a request shows who sent it. DPoP and mutual TLS are further ones of this shape: each reads its own
+ * credentials, and confirms that whoever sent them may use them.
  */
 export interface Scheme {
-  /** As options call it: `bearer`, `signature`. */
+  /** As options call it: `bearer`, `api-key`, `signature`, `basic`. */
   readonly name: string
-  /** As it is called in `WWW-Authenticate`; undefined where it has no name there. */
+  /**
+   * As it is called in `WWW-Authenticate`; undefined where it has no name there. With parameters of its own, it is given none
+   * of RFC 6750.
+   */
   readonly challenge: string | undefined
+  /** What its credentials are called in the text of a refusal: `access token`. Default: `credential`. */
+  readonly noun?: string
+  /** Whether it has to ask the server. */
+  readonly needsCredentials?: boolean
   /** @returns undefined where the request shows none of this scheme */
   readonly read: (request: RequestLike) => Shown | undefined
   /** Of a token that is good by itself. */
@@ -19,18 +26,41 @@ export interface Scheme {
     token: AccessToken,
     request: RequestLike,
   ) => TokenProblem | undefined | Promise<TokenProblem | undefined>
+  /** What goes with the answer to whoever was let through. */
+  readonly headers?: (token: AccessToken) => Readonly<Record<string, string>> | undefined
 }
 
-export type Shown =
-  /** For the verifier to say what it is worth. */
-  | { readonly token: string }
-  /** No token: the scheme says itself what the request may do. It is called once, where nothing else is shown. */
-  | { readonly authenticate: () => Promise<AccessToken | Reason> }
-  | { readonly problem: RequestProblem }
+export type Shown = ShownToken | ShownOther | ShownProblem
+
+/** For the verifier to say what it is worth. */
+export interface ShownToken {
+  readonly token: string
+}
+
+/** No token: the scheme says itself what the request may do. It is called once, where nothing else is shown. */
+export interface ShownOther {
+  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason | UnavailableFor>
+  /** The name of a scheme that would take the same for its own. */
+  readonly insteadOf?: string | undefined
+}
+
+export interface ShownProblem {
+  readonly problem: RequestProblem
+  readonly insteadOf?: string | undefined
+  /** What else is done about it, behind the answer. */
+  readonly report?: ((tools: Tools) => void) | undefined
+}
 
 export interface Credentials {
   readonly scheme: Scheme
-  readonly shown: Exclude<Shown, { readonly problem: RequestProblem }>
+  readonly shown: ShownToken | ShownOther
+}
+
+/** What is wrong with what a request shows, and what it shows. */
+export interface Unreadable {
+  readonly problem: RequestProblem
+  readonly schemes: readonly Scheme[]
+  readonly reports: readonly ((tools: Tools) => void)[]
 }
 
 /**
@@ -43,34 +73,48 @@ export function readShown(
   schemes: readonly Scheme[],
   required: readonly string[],
   request: RequestLike,
-): readonly Credentials[] | RequestProblem {
-  const found: Credentials[] = []
+): readonly Credentials[] | Unreadable {
+  const read: { readonly scheme: Scheme; readonly shown: Shown }[] = []
   for (const scheme of schemes) {
     const shown = scheme.read(request)
-    if (!shown) continue
-    if ('problem' in shown) return shown.problem
-    found.push({ scheme, shown })
+    if (shown) read.push({ scheme, shown })
+  }
+  const found: Credentials[] = []
+  let problem: RequestProblem | undefined
+  for (const { scheme, shown } of read) {
+    if (read.some((other) => 'insteadOf' in other.shown && other.shown.insteadOf === scheme.name)) continue
+    if ('problem' in shown) problem ??= shown.problem
+    else found.push({ scheme, shown })
   }
   const names = found.map(({ scheme }) => scheme.name)
-  if (required.length === 0 ? found.length > 1 : !names.every((name) => required.includes(name))) {
-    return 'request_malformed'
-  }
+  const tooMany = required.length === 0 ? found.length > 1 : !names.every((name) => required.includes(name))
   const enough = required.length === 0 ? found.length === 1 : required.every((name) => names.includes(name))
-  return enough ? found : 'credentials_missing'
+  if (problem === undefined && !tooMany && enough) return found
+  return {
+    problem: problem ?? (tooMany ? 'request_malformed' : 'credentials_missing'),
+    schemes: read.map(({ scheme }) => scheme),
+    reports: read.flatMap(({ shown }) => ('report' in shown ? (shown.report ?? []) : [])),
+  }
+}
+
+export interface Authenticated {
+  readonly token: AccessToken
+  readonly headers: Readonly<Record<string, string>> | undefined
 }
 
 /** What everything that is shown is worth together: where it is more than one, no more than each of them. */
 export async function authenticate(
   credentials: readonly Credentials[],
   request: RequestLike,
-  verifier: Verifier,
-): Promise<AccessToken | Reason> {
-  let whole: AccessToken | undefined
+  tools: Tools,
+): Promise<Authenticated | Reason | UnavailableFor> {
+  let whole: Authenticated | undefined
   for (const { scheme, shown } of credentials) {
-    const token = await ('token' in shown ? verify(scheme, shown.token, request, verifier) : shown.authenticate())
-    if (typeof token === 'string') return token
-    if (whole && whole.sub !== token.sub) return 'subjects_differ'
-    whole = whole ? both(whole, token) : token
+    const token = await ('token' in shown ? verify(scheme, shown.token, request, tools) : shown.authenticate(tools))
+    if (typeof token === 'string' || 'retryAfter' in token) return token
+    if (whole && whole.token.sub !== token.sub) return 'subjects_differ'
+    const headers = scheme.headers?.(token)
+    whole = whole ? { token: both(whole.token, token), headers: joined(whole.headers, headers) } : { token, headers }
   }
   return whole ?? 'credentials_missing'
 }
@@ -79,11 +123,17 @@ async function verify(
   { confirm }: Scheme,
   token: string,
   request: RequestLike,
-  verifier: Verifier,
+  { verifier }: Tools,
 ): Promise<AccessToken | Reason> {
   const known = await verifier.verify(token)
   if (typeof known === 'string') return known
   return (await confirm?.(known.token, request)) ?? known.token
+}
+
+type Headers = Authenticated['headers']
+
+function joined(some: Headers, others: Headers): Headers {
+  return some && others ? { ...some, ...others } : (some ?? others)
 }
 
 /** Of two locks each must let through what is asked for. What it says besides is of the first. */

@@ -1,7 +1,9 @@
 import type { AccessToken } from '../access-token.js'
+import { deprecationOf, type KnownKey } from '../api-keys/answer.js'
+import { createKnownKeys, problemOfPlace } from '../api-keys/known-keys.js'
 import { bodyOf } from '../body.js'
 import { ConfigurationError } from '../errors.js'
-import type { JsonObject } from '../json.js'
+import { isObject, type JsonObject } from '../json.js'
 import { type Platform, systemPlatform } from '../platform.js'
 import type { Reason } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
@@ -11,6 +13,7 @@ import { isSigned, type RequestSignature, readSignature } from '../signature/req
 import { type SignedMessage, signatureBase } from '../signature/signature-base.js'
 import { importVerificationKey, type VerificationKey, verifyBytes } from '../verification-key.js'
 import type { Scheme } from './scheme.js'
+import { perApi, type Tools } from './tools.js'
 
 /** A public key, and what a request that it signed may do. */
 export interface SigningKey {
@@ -23,10 +26,11 @@ export interface SignatureOptions {
   /** Scheme and authority under which clients reach this API, such as `https://orders.example`: what they sign. */
   readonly origin: string
   /**
-   * Asked for each request, so it has to remember by itself, and to forget a key that has ended. As long as it gives the same
-   * object, the key is imported once. Rejects where it cannot tell.
+   * In place of the server, which is asked by introspection and needs credentials. It is asked for each request, so it has to
+   * remember by itself, and to forget a key that has ended. As long as it gives the same object, the key is imported once.
+   * Rejects where it cannot tell.
    */
-  readonly findKey: (keyId: string) => Promise<SigningKey | undefined>
+  readonly findKey?: (keyId: string) => Promise<SigningKey | undefined>
   /**
    * Whether the nonce was given before, by any process of this API, for a store that they share. It remembers it until then,
    * in one step. `expiresAt` is in seconds since 1970. Without it a replay is known to this process alone.
@@ -44,7 +48,7 @@ export interface SignatureOptions {
   readonly platform?: Pick<Platform, 'now'>
 }
 
-type Settings = Required<Omit<SignatureOptions, 'replay'>> & Pick<SignatureOptions, 'replay'>
+type Settings = Required<Omit<SignatureOptions, 'replay' | 'findKey'>> & Pick<SignatureOptions, 'replay' | 'findKey'>
 
 /**
  * Requests that are signed with an Ed25519 key. RFC 9421, RFC 9530. The key stays with the client, so nothing that a request
@@ -59,10 +63,15 @@ export function signature(options: SignatureOptions): Scheme {
     name: 'signature',
     // Nobody has registered one; but each 401 needs a challenge (RFC 9110 §15.5.2).
     challenge: 'Signature',
+    noun: 'signature',
+    needsCredentials: settings.findKey === undefined,
+    headers: deprecationOf,
     read(request) {
       if (!isSigned(request)) return undefined
       const signed = readSignature(request)
-      return typeof signed === 'string' ? { problem: signed } : { authenticate: () => check(signed, request) }
+      return typeof signed === 'string'
+        ? { problem: signed }
+        : { authenticate: (tools) => check(signed, request, tools) }
     },
   }
 }
@@ -126,23 +135,24 @@ function createCheck(settings: Settings) {
   }
 
   /** A body may be long in coming: meanwhile the key may have been ended, and the signature become too old. */
-  async function problemOfWaiting(signed: RequestSignature, since: number): Promise<Reason | undefined> {
+  async function problemOfWaiting(signed: RequestSignature, since: number, tools: Tools): Promise<Reason | undefined> {
     if (Math.abs(platform.now() - since) < patience) return undefined
-    const found = await findKey(signed.keyId)
+    const found = await findKey(signed.keyId, tools)
     return typeof found === 'string' ? found : problemOfTime(signed)
   }
 
-  return async (signed: RequestSignature, request: RequestLike): Promise<AccessToken | Reason> => {
+  return async (signed: RequestSignature, request: RequestLike, tools: Tools): Promise<AccessToken | Reason> => {
     const early = problemOfTime(signed)
     if (early) return early
     const since = platform.now()
-    const found = await findKey(signed.keyId)
+    const found = await findKey(signed.keyId, tools)
     if (typeof found === 'string') return found
     const message = messageOf(request, settings.origin)
     const problem =
       (await problemOfSignature(signed, message, found.key)) ??
+      (found.known && problemOfPlace(found.known, request, tools)) ??
       (await problemOfBody(signed, message, request, settings.bodyLimit)) ??
-      (await problemOfWaiting(signed, since)) ??
+      (await problemOfWaiting(signed, since, tools)) ??
       (await problemOfReplay(signed))
     return problem ?? found.token
   }
@@ -154,30 +164,52 @@ const patience = 250
 interface FoundKey {
   readonly key: VerificationKey
   readonly token: AccessToken
+  /** Where the server said it. */
+  readonly known?: KnownKey
 }
 
-function createKeys({ findKey, platform, clockSkew }: Settings) {
-  const imported = new WeakMap<SigningKey, Promise<VerificationKey | string>>()
+function createKeys(settings: Settings) {
+  const { platform, clockSkew, findKey } = settings
+  const keysOf = perApi((tools) => createKnownKeys(tools, { hint: apiKeyIdType, kinds: ['signing'] }))
+  const imported = new WeakMap<object, Promise<VerificationKey | string>>()
 
-  return async (keyId: string): Promise<FoundKey | Reason> => {
-    let found: SigningKey | undefined
+  async function ask(keyId: string, tools: Tools): Promise<(SigningKey & Pick<FoundKey, 'known'>) | Reason> {
+    const known = await keysOf(tools).find(keyId, keyId)
+    if (typeof known === 'string') return known
+    const { api_key: described } = known.token.claims
+    const jwk = isObject(described) ? described['jwk'] : undefined
+    return isObject(jwk) ? { jwk, token: known.token, known } : 'key_unknown'
+  }
+
+  async function find(keyId: string, tools: Tools): Promise<(SigningKey & Pick<FoundKey, 'known'>) | Reason> {
+    if (!findKey) return ask(keyId, tools)
     try {
-      found = await findKey(keyId)
+      return (await findKey(keyId)) ?? 'key_unknown'
     } catch {
       return 'introspection_unavailable'
     }
-    if (!found) return 'key_unknown'
-    let importing = imported.get(found)
+  }
+
+  return async (keyId: string, tools: Tools): Promise<FoundKey | Reason> => {
+    const found = await find(keyId, tools)
+    if (typeof found === 'string') return found
+    const { token, known } = found
+    // As long as what was said of it stays the same.
+    const origin = known ?? found
+    let importing = imported.get(origin)
     if (!importing) {
       importing = importVerificationKey(found.jwk)
-      imported.set(found, importing)
+      imported.set(origin, importing)
     }
     const key = await importing
     if (typeof key === 'string' || !['EdDSA', 'Ed25519'].includes(key.alg)) return 'key_unknown'
-    const { token } = found
-    return platform.now() / 1000 < token.expiresAt + clockSkew ? { key, token } : 'expired'
+    if (platform.now() / 1000 >= token.expiresAt + clockSkew) return 'expired'
+    return known ? { key, token, known } : { key, token }
   }
 }
+
+/** The `token_type_hint` of the id of a signing key. */
+const apiKeyIdType = 'urn:ostiary:params:oauth:token-type:api-key-id'
 
 function messageOf(request: RequestLike, origin: string): SignedMessage {
   const { method = '', url = '' } = request

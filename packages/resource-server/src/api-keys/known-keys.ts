@@ -1,0 +1,95 @@
+import { UnavailableError } from '../errors.js'
+import { createIntrospection } from '../introspection.js'
+import { isInNetworks } from '../limits/network.js'
+import type { Reason } from '../problems.js'
+import { headerValues, type RequestLike } from '../request.js'
+import type { Tools } from '../schemes/tools.js'
+import { type ApiKeyKind, type KnownKey, readKeyAnswer } from './answer.js'
+
+/** What the server says of keys, as far as nothing was heard since. */
+export interface KnownKeys {
+  /**
+   * @param shown the text of a key, or the id of one that signs
+   * @param id of the key
+   */
+  readonly find: (shown: string, id: string) => Promise<KnownKey | Reason>
+  /** Keys that are remembered. */
+  readonly size: () => number
+}
+
+/** Milliseconds that an answer about a key stands, also while the feed is followed. */
+const longestAnswer = 60_000
+
+/** The same where the key is about to expire, by a clock that may be wrong: the server knows when. */
+const nearItsEnd = 250
+
+/** Keys that wait to be asked about, when many of them were changed at once. */
+const waiting = 10_000
+
+/** The server may go on saying things while it is asked. */
+const attempts = 5
+
+export interface KnownKeysOptions {
+  /** For the server. RFC 7662 §2.1. */
+  readonly hint?: string
+  readonly kinds: readonly ApiKeyKind[]
+}
+
+export function createKnownKeys(tools: Tools, { hint, kinds }: KnownKeysOptions): KnownKeys {
+  const { platform, credentials, server, revocations, clockSkew } = tools
+  const endpoint = server.introspectionEndpoint
+  const introspection =
+    credentials && endpoint !== undefined
+      ? createIntrospection({
+          platform,
+          endpoint,
+          credentials,
+          capacity: tools.cacheSize,
+          waiting,
+          moment: revocations.news.moment,
+          ...(hint === undefined ? {} : { hint }),
+          read(claims, askedAt) {
+            const known = readKeyAnswer(claims, tools, askedAt)
+            return known && kinds.includes(known.kind) ? known : undefined
+          },
+        })
+      : undefined
+
+  async function ask(shown: string): Promise<KnownKey | undefined> {
+    if (!introspection) throw new UnavailableError('There is nobody to ask about keys')
+    const standing = Math.min(longestAnswer, tools.standing())
+    const known = await introspection.ask(shown, standing)
+    const isEnding = known && platform.now() / 1000 >= known.token.expiresAt - clockSkew
+    return isEnding ? introspection.ask(shown, Math.min(nearItsEnd, standing)) : known
+  }
+
+  return {
+    async find(shown, id) {
+      try {
+        for (let attempt = 0; attempt < attempts; attempt++) {
+          // It never comes back, and the server need not be asked; an entry with a time in it ends no key by itself.
+          if (revocations.ends([{ kind: 'api_key', id }], Number.POSITIVE_INFINITY)) return 'revoked'
+          const known = await ask(shown)
+          if (!known || known.token.clientId !== id) return 'inactive'
+          // Whatever was said since, the server knows exactly what it means for this key.
+          if (!revocations.news.isOf(known.targets, known.askedAt)) return known
+          introspection?.forget(shown, known)
+        }
+      } catch {}
+      return 'introspection_unavailable'
+    },
+    size: () => introspection?.size() ?? 0,
+  }
+}
+
+/** Whether whoever sends the request may use the key from where they are. Where that is not known, they may not. */
+export function problemOfPlace(
+  { kind, networks, origins }: KnownKey,
+  request: RequestLike,
+  { addressOf }: Pick<Tools, 'addressOf'>,
+): Reason | undefined {
+  if (networks.length > 0 && !isInNetworks(addressOf(request), networks)) return 'network_not_allowed'
+  if (kind !== 'publishable') return undefined
+  const [origin, ...more] = headerValues(request, 'origin')
+  return origin !== undefined && more.length === 0 && origins.includes(origin) ? undefined : 'origin_not_allowed'
+}

@@ -1,0 +1,172 @@
+import type { AccessToken } from '../access-token.js'
+import { isFetchRequest } from '../body.js'
+import { createBoundedMap } from '../bounded-map.js'
+import { ConfigurationError, UnavailableError } from '../errors.js'
+import { fetchText } from '../http.js'
+import { parseObject } from '../json.js'
+import { isLoopbackAddress } from '../limits/network.js'
+import { isUnavailable, type Reason, type UnavailableFor } from '../problems.js'
+import { headerValues, type RequestLike } from '../request.js'
+import { basicOf, type Credentials } from '../service-token.js'
+import { createTurns } from '../turns.js'
+import type { Scheme } from './scheme.js'
+import { perApi, type Tools } from './tools.js'
+
+export interface BasicOptions {
+  /** What clients are told that the password is for; default `API`. RFC 7235 §2.2. */
+  readonly realm?: string
+  /** TLS ends at a proxy, by which every request comes, and which lets none through that came without. */
+  readonly behindProxy?: boolean
+}
+
+/**
+ * `client_id` and `client_secret` of a service account with each request, for whoever can do nothing better. RFC 7617. What they
+ * may do is what the server would let the same client do with a token: it is asked for one, which is kept here.
+ *
+ * @throws {ConfigurationError}
+ */
+export function basic({ realm = 'API', behindProxy = false }: BasicOptions = {}): Scheme {
+  if (!/^[ !#-[\]-~]+$/.test(realm))
+    throw new ConfigurationError('realm must be printable ASCII without quotation marks')
+  const accountsOf = perApi(createAccounts)
+  return {
+    name: 'basic',
+    challenge: `Basic realm="${realm}", charset="UTF-8"`,
+    noun: 'password',
+    read(request) {
+      const values = headerValues(request, 'authorization')
+      const [value, ...more] = values.filter((each) => /^basic(?: |$)/i.test(each))
+      if (value === undefined) return undefined
+      if (!behindProxy && !isSecure(request)) return { problem: 'transport_insecure' }
+      const credentials = readCredentials(value.slice('basic'.length).trim())
+      if (!credentials || more.length > 0 || values.length > 1) return { problem: 'request_malformed' }
+      return { authenticate: (tools) => accountsOf(tools).check(credentials) }
+    },
+  }
+}
+
+/** By what no client can write into a request; loopback never leaves the machine. */
+function isSecure(request: RequestLike): boolean {
+  const { url = '', ip, socket } = request
+  if (socket?.encrypted === true) return true
+  // An address of the Fetch standard is made by the runtime; in others the client may write one.
+  if (isFetchRequest(request) && url.startsWith('https://')) return true
+  const addresses = [ip, socket?.remoteAddress].filter((each) => each !== undefined)
+  return addresses.length > 0 && addresses.every(isLoopbackAddress)
+}
+
+/** RFC 7617 §2: in UTF-8, up to the first colon, and without control characters. */
+function readCredentials(encoded: string): Credentials | undefined {
+  if (encoded.length > 1_024 || !/^[\w+/.~-]+={0,2}$/.test(encoded)) return undefined
+  try {
+    const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0))
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    const colon = text.indexOf(':')
+    if (colon < 1 || colon === text.length - 1 || /\p{Cc}/u.test(text)) return undefined
+    return { clientId: text.slice(0, colon), clientSecret: text.slice(colon + 1) }
+  } catch {
+    return undefined
+  }
+}
+
+interface Accounts {
+  readonly check: (credentials: Credentials) => Promise<AccessToken | Reason | UnavailableFor>
+}
+
+/** Milliseconds that a password is remembered as wrong, or not as verifiable. */
+const refusedFor = { wrong: 5_000, limited: 1_000 }
+
+/** At once: each may cost the server a slow hash. */
+const mostAtOnce = 8
+
+type Answer =
+  | { readonly token: string }
+  | { readonly reason: 'password_wrong' | 'password_unverifiable'; readonly until: number }
+
+/** Characters of a name in a map. */
+const nameLength = 44
+
+function createAccounts(tools: Tools): Accounts {
+  const { platform, server, audience, verifier, cacheSize } = tools
+  const good = createBoundedMap<Answer>(cacheSize, cacheSize * nameLength)
+  // Apart, so that made-up passwords drive no good one out.
+  const bad = createBoundedMap<Answer>(cacheSize, cacheSize * nameLength)
+  const underWay = new Map<string, Promise<Answer>>()
+  const turns = createTurns(platform, { atOnce: mostAtOnce, waiting: 64 })
+  const nameOf = createNames()
+
+  /** RFC 6749 §4.4: the server compares the secret, counts failures, and says what the client may do here. */
+  async function fetchToken(credentials: Credentials): Promise<Answer> {
+    const askedAt = platform.monotonic()
+    try {
+      if (server.tokenEndpoint === undefined) throw new UnavailableError('The server has no token endpoint')
+      const { text } = await fetchText(platform, server.tokenEndpoint, {
+        accept: 'application/json',
+        headers: { authorization: basicOf(credentials) },
+        form: { grant_type: 'client_credentials', resource: audience },
+        limit: 65_536,
+      })
+      const { access_token } = parseObject(text) ?? {}
+      if (typeof access_token === 'string') return { token: access_token }
+    } catch (error) {
+      const status = error instanceof UnavailableError ? error.status : undefined
+      // Wrong, or right and of a client that may do nothing here.
+      if (status === 400 || status === 401) return { reason: 'password_wrong', until: askedAt + refusedFor.wrong }
+      // It takes no further attempts for now, and said for how long.
+      const wait = error instanceof UnavailableError ? error.retryAfter : undefined
+      if (status === 429 && wait !== undefined) return { reason: 'password_unverifiable', until: askedAt + wait * 1000 }
+    }
+    return { reason: 'password_unverifiable', until: askedAt + refusedFor.limited }
+  }
+
+  /** One request for all who ask meanwhile. */
+  function ask(name: string, credentials: Credentials): Promise<Answer> {
+    const asking =
+      underWay.get(name) ??
+      turns
+        .take(() => fetchToken(credentials))
+        .catch((): Answer => ({ reason: 'password_unverifiable', until: 0 }))
+        .then((answer) => {
+          ;('token' in answer ? good : bad).set(name, answer)
+          return answer
+        })
+        .finally(() => underWay.delete(name))
+    underWay.set(name, asking)
+    return asking
+  }
+
+  function refusalOf({ reason, until }: Extract<Answer, { readonly reason: string }>): Reason | UnavailableFor {
+    if (reason === 'password_wrong') return reason
+    return { reason, retryAfter: Math.max(1, Math.ceil((until - platform.monotonic()) / 1000)) }
+  }
+
+  return {
+    async check(credentials) {
+      const name = await nameOf(credentials)
+      let reason: Reason = 'password_unverifiable'
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const kept = good.get(name) ?? bad.get(name)
+        const isOver = !kept || ('reason' in kept && platform.monotonic() >= kept.until)
+        const answer = isOver ? await ask(name, credentials) : kept
+        if ('reason' in answer) return refusalOf(answer)
+        const known = await verifier.verify(answer.token)
+        if (typeof known !== 'string') return known.token
+        reason = known
+        if (isUnavailable(reason)) return reason
+        // It expired or was taken back; whether there is another one, the server says.
+        if (good.get(name) === answer) good.delete(name)
+      }
+      return reason
+    },
+  }
+}
+
+/** Names credentials by what says nothing of them: HMAC-SHA-256, under a key that is drawn here and never leaves. */
+function createNames(): (credentials: Credentials) => Promise<string> {
+  const key = crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const encoder = new TextEncoder()
+  return async ({ clientId, clientSecret }) => {
+    const hash = await crypto.subtle.sign('HMAC', await key, encoder.encode(`${clientId}:${clientSecret}`))
+    return btoa(String.fromCharCode(...new Uint8Array(hash)))
+  }
+}

@@ -1,0 +1,194 @@
+import t from 'tap'
+import { apiKey, basic, bearer, type RequestLike } from '../../packages/resource-server/src/index.js'
+import { disableClient } from '../../src/clients/index.js'
+import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
+import { revoke } from '../../src/revocation/index.js'
+import type { TestClient } from '../support/server.js'
+import { by, cause, openApi, openKeyScene, withKey } from './support/keys.js'
+
+t.setTimeout(180_000)
+
+const scene = await openKeyScene(t)
+const { server, make, service } = scene
+
+const encode = (text: string | Uint8Array): string => `Basic ${Buffer.from(text).toString('base64')}`
+const passwordOf = ({ clientId, clientSecret }: TestClient): string => encode(`${clientId}:${clientSecret}`)
+
+/** From this machine, unless it is said otherwise. */
+const withPassword = (authorization: string, more: Partial<RequestLike> = {}): RequestLike => ({
+  method: 'GET',
+  url: '/orders',
+  headers: { authorization },
+  ip: '127.0.0.1',
+  ...more,
+})
+
+const open = (t: Parameters<typeof openApi>[0], at = scene) => openApi(t, at, { schemes: [bearer, basic()] })
+const tokensAsked = ({ platform }: Awaited<ReturnType<typeof open>>) =>
+  platform.answers.filter(({ path }) => path === '/token').length
+
+t.test('RFC 7617: a service account shows its password, which the server is asked about once', async (t) => {
+  const opened = await open(t)
+  const { api, outcome } = opened
+  const before = tokensAsked(opened)
+  const right = withPassword(passwordOf(service))
+  t.match(await api.check(right, { scopes: ['orders:read', 'orders:write'] }), {
+    ok: true,
+    token: { sub: service.clientId, clientId: service.clientId, scope: ['orders:read', 'orders:write'] },
+  })
+  t.same(new Set(await Promise.all(Array.from({ length: 50 }, () => outcome(right)))), new Set(['ok']))
+  t.equal(tokensAsked(opened), before + 1)
+  t.equal(await outcome(right, { scopes: ['orders:delete'] }), 'scope_missing')
+})
+
+t.test('a wrong password, and a client that may do nothing here, are refused and remembered briefly', async (t) => {
+  const opened = await open(t)
+  const { api, outcome, platform } = opened
+  const before = tokensAsked(opened)
+  const wrong = withPassword(encode(`${service.clientId}:wrong`))
+  for (let count = 0; count < 5; count++) t.equal(await outcome(wrong), 'password_wrong')
+  t.equal(tokensAsked(opened), before + 1)
+  const other = await server.createClient()
+  t.equal(await outcome(withPassword(passwordOf(other))), 'password_wrong', 'no service account')
+  t.equal(await outcome(withPassword(encode('nobody:wrong'))), 'password_wrong')
+  t.equal(await outcome(withPassword(passwordOf(service))), 'ok')
+  platform.ahead += 5_000
+  const asked = tokensAsked(opened)
+  await outcome(wrong)
+  t.equal(tokensAsked(opened), asked + 1)
+
+  const answer = await api.check(wrong)
+  t.match(answer, { status: 401 })
+  if (answer.ok) return
+  t.match(answer.headers['www-authenticate'], /, Basic realm="API", charset="UTF-8"$/)
+  t.match(answer.body, /The password is malformed, expired, revoked or not for this API\./)
+  t.notMatch(JSON.stringify(answer), /access token/)
+})
+
+t.test('what the server limits is answered 503', async (t) => {
+  const opened = await open(t)
+  const limited = await server.createService('orders:read')
+  let last = ''
+  for (let count = 0; count < 60 && last !== 'password_unverifiable'; count++) {
+    last = await opened.outcome(withPassword(encode(`${limited.clientId}:wrong ${count}`)))
+  }
+  t.equal(opened.platform.answers.at(-1)?.status, 429)
+  const refused = await opened.api.check(withPassword(encode(`${limited.clientId}:another`)))
+  t.match(refused, { status: 503, headers: { 'retry-after': /^\d+$/ } })
+  if (!refused.ok) t.ok(Number(refused.headers['retry-after']) > 1, 'as long as the server said')
+})
+
+t.test('RFC 7617 §2: what is malformed is refused without a request', async (t) => {
+  const opened = await open(t)
+  const before = tokensAsked(opened)
+  for (const authorization of [
+    ...['Basic', 'Basic ', 'Basic !', 'Basic eDp5 eDp5', 'Basic eDp5, Basic eDp5', `Basic ${'A'.repeat(2000)}`],
+    ...[encode('nocolon'), encode(':x'), encode('x:'), encode('x:\ny'), encode('x\0:y'), encode('')],
+    ...[encode(new Uint8Array([0x78, 0x3a, 0xff])), encode(new Uint8Array([0x78, 0x3a, 0xc0, 0x80]))],
+  ]) {
+    t.equal(await opened.outcome(withPassword(authorization)), 'request_malformed', authorization.slice(0, 30))
+  }
+  const twice = withPassword(passwordOf(service), {
+    rawHeaders: ['Authorization', passwordOf(service), 'Authorization', passwordOf(service)],
+  })
+  t.equal(await opened.outcome(twice), 'request_malformed')
+  const beside = withPassword(passwordOf(service), {
+    rawHeaders: ['Authorization', passwordOf(service), 'Authorization', 'Bearer x'],
+  })
+  t.equal(await opened.outcome(beside), 'request_malformed')
+  t.equal(tokensAsked(opened), before)
+})
+
+t.test('RFC 7617 §4: a password is taken over TLS, on loopback, or behind a proxy where the API says so', async (t) => {
+  const { outcome, api } = await open(t)
+  const right = passwordOf(service)
+  const from = (more: Partial<RequestLike>) => outcome(withPassword(right, { ip: undefined, ...more }))
+  t.equal(await from({ socket: { encrypted: true, remoteAddress: '192.0.2.7' } }), 'ok')
+  t.equal(await from({ socket: { remoteAddress: '::ffff:127.0.0.1' } }), 'ok')
+  for (const more of [
+    {},
+    { socket: { remoteAddress: '192.0.2.7' } },
+    { ip: '192.0.2.7' },
+    { ip: '192.0.2.7', socket: { remoteAddress: '127.0.0.1' } },
+    { ip: '127.0.0.1', socket: { remoteAddress: '192.0.2.7' } },
+    { url: 'https://orders.example/orders', socket: { remoteAddress: '192.0.2.7' } },
+    { headers: { authorization: right, 'x-forwarded-proto': 'https' } },
+  ]) {
+    t.equal(await from(more), 'transport_insecure', JSON.stringify(more).slice(0, 60))
+  }
+  const headers = { authorization: right }
+  t.equal(await outcome(new Request('https://orders.example/orders', { headers })), 'ok')
+  t.equal(await outcome(new Request('http://orders.example/orders', { headers })), 'transport_insecure')
+  t.match(await api.check(withPassword(right, { ip: '192.0.2.7' })), { status: 400 })
+  const behind = await openApi(t, scene, { schemes: [basic({ behindProxy: true })] })
+  t.equal(await behind.outcome(withPassword(right, { ip: '192.0.2.7' })), 'ok')
+  for (const realm of ['', 'a"b', 'a\\b', 'a\nb']) t.throws(() => basic({ realm }), { name: 'ConfigurationError' })
+})
+
+t.test('a password is switched on by the API: without the scheme it is nothing', async (t) => {
+  const { outcome, api } = await openApi(t, scene)
+  t.equal(await outcome(withPassword(passwordOf(service))), 'credentials_missing')
+  const answer = await api.check(withPassword(passwordOf(service)))
+  t.notMatch(JSON.stringify(answer), /Basic/)
+})
+
+t.test('what ends the client, or takes its role, ends what its password is good for', async (t) => {
+  const roleScene = await openKeyScene(t)
+  const { server, service } = roleScene
+  const holder = { kind: 'client', holder: service.clientId } as const
+  const resource = 'https://orders.example'
+  await createRole(server.ctx, { resource, name: 'clerk', scope: ['orders:read'] }, by)
+  await grantRole(server.ctx, resource, 'clerk', holder, by)
+  await server.refresh()
+  const opened = await open(t, roleScene)
+  const { outcome, heard } = opened
+  const read = () => outcome(withPassword(passwordOf(service)), { scopes: ['orders:read'] })
+  t.equal(await read(), 'ok')
+  await revoke(server.ctx, { kind: 'client', clientId: service.clientId }, cause)
+  await heard()
+  const before = tokensAsked(opened)
+  // The next token is of the next second.
+  server.clock.advance(1)
+  await heard()
+  t.equal(await read(), 'ok', 'the client may go on, with another token')
+  t.equal(tokensAsked(opened), before + 1)
+  await withdrawRole(server.ctx, resource, 'clerk', holder, by)
+  await heard()
+  server.clock.advance(1)
+  await heard()
+  t.not(await read(), 'ok')
+  await disableClient(server.ctx, service.clientId, by)
+  await heard()
+  server.clock.advance(5)
+  await heard()
+  t.equal(await outcome(withPassword(passwordOf(service))), 'password_wrong')
+})
+
+t.test('two locks: a password and a key, of the same client', async (t) => {
+  const { api, outcome } = await openApi(t, scene, {
+    schemes: [basic(), apiKey()],
+    require: ['basic', 'api-key'],
+  })
+  const { text } = await make({ scope: ['orders:read'] })
+  const other = await server.createService('orders:read orders:write')
+  const theirs = await make({ owner: { kind: 'client', id: other.clientId } })
+  const user = await server.createUser('two-locks@example.com')
+  const users = await make({ owner: { kind: 'user', id: user.id } })
+  const authorization = passwordOf(service)
+  const both = (key: string, more = {}) => ({ ...withKey(key, { authorization }), ip: '127.0.0.1', ...more })
+  const decision = await api.check(both(text), { scopes: ['orders:read'] })
+  t.match(decision, { ok: true, token: { sub: service.clientId, scope: ['orders:read'] } })
+  t.equal(await outcome(both(text), { scopes: ['orders:write'] }), 'scope_missing', 'what both permit')
+  for (const { text: key } of [theirs, users]) t.equal(await outcome(both(key)), 'subjects_differ')
+  t.equal(await outcome(withKey(text)), 'credentials_missing')
+  t.equal(await outcome(withPassword(authorization)), 'credentials_missing')
+  t.equal(await outcome({ ...withPassword(`Bearer ${text}`) }), 'credentials_missing')
+  t.equal(await outcome({ headers: {} }), 'credentials_missing')
+  t.equal(await outcome(both('x')), 'key_malformed')
+  const wrong = { ...withKey(text, { authorization: encode(`${service.clientId}:wrong`) }), ip: '127.0.0.1' }
+  t.equal(await outcome(wrong), 'password_wrong')
+  const answer = await api.check(withKey(text))
+  t.match(answer, { status: 401, headers: { 'www-authenticate': /^Basic realm="API", charset="UTF-8", Bearer / } })
+  t.match(await api.check(both('x')), { body: /The credential is malformed/ })
+  t.equal(await outcome(both(text, { url: `/orders?key=${text}` })), 'credentials_in_query')
+})
