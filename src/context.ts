@@ -1,5 +1,6 @@
 import type { AuditTrail } from './audit/index.js'
 import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
+import type { GatewayCatalogue } from './gateways/index.js'
 import type { FailureLimits } from './http/index.js'
 import type { Clock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
@@ -27,6 +28,7 @@ export interface Context {
   readonly clients: ClientDirectory
   readonly clientUse: ClientUseTrail
   readonly resources: ResourceCatalogue
+  readonly gateways: GatewayCatalogue
   readonly revocations: RevocationList
   /** What new tokens get in status lists. */
   readonly statusIndexes: StatusIndexes

@@ -1,6 +1,7 @@
 import { createAuditTrail } from './audit/index.js'
 import { createClientDirectory, createClientUseTrail } from './clients/index.js'
 import type { Context } from './context.js'
+import { createGatewayCatalogue } from './gateways/index.js'
 import { createFailureLimits } from './http/index.js'
 import { TemporarilyUnavailableError } from './oauth/index.js'
 import { type Clock, systemClock } from './platform/clock.js'
@@ -59,6 +60,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
         log.error({ kid }, 'a signing key cannot be opened by the master keys of this process: give it the new one'),
     })
     const resources = createResourceCatalogue(db)
+    const gateways = createGatewayCatalogue(db)
     const revocations = createRevocationList(db, clock)
     const { issuer } = config.server
     const statusIndexes = createStatusIndexes({ db, clock, random, secrets, issuer, revocations })
@@ -70,7 +72,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
 
     const refresh = async (): Promise<void> => {
       clients.dropAll()
-      await Promise.all([keys.refresh(), resources.refresh(), revocations.refresh()])
+      await Promise.all([keys.refresh(), resources.refresh(), gateways.refresh(), revocations.refresh()])
     }
     await refresh()
     if (isSigningAlg(config.keys.signingAlg)) {
@@ -107,6 +109,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           clients,
           keys,
           resources,
+          gateways,
           revocations,
           failures,
           flush,
@@ -132,6 +135,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       clients,
       clientUse,
       resources,
+      gateways,
       revocations,
       statusIndexes,
       statusLists,
@@ -173,7 +177,10 @@ export function openMasterKeys({ secrets, database }: Config, random: Random): M
 }
 
 interface Followed
-  extends Pick<Context, 'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'log' | 'refresh'> {
+  extends Pick<
+    Context,
+    'clients' | 'keys' | 'resources' | 'gateways' | 'revocations' | 'failures' | 'log' | 'refresh'
+  > {
   readonly url: string
   readonly flush: () => Promise<void>
   readonly onMessage: (retry: boolean) => void
@@ -189,7 +196,8 @@ interface Following {
 
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
 async function followChanges(options: Followed): Promise<Following> {
-  const { url, log, refresh, clients, keys, resources, revocations, failures, flush, onMessage, forget } = options
+  const { url, log, refresh, clients, keys, resources, gateways, revocations } = options
+  const { failures, flush, onMessage, forget } = options
   let heardAt = monotonicMilliseconds()
   let turns = 0
   let polling = Promise.resolve()
@@ -209,6 +217,7 @@ async function followChanges(options: Followed): Promise<Following> {
     else if (change.kind === 'outbox') onMessage(change.id === outbox.retryNotice)
     else if (change.kind === 'revocation') heard(revocations.refresh())
     else if (change.kind === 'keys') heard(keys.refresh())
+    else if (change.kind === 'gateways') heard(gateways.refresh())
     else heard(resources.refresh())
   }
   const listener = await listenForChanges({
@@ -222,7 +231,8 @@ async function followChanges(options: Followed): Promise<Following> {
   })
   const timer = setInterval(() => {
     turns++
-    const reads = [revocations.refresh(), ...(turns % 10 === 0 ? [keys.refresh(), resources.refresh()] : [])]
+    const slow = turns % 10 === 0 ? [keys.refresh(), resources.refresh(), gateways.refresh()] : []
+    const reads = [revocations.refresh(), ...slow]
     heard(Promise.all(reads))
     if (turns % 2 === 0) polling = polling.then(flush).catch(() => undefined)
   }, pollInterval)

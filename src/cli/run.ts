@@ -15,6 +15,7 @@ import { auditCommands } from './audit.js'
 import { clientCommands } from './client.js'
 import { type Answer, type Command, type CommandIo, closest, parseArguments, UsageError } from './command.js'
 import { databaseAwayText } from './database-away.js'
+import { gatewayCommands } from './gateway.js'
 import { helpOf, overview, processCommands, version } from './help.js'
 import { InputError } from './input.js'
 import { NotMigratedError, openCommandContext } from './installation.js'
@@ -37,6 +38,7 @@ export const commands: readonly Command[] = [
   ...resourceCommands,
   ...roleCommands,
   ...apiKeyCommands,
+  ...gatewayCommands,
   ...keyCommands,
   ...masterKeyCommands,
   ...revokeCommands,

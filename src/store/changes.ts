@@ -5,6 +5,7 @@ import type { Db } from './database.js'
 export type Change =
   | { readonly kind: 'client'; readonly id: string }
   | { readonly kind: 'resources' }
+  | { readonly kind: 'gateways' }
   | { readonly kind: 'keys' }
   | { readonly kind: 'revocation' }
   /** `retry`: also what is left alone for a while. */
@@ -124,6 +125,7 @@ function parseChange(payload: string | undefined): Change | undefined {
     case 'outbox':
       return { kind, id }
     case 'resources':
+    case 'gateways':
     case 'keys':
     case 'revocation':
       return { kind }
