@@ -5,6 +5,7 @@ export {
   accessTokenType,
   makeAccessToken,
   optionalClaims,
+  signingAlgOf,
 } from './access-token.js'
 export { idleEnd, type MadeTokens, makeTokens, type TokenResponse } from './issue.js'
 export {
