@@ -2,6 +2,7 @@
 
 import { createApp } from '../../dist/app.js'
 import { maintainPartitions } from '../../dist/jobs/index.js'
+import { gatewayJobs } from '../gateways.mjs'
 import { introspectionJobs, loginJobs, openSite, plainJobs, stockChains, stockCodes } from '../site.mjs'
 import { serve } from './child.mjs'
 
@@ -13,6 +14,7 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
   const origin = `http://127.0.0.1:${port}`
   const jobs = plainJobs(site)
   if (prepare.includes('introspection')) Object.assign(jobs, await introspectionJobs(site, origin))
+  if (prepare.includes('gateways')) Object.assign(jobs, await gatewayJobs(site, origin))
   if (prepare.includes('logins')) Object.assign(jobs, await loginJobs(site))
   return {
     port,
