@@ -6,7 +6,7 @@ import { createAgent, encode, formHeaders, send } from './http.mjs'
 import { codeOf } from './logins.mjs'
 
 /**
- * @param expect `kind` of the answer: `token`, `refresh`, `active`, `static` or `login`, and what it takes to check it
+ * @param expect `kind` of the answer: `token`, `refresh`, `active`, `passed`, `static` or `login`, and what it takes to check it
  */
 export function createChecker(expect) {
   let answers = 0
@@ -31,6 +31,10 @@ export function createChecker(expect) {
       return status === 200 && text.includes('"active":true') && text.includes('"client_id":')
         ? undefined
         : `${status} ${text}`
+    },
+    passed(status, text, headers) {
+      const token = headers.Authorization ?? headers.authorization
+      return status === 200 && token?.startsWith('Bearer eyJ') ? undefined : `${status} ${text}`
     },
     static(status, bytes) {
       length ??= bytes

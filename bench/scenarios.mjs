@@ -59,6 +59,18 @@ export const scenarios = [
     ],
   },
   {
+    name: 'Gateway: /forward-auth',
+    prepare: ['gateways'],
+    ceiling:
+      'a bare Fastify route that answers a GET with fixed JSON. Nobody is authenticated. The server authenticates the gateway, ' +
+      'remembers what the credential is worth, and signs anew every 30 s.',
+    candidates: [
+      { name: 'ceiling: Fastify, fixed JSON', server: 'bare', job: 'fixed' },
+      { name: 'Ostiary, the same JWT again', server: 'ostiary', job: 'forwardToken' },
+      { name: 'Ostiary, the same API key again', server: 'ostiary', job: 'forwardKey' },
+    ],
+  },
+  {
     name: 'Refresh rotation, fsync on',
     prepare: ['refresh'],
     peerGoal: 3,

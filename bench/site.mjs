@@ -164,7 +164,8 @@ async function makeKeys({ ctx, service, scope }) {
   return keys
 }
 
-async function collectTokens(count, origin, form) {
+/** Tokens of /token, by the same form. */
+export async function collectTokens(count, origin, form) {
   const agent = createAgent()
   try {
     return await collect(count, async () => (await post(agent, origin, form)).access_token)

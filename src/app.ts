@@ -15,6 +15,7 @@ import { version } from './platform/version.js'
 import { apiKeyRoutes, openApiRoute } from './protocol/api-keys/index.js'
 import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
 import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
+import { forwardAuthRoute } from './protocol/forward-auth/index.js'
 import { healthRoutes } from './protocol/health/index.js'
 import { homeRoutes } from './protocol/home/index.js'
 import { introspectRoute } from './protocol/introspection/index.js'
@@ -64,6 +65,9 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
         })
         introspectRoute(scope, ctx)
       })
+
+      // What gateways ask about the requests that they got: errors are for these.
+      forwardAuthRoute(server, ctx)
 
       // What an access token opens: errors are challenges.
       bearerScope(server, (scope) => {

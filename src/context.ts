@@ -1,6 +1,7 @@
 import type { ApiKeyUseTrail } from './api-keys/index.js'
 import type { AuditTrail } from './audit/index.js'
 import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
+import type { GatewayCatalogue } from './gateways/index.js'
 import type { FailureLimits } from './http/index.js'
 import type { RateLimits } from './limits/index.js'
 import type { Clock } from './platform/clock.js'
@@ -30,6 +31,7 @@ export interface Context {
   readonly clientUse: ClientUseTrail
   readonly apiKeyUse: ApiKeyUseTrail
   readonly resources: ResourceCatalogue
+  readonly gateways: GatewayCatalogue
   readonly revocations: RevocationList
   /** What new tokens get in status lists. */
   readonly statusIndexes: StatusIndexes

@@ -2,6 +2,7 @@ import { createApiKeyUseTrail } from './api-keys/index.js'
 import { createAuditTrail } from './audit/index.js'
 import { createClientDirectory, createClientUseTrail } from './clients/index.js'
 import type { Context } from './context.js'
+import { createGatewayCatalogue } from './gateways/index.js'
 import { createFailureLimits } from './http/index.js'
 import { createRateLimits } from './limits/index.js'
 import { TemporarilyUnavailableError } from './oauth/index.js'
@@ -61,6 +62,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
         log.error({ kid }, 'a signing key cannot be opened by the master keys of this process: give it the new one'),
     })
     const resources = createResourceCatalogue(db)
+    const gateways = createGatewayCatalogue(db)
     const revocations = createRevocationList(db, clock)
     const { issuer } = config.server
     const statusIndexes = createStatusIndexes({ db, clock, random, secrets, issuer, revocations })
@@ -74,7 +76,10 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
 
     const refresh = async (): Promise<void> => {
       clients.dropAll()
-      await Promise.all([keys.refresh(), resources.refresh(), revocations.refresh(), rateLimits.tiers.refresh()])
+      await Promise.all([
+        ...[keys.refresh(), resources.refresh(), gateways.refresh()],
+        ...[revocations.refresh(), rateLimits.tiers.refresh()],
+      ])
     }
     await refresh()
     if (isSigningAlg(config.keys.signingAlg)) {
@@ -111,6 +116,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           clients,
           keys,
           resources,
+          gateways,
           revocations,
           failures,
           rateLimits,
@@ -138,6 +144,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       clientUse,
       apiKeyUse,
       resources,
+      gateways,
       revocations,
       statusIndexes,
       statusLists,
@@ -182,7 +189,7 @@ export function openMasterKeys({ secrets, database }: Config, random: Random): M
 interface Followed
   extends Pick<
     Context,
-    'clients' | 'keys' | 'resources' | 'revocations' | 'failures' | 'rateLimits' | 'log' | 'refresh'
+    'clients' | 'keys' | 'resources' | 'gateways' | 'revocations' | 'failures' | 'rateLimits' | 'log' | 'refresh'
   > {
   readonly url: string
   readonly flush: () => Promise<void>
@@ -199,8 +206,8 @@ interface Following {
 
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
 async function followChanges(options: Followed): Promise<Following> {
-  const { url, log, refresh, clients, keys, resources, revocations, failures, rateLimits, flush, onMessage, forget } =
-    options
+  const { url, log, refresh, clients, keys, resources, gateways, revocations } = options
+  const { failures, rateLimits, flush, onMessage, forget } = options
   let heardAt = monotonicMilliseconds()
   let turns = 0
   let polling = Promise.resolve()
@@ -221,6 +228,7 @@ async function followChanges(options: Followed): Promise<Following> {
     else if (change.kind === 'tiers') heard(rateLimits.tiers.refresh())
     else if (change.kind === 'revocation') heard(revocations.refresh())
     else if (change.kind === 'keys') heard(keys.refresh())
+    else if (change.kind === 'gateways') heard(gateways.refresh())
     else heard(resources.refresh())
   }
   const listener = await listenForChanges({
@@ -234,7 +242,8 @@ async function followChanges(options: Followed): Promise<Following> {
   })
   const timer = setInterval(() => {
     turns++
-    const rest = turns % 10 === 0 ? [keys.refresh(), resources.refresh(), rateLimits.tiers.refresh()] : []
+    const slow = [keys, resources, gateways, rateLimits.tiers]
+    const rest = turns % 10 === 0 ? slow.map((each) => each.refresh()) : []
     const reads = [revocations.refresh(), ...rest]
     heard(Promise.all(reads))
     if (turns % 2 === 0) polling = polling.then(flush).catch(() => undefined)

@@ -20,7 +20,7 @@ const order: readonly (readonly string[])[] = [
   ['limits', 'revocation'],
   ['resources'],
   ['clients', 'identity'],
-  ['tokens'],
+  ['tokens', 'gateways'],
   ['api-keys'],
   ['interaction'],
   ['protocol'],

@@ -58,6 +58,7 @@ serve(async ({ databaseUrl, masterKey, prepare }) => {
   app.post('/introspect', async ({ body }) => ({ active: body.token.length > 0, token_type: 'Bearer', ...claims }))
   const jwks = Buffer.from(JSON.stringify({ keys: [jwk] }))
   app.get('/jwks', (_request, reply) => reply.type('application/jwk-set+json').send(jwks))
+  app.get('/fixed', async () => ({ active: true, token_type: 'Bearer', ...claims }))
   app.get('/metadata', (_request, reply) => reply.type('application/json').send(metadata))
 
   const client = { client_id: 'svc', client_secret: randomBytes(32).toString('base64url') }
@@ -70,6 +71,7 @@ serve(async ({ databaseUrl, masterKey, prepare }) => {
       { ...client, token: await signToken() },
       { job: { expect: { kind: 'active' } } },
     ),
+    fixed: { method: 'GET', path: '/fixed', expect: { kind: 'active' } },
     jwks: { method: 'GET', path: '/jwks', expect: { kind: 'static', has: ['keys'] } },
     metadata: { method: 'GET', path: '/metadata', expect: { kind: 'static', has: ['issuer', 'token_endpoint'] } },
   }

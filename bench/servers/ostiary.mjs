@@ -3,6 +3,7 @@
 import { createApiKey } from '../../dist/api-keys/index.js'
 import { createApp } from '../../dist/app.js'
 import { maintainPartitions } from '../../dist/jobs/index.js'
+import { gatewayJobs } from '../gateways.mjs'
 import { exchangeJobs, introspectionJobs, loginJobs, openSite, plainJobs, stockChains, stockCodes } from '../site.mjs'
 import { serve } from './child.mjs'
 
@@ -15,6 +16,7 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
   const jobs = plainJobs(site)
   if (prepare.includes('introspection')) Object.assign(jobs, await introspectionJobs(site, origin))
   if (prepare.includes('keys')) Object.assign(jobs, await exchangeJobs(site))
+  if (prepare.includes('gateways')) Object.assign(jobs, await gatewayJobs(site, origin))
   if (prepare.includes('logins')) Object.assign(jobs, await loginJobs(site))
   const keys = prepare.includes('api-keys') ? await makeApiKeys(site) : []
   return {

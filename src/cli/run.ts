@@ -15,6 +15,7 @@ import { auditCommands } from './audit.js'
 import { clientCommands } from './client.js'
 import { type Answer, type Command, type CommandIo, closest, parseArguments, UsageError } from './command.js'
 import { databaseAwayText } from './database-away.js'
+import { gatewayCommands } from './gateway.js'
 import { helpOf, overview, processCommands, version } from './help.js'
 import { InputError } from './input.js'
 import { NotMigratedError, openCommandContext } from './installation.js'
@@ -39,6 +40,7 @@ export const commands: readonly Command[] = [
   ...roleCommands,
   ...apiKeyCommands,
   ...tierCommands,
+  ...gatewayCommands,
   ...keyCommands,
   ...masterKeyCommands,
   ...revokeCommands,

@@ -4,11 +4,13 @@ export { authenticateClient, authenticationMethods } from './authentication/inde
 export { type Client, type ClientDirectory, createClientDirectory } from './directory.js'
 export * from './metadata.js'
 export {
+  createClient,
   defaultSecretOverlap,
   deleteClient,
   describeClient,
   disableClient,
   enableClient,
+  endAndRemoveClient,
   findClient,
   listClients,
   type RegisteredClient,

@@ -121,13 +121,11 @@ export async function updateClient(
 ): Promise<RegisteredClient> {
   const { by } = options
   const before = await findClient(ctx, clientId)
-  const isResourceServer = before.resourceServerOf !== undefined
+  const owner = ownerOf(before)
   const read = (stored: StoredClient): ClientMetadata => mergeClientMetadata(stored, patch, supported(options))
   const metadata = read(before)
-  if (isResourceServer && !usesSecret(metadata)) {
-    throw new ConflictError(
-      `This client is the resource server of ${before.resourceServerOf}: it must prove itself by a secret.`,
-    )
+  if (owner !== undefined && !usesSecret(metadata)) {
+    throw new ConflictError(`This client is the ${owner.role}: it must prove itself by a secret.`)
   }
   await checkScopes(ctx, metadata)
   await checkTier(ctx, metadata)
@@ -194,16 +192,14 @@ export async function enableClient(ctx: Context, clientId: string, by: By): Prom
 }
 
 /**
- * Deletes the client and ends everything that was issued to it. The client of a resource server goes with its resource.
+ * Deletes the client and ends everything that was issued to it. That of a resource server or gateway goes with it.
  *
  * @throws {NotFoundError} {ConflictError}
  */
 export async function deleteClient(ctx: Context, clientId: string, by: By): Promise<void> {
-  const { resourceServerOf } = await findClient(ctx, clientId)
-  if (resourceServerOf !== undefined) {
-    throw new ConflictError(
-      `This client is the resource server of ${resourceServerOf}: delete that resource, and the client goes with it.`,
-    )
+  const owner = ownerOf(await findClient(ctx, clientId))
+  if (owner !== undefined) {
+    throw new ConflictError(`This client is the ${owner.role}: delete that ${owner.noun}, and the client goes with it.`)
   }
   await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
@@ -285,6 +281,7 @@ export function describeClient(client: ClientWithSecrets, now: Date, clientSecre
   return {
     ...toRegistration(client, clientSecret),
     ...(client.resourceServerOf === undefined ? {} : { resource_server_of: client.resourceServerOf }),
+    ...(client.gateway === undefined ? {} : { gateway: client.gateway }),
     ...(client.roles.length > 0 ? { roles: client.roles.map(({ resource, name }) => ({ resource, name })) } : {}),
     created_at: time(client.createdAt),
     updated_at: time(client.updatedAt),
@@ -342,6 +339,14 @@ function changedNames(before: StoredClient, after: ClientMetadata): readonly str
   const next = formatClientMetadata({ ...before, ...after })
   const names = new Set([...Object.keys(old), ...Object.keys(next)])
   return [...names].filter((name) => JSON.stringify(old[name]) !== JSON.stringify(next[name]))
+}
+
+/** What the client is part of, where it is none by itself. */
+function ownerOf({ resourceServerOf, gateway }: ClientWithSecrets): { role: string; noun: string } | undefined {
+  if (gateway !== undefined) return { role: `gateway ${gateway}`, noun: 'gateway' }
+  return resourceServerOf === undefined
+    ? undefined
+    : { role: `resource server of ${resourceServerOf}`, noun: 'resource' }
 }
 
 /** What this process remembers of it; other processes were notified. */

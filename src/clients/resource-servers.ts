@@ -9,7 +9,7 @@ import {
   type ResourceSettings,
   sharedScopeWarnings,
 } from '../resources/index.js'
-import { auditEvents, isUniqueViolation, type Resource, resources, revocations } from '../store/index.js'
+import { auditEvents, gateways, isUniqueViolation, type Resource, resources, revocations } from '../store/index.js'
 import { displayText } from '../ui/index.js'
 import { readClientMetadata } from './metadata.js'
 import { createClient, endAndRemoveClient } from './registration.js'
@@ -63,12 +63,14 @@ export async function createResource(
  * Deletes the API, its scopes and roles, and the client of its resource server. No token is issued for it any more; what
  * clients and grants hold of its scopes is worth nothing.
  *
- * @throws {NotFoundError}
+ * @throws {NotFoundError} {ConflictError} while a gateway stands in front of it
  */
 export async function deleteResource(ctx: Context, identifier: string, by: By): Promise<Resource> {
   const resource = await findResource(ctx, identifier)
   await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
+    const [gateway] = await gateways.list(tx, identifier)
+    if (gateway) throw new ConflictError(`The gateway ${gateway.name} is for ${identifier}: delete or change it first.`)
     await resources.remove(tx, identifier)
     const event = {
       ...actOf(by),

@@ -44,10 +44,26 @@ export interface DirectAnswers {
     answer: (form: DirectForm) => Promise<object | undefined>,
   ) => void
   readonly document: (scope: FastifyInstance, path: string, current: () => CachedDocument) => void
+  /**
+   * Whatever is asked below the path, by any method, is answered here alone: for requests that hold another's, so that no
+   * header but those that the answer reads means anything, and no body is read.
+   *
+   * @param answer never throws; it gets what stands behind the path in the address
+   */
+  readonly below: (scope: FastifyInstance, path: string, answer: AnswerBelow) => void
   /** What the server listens by. */
   readonly listener: RequestListener
   /** From here on everything goes through Fastify, whose answers tell that the connection closes. */
   readonly stop: () => void
+}
+
+export type AnswerBelow = (request: IncomingMessage, rest: string, origin: Required<Origin>) => Promise<DirectReply>
+
+/** What is sent, besides the header fields of every response. */
+export interface DirectReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | undefined
 }
 
 export interface DirectOptions {
@@ -68,6 +84,7 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
   const { log, random, issuer, trusted, headers, bodyLimit, routing } = options
   const forms = new Map<string, Answer>()
   const documents = new Map<string, Answer>()
+  const below = new Map<string, Answer>()
   let stopped = false
 
   /** One line per request, as of those that go through the scopes. */
@@ -126,7 +143,34 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
     }
   }
 
+  function answerBelow(address: string, answer: AnswerBelow): Answer {
+    const fixed = Object.entries({ ...headers, ...noStoreHeaders }).flat()
+    return (request, response) => {
+      const { method = '', url = '' } = request
+      const origin = { ip: peerAddress(request, trusted), requestId: random.uuid() }
+      if (log.isLevelEnabled('info')) logged(response, method, `${address}:name`, origin.requestId)
+      void answer(request, url.slice(address.length), origin).then(({ status, headers: own, body = '' }) => {
+        const fields = [...withoutReplaced(fixed, own), ...Object.entries(own).flat()]
+        fields.push('Content-Length', String(Buffer.byteLength(body)))
+        if (stopped) fields.push('Connection', 'close')
+        response.writeHead(status, fields)
+        response.end(body)
+      })
+    }
+  }
+
+  /** Of those few that there are. */
+  function findBelow(url: string): Answer | undefined {
+    for (const [address, answer] of below) if (url.startsWith(address)) return answer
+    return undefined
+  }
+
   return {
+    below(scope, path, answer) {
+      const address = `${scope.prefix}${path}`
+      below.set(address, answerBelow(address, answer))
+    },
+
     form(scope, path, answer) {
       const fixed = [...Object.entries({ ...headers, ...noStoreHeaders }).flat(), ...varyOf(scope)]
       const address = `${scope.prefix}${path}`
@@ -150,6 +194,11 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
           answer(request, response)
           return
         }
+      }
+      const ofAnother = url === undefined ? undefined : findBelow(url)
+      if (ofAnother) {
+        ofAnother(request, response)
+        return
       }
       routing(request, response)
     },

@@ -21,6 +21,7 @@ export type Noun =
   | 'key'
   | 'message'
   | 'api-key'
+  | 'gateway'
 
 /** There is no such thing. */
 export class NotFoundError extends AdministrationError {

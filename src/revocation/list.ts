@@ -16,6 +16,8 @@ export interface RevocationList {
   readonly find: (target: EndableBy) => Revocation | undefined
   /** Whether any entry ends a token with these targets that was issued at `iat`. */
   readonly ends: (targets: readonly EndableBy[], iat: number) => boolean
+  /** Whether any entry about these targets was listed behind the position: what was known of them then may be wrong. */
+  readonly listedBehind: (targets: readonly EndableBy[], position: bigint) => boolean
   /**
    * The earliest `iat`, in whole seconds, that no entry ends; undefined when one of the targets is ended for good. Where a
    * not-before lies in this very second, that is the next one: wait for it.
@@ -138,6 +140,7 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
         const entry = table.find(target)
         return entry !== undefined && ends(entry, iat)
       }),
+    listedBehind: (targets, from) => targets.some((target) => (table.find(target)?.position ?? 0) > from),
     earliestIat(targets, now) {
       let iat = Math.floor(now.getTime() / 1000)
       for (const target of targets) {

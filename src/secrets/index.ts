@@ -19,6 +19,7 @@ export type Purpose =
   | 'status list'
   | 'rate limit'
   | 'api key'
+  | 'verified credential'
 
 export interface SecretKey {
   readonly id: string

@@ -6,6 +6,7 @@ export type Change =
   | { readonly kind: 'client'; readonly id: string }
   | { readonly kind: 'resources' }
   | { readonly kind: 'tiers' }
+  | { readonly kind: 'gateways' }
   | { readonly kind: 'keys' }
   | { readonly kind: 'revocation' }
   /** `retry`: also what is left alone for a while. */
@@ -126,6 +127,7 @@ function parseChange(payload: string | undefined): Change | undefined {
       return { kind, id }
     case 'resources':
     case 'tiers':
+    case 'gateways':
     case 'keys':
     case 'revocation':
       return { kind }

@@ -61,17 +61,19 @@ export interface ClientWithSecrets extends StoredClient {
   readonly roles: readonly HeldRole[]
   /** The resource whose server this client is. */
   readonly resourceServerOf?: string | undefined
+  /** The name of the gateway whose credential this client is. */
+  readonly gateway?: string | undefined
 }
 
 const findStatement = `
-  SELECT c.*, r.identifier AS resource_server_of,
+  SELECT c.*, r.identifier AS resource_server_of, g.name AS gateway,
          (SELECT json_agg(json_build_object('id', s.id, 'method', s.method, 'hash', encode(s.hash, 'hex'), 'keyId', s.key_id,
                                             'createdAt', s.created_at, 'expiresAt', s.expires_at, 'lastUsedAt', s.last_used_at)
                           ORDER BY s.created_at DESC)
             FROM client_secret s WHERE s.client_id = c.client_id) AS secrets,
          (SELECT json_agg(json_build_object('resource', o.resource, 'name', o.name, 'scope', o.scope))
             FROM role_holder h JOIN role o ON o.id = h.role_id WHERE h.kind = 'client' AND h.holder = c.client_id) AS roles
-    FROM client c LEFT JOIN resource r ON r.client_id = c.client_id
+    FROM client c LEFT JOIN resource r ON r.client_id = c.client_id LEFT JOIN gateway g ON g.client_id = c.client_id
    WHERE c.client_id = $1`
 
 /** @returns undefined when there is no such client; a disabled one is found */
@@ -91,6 +93,7 @@ export async function find(database: Database, clientId: string): Promise<Client
     })),
     roles: row['roles'] ?? [],
     resourceServerOf: row['resource_server_of'] ?? undefined,
+    gateway: row['gateway'] ?? undefined,
   }
 }
 
@@ -265,7 +268,7 @@ function fromColumns(row: Row): StoredClient {
   for (const [column, value] of Object.entries(row)) {
     camel[column.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())] = value
   }
-  const { secrets: _, roles: __, resourceServerOf: ___, ...columns } = camel
+  const { secrets: _, roles: __, resourceServerOf: ___, gateway: ____, ...columns } = camel
   return fromPrisma(columns as ClientRow)
 }
 

@@ -25,6 +25,7 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   lasting('client_secret'),
   lasting('resource'),
   lasting('resource_scope'),
+  lasting('gateway'),
   lasting('role'),
   lasting('role_holder'),
   lasting('user_account'),

@@ -30,6 +30,8 @@ export { type Database, type Db, isDatabaseAway, isUniqueViolation, openDatabase
 export { type Description, type MovedTable, type Snapshot, withSnapshot } from './dump.js'
 export type { FailureKey } from './failures.js'
 export * as failures from './failures.js'
+export type { AcceptedCredential, Gateway } from './gateways.js'
+export * as gateways from './gateways.js'
 export type { AnsweredInteraction, Grant, GrantOutcome } from './grants.js'
 export * as grants from './grants.js'
 export type { Interaction } from './interactions.js'

@@ -170,7 +170,8 @@ function wholeSecond(time: Date): number {
   return Math.floor(time.getTime() / 1000)
 }
 
-function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg {
+/** What tokens for the resource are signed by. */
+export function signingAlgOf(ctx: Context, resource: Resource | undefined): SigningAlg {
   const alg = resource?.signingAlg ?? ctx.config.keys.signingAlg
   if (!isSigningAlg(alg))
     throw new ServerError('The resource has an unknown signing algorithm.', { reason: 'signing_alg_unknown' })

@@ -6,6 +6,7 @@ export {
   clientOf,
   makeAccessToken,
   optionalClaims,
+  signingAlgOf,
 } from './access-token.js'
 export { idleEnd, type MadeTokens, makeTokens, type TokenResponse } from './issue.js'
 export {

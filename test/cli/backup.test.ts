@@ -53,7 +53,7 @@ t.test('a backup, and what is restored from it', async (t) => {
     const { run } = createCommandLine(t, target)
     const checked = await run(['restore', path, '--check', '--json'])
     t.match(checked, { status: 0, stderr: '' })
-    t.match(checked.json(), { kind: 'backup', rows: { client: 4, refresh_token: 2 } })
+    t.match(checked.json(), { kind: 'backup', rows: { client: 5, refresh_token: 2 } })
     t.same(
       (await withClient(target.url, (c) => c.query('SELECT FROM pg_tables WHERE schemaname = current_schema()')))
         .rowCount,

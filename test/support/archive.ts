@@ -36,6 +36,7 @@ export async function createFullServer(t: Test) {
     ['role', 'create', 'reader', '--resource', api, '--scope', 'read'],
     ['role', 'grant', 'reader', '--resource', api, '--user', user.email],
     ['api-key', 'create', '--owner', user.email, '--name', 'Report', '--scope', 'read'],
+    ['gateway', 'create', 'front', '--audience', api, '--scope', 'read'],
     ['client', 'disable', service.clientId],
   ]) {
     const done = await run(args)

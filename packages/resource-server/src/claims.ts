@@ -13,9 +13,15 @@ export type ClaimsProblem =
 export interface ClaimsExpected {
   readonly issuer: string
   readonly audience: string
+  readonly tokens: 'access' | 'gateway'
   /** Seconds that clocks may differ. */
   readonly skew: number
 }
+
+const types = {
+  access: { name: 'at+jwt', form: /^(?:application\/)?at\+jwt$/i },
+  gateway: { name: 'gateway+jwt', form: /^(?:application\/)?gateway\+jwt$/i },
+} as const
 
 interface Checked extends ClaimsExpected {
   readonly header: JsonObject
@@ -46,11 +52,11 @@ export const claimsChecks: readonly ClaimsCheck[] = [
     name: 'typ',
     section: 'RFC 9068 §4',
     // An ID token, a logout token or a client's assertion is no access token, whoever signed it (attack 77).
-    problem: ({ header: { typ } }) =>
-      typ === 'at+jwt' || (typeof typ === 'string' && /^(?:application\/)?at\+jwt$/i.test(typ))
+    problem: ({ header: { typ }, tokens }) =>
+      typ === types[tokens].name || (typeof typ === 'string' && types[tokens].form.test(typ))
         ? undefined
         : 'type_wrong',
-    describe: ({ header }) => `${show(header['typ'])}; at+jwt is an access token`,
+    describe: ({ header, tokens }) => `${show(header['typ'])}; expected is ${types[tokens].name}`,
   },
   {
     name: 'iss',

@@ -32,7 +32,8 @@ export interface Connection {
  * @throws {UnavailableError}
  */
 export async function connect(settings: Settings, how: 'once' | 'following' = 'following'): Promise<Connection> {
-  const { platform, issuer, audience, credentials, clockSkew: skew, tolerance, cacheSize: capacity, warn } = settings
+  const { platform, issuer, audience, credentials, tokens, tolerance, warn } = settings
+  const { clockSkew: skew, cacheSize: capacity } = settings
   const metadata = await fetchServerMetadata(platform, issuer)
   const jwks = createJwks(metadata.jwksUri, { platform, interval: settings.jwksInterval, warn })
   await jwks.load()
@@ -61,7 +62,7 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
   }
   const statusLists = feed ? undefined : createStatusLists(shared)
   const { onStale } = settings
-  const verifier = createVerifier({ ...shared, feed, statusLists, introspection, tolerance, onStale, capacity })
+  const verifier = createVerifier({ ...shared, tokens, feed, statusLists, introspection, tolerance, onStale, capacity })
   const tools = { ...settings, verifier, revocations, server: metadata, standing: standingOf(feed, tolerance) }
   return { tools, verifier, jwks, revocations, feed, statusLists, introspection, limits }
 }

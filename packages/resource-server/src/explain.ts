@@ -26,8 +26,8 @@ export async function explain(token: string, settings: Settings, connection: Con
   findings.push(await explainSignature(jws, connection))
   const claims = parseObjectBytes(jws.payload)
   if (!claims) return [...findings, refused('claims', 'no JSON object, or a member of it occurs twice')]
-  const { issuer, audience, clockSkew: skew, platform } = settings
-  const checked = { header: jws.header, claims, issuer, audience, skew, now: platform.now() / 1000 }
+  const { issuer, audience, tokens, clockSkew: skew, platform } = settings
+  const checked = { header: jws.header, claims, issuer, audience, tokens, skew, now: platform.now() / 1000 }
   findings.push(...claimsChecks.map((check) => explainClaims(check, checked)))
   const binding = bearer.confirm({ sub: '', clientId: '', scope: [], roles: [], expiresAt: 0, claims })
   findings.push(

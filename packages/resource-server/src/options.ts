@@ -14,6 +14,11 @@ export interface ProtectOptions {
   readonly audience: string
   /** From `ostiary resource create`. With them revocations are heard of at once, and opaque tokens are understood. */
   readonly credentials?: Credentials | undefined
+  /**
+   * What is verified: access tokens (the default), or what a gateway of the server passes on in their place. Each is refused
+   * where the other is expected.
+   */
+  readonly tokens?: 'access' | 'gateway'
   /** Milliseconds that the knowledge of revocations may be old; default 10,000. */
   readonly tolerance?: number
   /** What is done past the tolerance: 503 (the default), or each token is introspected. */
@@ -57,6 +62,12 @@ export function readOptions(options: ProtectOptions): Settings {
   if (credentials && !(credentials.clientId && credentials.clientSecret)) {
     throw new ConfigurationError('credentials lack clientId or clientSecret')
   }
+  const { tokens = 'access' } = options
+  if (tokens !== 'access' && tokens !== 'gateway')
+    throw new ConfigurationError("tokens is neither 'access' nor 'gateway'")
+  if (tokens === 'gateway' && onStale === 'introspect') {
+    throw new ConfigurationError("onStale 'introspect' is for access tokens: the server introspects no others")
+  }
   if (onStale === 'introspect' && !credentials) throw new ConfigurationError("onStale 'introspect' needs credentials")
   const names = schemes.map(({ name }) => name)
   if (new Set(names).size !== names.length) throw new ConfigurationError('schemes has one twice')
@@ -72,6 +83,7 @@ export function readOptions(options: ProtectOptions): Settings {
     issuer,
     audience,
     credentials,
+    tokens,
     onStale,
     tolerance: bounded('tolerance', options.tolerance ?? 10_000, 250, 600_000),
     clockSkew: bounded('clockSkew', options.clockSkew ?? 5, 0, 10),

@@ -30,6 +30,7 @@ export interface VerifierOptions {
   readonly introspection: Introspection | undefined
   readonly issuer: string
   readonly audience: string
+  readonly tokens: 'access' | 'gateway'
   /** Seconds. */
   readonly skew: number
   /** Milliseconds that the knowledge of revocations may be old. */
@@ -41,11 +42,12 @@ export interface VerifierOptions {
 }
 
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { platform, jwks, revocations, feed, statusLists, introspection, issuer, audience, skew } = options
+  const { platform, jwks, revocations, feed, statusLists, introspection, issuer, audience, tokens, skew } = options
   const { tolerance, onStale, warn } = options
   const verified = createBoundedMap<KnownToken>(options.capacity, options.capacity * 1024)
   const standing = standingOf(feed, tolerance)
-  let warned = false
+  // What a gateway passes on is good for a minute: nobody needs to tell of its end.
+  let warned = tokens === 'gateway'
 
   async function verifyJwt(token: string): Promise<KnownToken | TokenProblem> {
     const jws = readJws(token)
@@ -57,7 +59,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const claims = parseObjectBytes(jws.payload)
     if (!claims) return 'claims_malformed'
     const now = platform.now() / 1000
-    const problem = problemOfClaims({ header: jws.header, claims, issuer, audience, skew, now })
+    const problem = problemOfClaims({ header: jws.header, claims, issuer, audience, tokens, skew, now })
     if (problem) return problem
     const known = knownToken(claims, skew, key)
     verified.set(token, known)
@@ -88,7 +90,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   async function verifyOpaque(token: string): Promise<KnownToken | TokenProblem | Unavailable> {
     // Nobody draws so short a token; and what no server would have given is not worth asking about.
-    if (!introspection || token.length < 22 || token.length > 512) return 'token_malformed'
+    // A gateway passes on none: whoever shows one came past it.
+    if (!introspection || tokens === 'gateway' || token.length < 22 || token.length > 512) return 'token_malformed'
     const known = await introspect(token, standing())
     if (typeof known === 'string') return known
     const problem = problemOfKnown(known)

@@ -47,8 +47,8 @@ export async function describeUse(
   }
 }
 
-/** Exact: roles are asked for at each use. */
-async function scopeAt(ctx: Context, key: ApiKey, audience: readonly string[]): Promise<readonly string[]> {
+/** What the key may do at these resources. Exact: roles are asked for at each use. */
+export async function scopeAt(ctx: Context, key: ApiKey, audience: readonly string[]): Promise<readonly string[]> {
   const allowed = new Set<string>()
   for (const identifier of audience) {
     const resource = ctx.resources.find(identifier)

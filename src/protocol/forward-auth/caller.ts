@@ -1,0 +1,114 @@
+import type { IncomingMessage } from 'node:http'
+import { looksLikeApiKey } from '../../api-keys/index.js'
+import type { Origin } from '../../context.js'
+import type { AcceptedCredential, Gateway } from '../../gateways/index.js'
+import { InvalidRequestError, InvalidTokenError, MissingTokenError } from '../../oauth/index.js'
+import { normaliseAddress, UNKNOWN_ADDRESS } from '../../platform/network.js'
+
+/** Whoever sent the gateway a request, and what they showed. */
+export interface Caller {
+  readonly kind: AcceptedCredential
+  /** The token or key; of `basic` the whole field. */
+  readonly credential: string
+  /** Without an address where the gateway does not say it. */
+  readonly from: Origin
+  /** `Origin`, where a browser wrote it. */
+  readonly page: string | undefined
+}
+
+const bearer = /^Bearer +([\w.~+/-]+=*)$/i
+
+/**
+ * One credential, in one of two headers.
+ *
+ * @throws {MissingTokenError} where there is none that this gateway accepts
+ * @throws {InvalidRequestError} {InvalidTokenError}
+ */
+export function readCaller(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string): Caller {
+  const { headers } = request
+  refuseInAddress([rest, ...addressFields.map((name) => headers[name]?.toString() ?? '')])
+  const repeated = repeatedFields(request)
+  const { authorization } = headers
+  const key = headers['x-api-key']?.toString()
+  if (['authorization', 'x-api-key', 'origin'].some((name) => repeated.has(name))) {
+    throw new InvalidRequestError('A header field is repeated.', { reason: 'header_repeated' })
+  }
+  if (authorization !== undefined && key !== undefined) {
+    throw new InvalidRequestError('Two credentials are shown: send one.', { reason: 'credentials_mixed' })
+  }
+  const shown = key === undefined ? readAuthorization(authorization) : readKey(key)
+  if (!gateway.accept.includes(shown.kind)) {
+    throw new MissingTokenError('This kind of credential is not accepted here.', { reason: 'kind_not_accepted' })
+  }
+  const ip = gateway.forwardsAddress ? lastForwarded(headers['x-forwarded-for']?.toString()) : undefined
+  return { ...shown, from: { ip, requestId }, page: headers.origin }
+}
+
+type Shown = Pick<Caller, 'kind' | 'credential'>
+
+function readAuthorization(field = ''): Shown {
+  if (/^Basic(?: |$)/i.test(field)) return { kind: 'basic', credential: field }
+  if (!/^Bearer(?: |$)/i.test(field)) {
+    throw new MissingTokenError('A credential is missing.', { reason: 'credential_missing' })
+  }
+  const [, token] = bearer.exec(field) ?? []
+  if (token === undefined) {
+    throw new InvalidRequestError('The Authorization header holds no token.', { reason: 'token_malformed' })
+  }
+  return { kind: looksLikeApiKey(token) ? 'api-key' : 'access-token', credential: token }
+}
+
+function readKey(key: string): Shown {
+  if (looksLikeApiKey(key)) return { kind: 'api-key', credential: key }
+  throw new InvalidTokenError('X-API-Key holds no API key.', { reason: 'key_malformed' })
+}
+
+/** Where proxies put the address that their caller asked for. It is read for this alone, and permits nothing. */
+const addressFields = ['x-original-uri', 'x-original-url', 'x-forwarded-uri'] as const
+
+const namesOfCredentials = /[?&](?:access_token|api_key|apikey|x-api-key)=/i
+
+/**
+ * What stands in an address stands in logs and histories (RFC 6750 §5.3; attacks 73 and 113). It is refused, so that
+ * nobody gets used to it, whatever else the request shows.
+ */
+function refuseInAddress(addresses: readonly string[]): void {
+  for (const address of addresses) {
+    const at = address.indexOf('?')
+    if (at < 0) continue
+    const query = address.slice(at)
+    const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    )
+    if (![query, decoded].some(holdsCredential)) continue
+    throw new InvalidRequestError('Credentials belong into a header field, never into the address.', {
+      reason: 'secret_in_query',
+    })
+  }
+}
+
+function holdsCredential(query: string): boolean {
+  if (namesOfCredentials.test(query)) return true
+  return query.split(/[?&=;,+ ]/).some((part) => looksLikeApiKey(part) || part.startsWith('oat_'))
+}
+
+/** What the gateway itself wrote: before it stands whatever its caller did. */
+function lastForwarded(field = ''): string | undefined {
+  const address = normaliseAddress(field.slice(field.lastIndexOf(',') + 1).trim())
+  return address === UNKNOWN_ADDRESS ? undefined : address
+}
+
+const single: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'x-gateway-authorization', 'origin'])
+
+/** Of the fields that may stand once, those that stand twice: Node joins them, or keeps the first. */
+export function repeatedFields({ rawHeaders }: IncomingMessage): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const repeated = new Set<string>()
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]!.toLowerCase()
+    if (!single.has(name)) continue
+    if (seen.has(name)) repeated.add(name)
+    seen.add(name)
+  }
+  return repeated
+}

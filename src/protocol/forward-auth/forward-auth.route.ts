@@ -1,0 +1,73 @@
+import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import { authenticateClient } from '../../clients/index.js'
+import type { Context, Origin } from '../../context.js'
+import type { Gateway } from '../../gateways/index.js'
+import { type DirectReply, directAnswers } from '../../http/index.js'
+import { InvalidClientError } from '../../oauth/index.js'
+import { within } from '../../platform/deadline.js'
+import { readCaller, repeatedFields } from './caller.js'
+import { refuseCaller, refuseGateway } from './refusal.js'
+import { createVerifiedCredentials } from './verified-credentials.js'
+
+/** Milliseconds to an answer at the latest: the caller waits for two servers. */
+const deadline = 5_000
+
+/**
+ * `/forward-auth/NAME`, and whatever stands below it, by every method: proxies send the method of their caller, or GET, and
+ * some its path too. None of that says what is required, nor does any other word of the request: the registration of the
+ * gateway does, which proves itself in a header that is its own.
+ */
+export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
+  const verified = createVerifiedCredentials(ctx)
+
+  async function answer(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string) {
+    const caller = readCaller(request, rest, gateway, requestId)
+    const { token, deprecatedAt, endsAt } = await verified.verify(gateway, caller)
+    const headers: Record<string, string> = { Authorization: `Bearer ${token}` }
+    // RFC 9745 §2, RFC 8594 §3: a key that has a successor says so at every use.
+    if (deprecatedAt) headers['Deprecation'] = `@${Math.floor(deprecatedAt.getTime() / 1000)}`
+    if (deprecatedAt && endsAt) headers['Sunset'] = endsAt.toUTCString()
+    return { status: 200, headers }
+  }
+
+  directAnswers(scope).below(scope, '/forward-auth/', async (request, rest, origin): Promise<DirectReply> => {
+    let gateway: Gateway
+    try {
+      gateway = await within(deadline, authenticateGateway(ctx, request, rest, origin))
+    } catch (error) {
+      return refuseGateway(ctx, error, origin.requestId)
+    }
+    try {
+      return await within(deadline, answer(request, rest, gateway, origin.requestId))
+    } catch (error) {
+      return refuseCaller(ctx, gateway, error, origin.requestId)
+    }
+  })
+}
+
+/**
+ * The gateway that asks, by its own credential: `Authorization` is its caller's.
+ *
+ * @throws {InvalidClientError} also where the credential is that of another gateway or client
+ * @throws {TooManyRequestsError}
+ */
+async function authenticateGateway(
+  ctx: Context,
+  request: IncomingMessage,
+  rest: string,
+  origin: Origin,
+): Promise<Gateway> {
+  // Of two, one came from the caller (attack 123).
+  if (repeatedFields(request).has(credentialField)) {
+    throw new InvalidClientError(`${credentialField} is repeated.`, { reason: 'gateway_credential_repeated' })
+  }
+  const credential = request.headers[credentialField]
+  const client = await authenticateClient(ctx, credential?.toString(), {}, origin)
+  const [name = ''] = rest.split(/[/?]/, 1)
+  const gateway = ctx.gateways.find(name)
+  if (gateway?.clientId === client.clientId) return gateway
+  throw new InvalidClientError('The credential is not that of this gateway.', { reason: 'gateway_of_another_name' })
+}
+
+const credentialField = 'x-gateway-authorization'

@@ -1,0 +1,131 @@
+import { authenticateClient } from '../../clients/index.js'
+import type { Context } from '../../context.js'
+import type { Gateway } from '../../gateways/index.js'
+import { InsufficientScopeError, isSubset, TemporarilyUnavailableError } from '../../oauth/index.js'
+import { hmacSha256 } from '../../platform/crypto/hash.js'
+import type { Caller } from './caller.js'
+import {
+  type CredentialWorth,
+  requirePlace,
+  requireResource,
+  worthOfKey,
+  worthOfService,
+  worthOfToken,
+} from './credential-worth.js'
+import { signGatewayToken } from './gateway-token.js'
+
+export interface PassedOn {
+  /** What the API sees. */
+  readonly token: string
+  /** Since when a key has a successor, and until when it is good all the same. */
+  readonly deprecatedAt: Date | undefined
+  readonly endsAt: Date | undefined
+}
+
+/**
+ * Says what the credential of a caller is worth, and remembers it with the token that is passed on while that has more than
+ * half of its life before it. What was revoked meanwhile is known from memory, as that of access tokens at our own endpoints
+ * is: within the half second of the poll. What was found wrong is not remembered.
+ */
+export interface VerifiedCredentials {
+  /**
+   * @throws {MissingTokenError} {InvalidTokenError} {InvalidClientError} {InsufficientScopeError}
+   * @throws {TooManyRequestsError} {TemporarilyUnavailableError}
+   */
+  readonly verify: (gateway: Gateway, caller: Caller) => Promise<PassedOn>
+}
+
+interface Known extends PassedOn {
+  /** As they were when it was asked for. */
+  readonly gateway: Gateway
+  readonly resourceChangedAt: number
+  readonly worth: CredentialWorth
+  /** Of the revocation list, before anything was asked. */
+  readonly askedAt: bigint
+  /** Up to which the list says nothing of it. */
+  comparedAt: bigint
+  /** Milliseconds since 1970 between which it is given again. */
+  readonly from: number
+  readonly until: number
+}
+
+/** Credentials that are remembered; the oldest go first. */
+const capacity = 10_000
+
+/** Times that one is asked about again because it was listed meanwhile. */
+const attempts = 3
+
+export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
+  const remembered = new Map<string, Known>()
+  // What comes back is not behind what was known: nothing can be compared any more.
+  ctx.revocations.follow({ onNews: () => undefined, onReset: () => remembered.clear() })
+
+  /** Whoever reads the memory of this map learns no credential from its keys. */
+  function idOf(gateway: Gateway, { kind, credential }: Caller, version: number): string {
+    const text = `${gateway.name}\0${kind}\0${version}\0${credential}`
+    return hmacSha256(ctx.secrets.current.derive('verified credential'), text).toString('latin1')
+  }
+
+  function isGood(known: Known, gateway: Gateway): boolean {
+    const now = ctx.clock.now().getTime()
+    if (known.gateway !== gateway || now < known.from || now >= known.until) return false
+    if (requireResource(ctx, gateway).updatedAt.getTime() !== known.resourceChangedAt) return false
+    const position = ctx.revocations.position()
+    if (position === known.comparedAt) return true
+    if (ctx.revocations.listedBehind(known.worth.targets, known.askedAt)) return false
+    known.comparedAt = position
+    return true
+  }
+
+  async function ask(gateway: Gateway, caller: Caller, worthOf: () => Promise<CredentialWorth>): Promise<Known> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const askedAt = ctx.revocations.position()
+      const resourceChangedAt = requireResource(ctx, gateway).updatedAt.getTime()
+      const worth = await worthOf()
+      if (worth.key) requirePlace(worth.key, caller)
+      requireScope(gateway, worth)
+      const token = await signGatewayToken(ctx, gateway, worth)
+      if (!token || ctx.revocations.listedBehind(worth.targets, askedAt)) continue
+      const { value, iat, exp } = token
+      const times = { deprecatedAt: worth.key?.rotatedAt, endsAt: worth.endsAt }
+      const life = { from: iat * 1000, until: (iat + exp) * 500 }
+      return { token: value, ...times, gateway, resourceChangedAt, worth, askedAt, comparedAt: askedAt, ...life }
+    }
+    throw new TemporarilyUnavailableError('The server cannot answer now.', {
+      reason: 'credential_changes',
+      retryAfter: 1,
+    })
+  }
+
+  return {
+    async verify(gateway, caller) {
+      ctx.assertFresh()
+      const { kind, credential, from } = caller
+      // A password is compared at every use, so that its failures count and its end is its end.
+      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from) : undefined
+      const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
+      const known = remembered.get(id)
+      if (known && isGood(known, gateway)) {
+        if (known.worth.key) requirePlace(known.worth.key, caller)
+        return known
+      }
+      remembered.delete(id)
+      const found = await ask(gateway, caller, () => {
+        if (client) return worthOfService(ctx, gateway, client)
+        return kind === 'api-key' ? worthOfKey(ctx, gateway, credential) : worthOfToken(ctx, gateway, credential)
+      })
+      remembered.set(id, found)
+      if (remembered.size > capacity) remembered.delete(remembered.keys().next().value!)
+      return found
+    },
+  }
+}
+
+/** @throws {InsufficientScopeError} RFC 6750 §3.1 */
+function requireScope({ scope }: Gateway, worth: CredentialWorth): void {
+  if (isSubset(scope, worth.scope)) return
+  throw new InsufficientScopeError('The credential does not have the scope.', {
+    reason: 'scope_missing',
+    scope: scope.join(' '),
+  })
+}

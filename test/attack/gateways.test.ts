@@ -1,0 +1,130 @@
+import t from 'tap'
+import { createApiKey } from '../../src/api-keys/index.js'
+import { createTestGateway } from '../support/gateways.js'
+import { createTestServer } from '../support/server.js'
+import { postAs } from '../support/tokens.js'
+
+const server = await createTestServer(t)
+const { ctx } = server
+const identifier = 'https://orders.example'
+const other = 'https://other.example'
+const api = await server.createResource(identifier, 'read write')
+await server.createResource(other, 'look')
+const service = await server.createService('read write look')
+const settings = { resource: identifier, scope: ['read'], forwardsAddress: true }
+const orders = await createTestGateway(server, 'orders', settings)
+const second = await createTestGateway(server, 'second', settings)
+const open = await createTestGateway(server, 'open', { ...settings, accept: ['basic'] })
+const elsewhere = await createTestGateway(server, 'elsewhere', { ...settings, resource: other, scope: ['look'] })
+
+async function bearerFor(scope = 'read') {
+  const reply = await postAs(server, service, '/token', { grant_type: 'client_credentials', scope })
+  return { authorization: `Bearer ${reply.json().access_token}` }
+}
+
+t.test('whoever is no gateway is answered 400, and no caller is told anything', async (t) => {
+  const bearer = await bearerFor()
+  for (const [credential, name] of [
+    [undefined, 'orders'],
+    ['', 'orders'],
+    [orders.basic.slice(0, -8), 'orders'],
+    [second.basic, 'orders'],
+    [service.basic, 'orders'],
+    [api.basic, 'orders'],
+    [bearer.authorization, 'orders'],
+    [orders.basic, 'nothing'],
+    [orders.basic, 'Orders'],
+    [orders.basic, 'orders%2f'],
+    [orders.basic, '%6frders'],
+    [orders.basic, ''],
+    [orders.basic, 'second/orders'],
+    [orders.basic, 'orders;second'],
+  ] as const) {
+    const reply = await orders.ask({ ...bearer, 'x-gateway-authorization': credential }, { name })
+    t.equal(reply.statusCode, 400, `${name} by ${credential?.slice(0, 12)}`)
+    t.match(reply.headers['content-type'], 'application/problem+json')
+    t.equal(reply.headers['www-authenticate'], undefined)
+    t.equal(reply.headers['authorization'], undefined)
+  }
+  t.ok(server.logs.some((line) => line.includes('a gateway could not be authenticated')))
+  t.ok((await server.audit('client.authentication_failed')).length > 0)
+})
+
+t.test('attack 123: of two credentials of the gateway one is from somebody else', async (t) => {
+  const bearer = await bearerFor()
+  const both = [orders.basic, orders.basic]
+  t.equal((await orders.ask({ ...bearer, 'x-gateway-authorization': both })).statusCode, 400)
+  for (const name of ['x-api-key', 'origin', 'authorization'] as const) {
+    const reply = await orders.ask({ ...bearer, [name]: [bearer.authorization, bearer.authorization] })
+    t.equal(reply.statusCode, 401, name)
+  }
+})
+
+t.test('nothing that the caller says lowers what is required', async (t) => {
+  const lacking = await bearerFor('write')
+  for (const headers of [
+    { 'x-original-uri': '/forward-auth/open?scope=write' },
+    { 'x-original-method': 'OPTIONS', 'x-forwarded-method': 'OPTIONS' },
+    { 'x-forwarded-uri': '/public', 'x-forwarded-host': 'other.example', 'x-forwarded-proto': 'https' },
+    { host: 'other.example', 'x-original-url': '/health' },
+    { 'x-scope': 'write', 'x-audience': other, scope: 'write' },
+  ]) {
+    for (const path of ['', '?scope=write&audience=https://other.example', '/public?accept=basic']) {
+      t.equal((await orders.ask({ ...lacking, ...headers }, { path })).statusCode, 403)
+      t.equal((await orders.ask({ ...headers, authorization: service.basic }, { path })).statusCode, 401)
+    }
+  }
+})
+
+t.test('attack 78: a token for another API is refused', async (t) => {
+  const bearer = await bearerFor('look')
+  t.equal((await orders.ask(bearer)).statusCode, 401)
+  t.equal((await elsewhere.ask(bearer)).statusCode, 200)
+  t.equal((await orders.ask(bearer)).statusCode, 401, 'also when another gateway has found it good')
+})
+
+t.test('attack 77: what is passed on is no access token, here or anywhere', async (t) => {
+  const { headers } = await orders.ask(await bearerFor())
+  const authorization = String(headers['authorization'])
+  const token = authorization.replace('Bearer ', '')
+  for (const asker of [api, service]) {
+    t.same((await postAs(server, asker, '/introspect', { token })).json(), { active: false })
+  }
+  for (const gateway of [orders, second, elsewhere]) t.equal((await gateway.ask({ authorization })).statusCode, 401)
+  t.equal((await server.get('/revocations', { authorization })).statusCode, 401)
+  t.same((await postAs(server, orders, '/introspect', { token })).json(), { active: false }, 'nor to the gateway')
+})
+
+t.test('attack 113: a key or token in an address is refused, whatever else is shown', async (t) => {
+  const owner = { kind: 'client', id: service.clientId } as const
+  const { text = '' } = await createApiKey(ctx, { owner, name: 'Test', scope: ['read'] }, { actor: 'operator' })
+  const bearer = await bearerFor()
+  for (const query of [
+    `?k=${text}`,
+    '?access_token=x',
+    '?a=1&api%5Fkey=x',
+    `?x=oat_1_${'x'.repeat(43)}`,
+    `?x=${text.replace('_', '%5F')}`,
+  ]) {
+    for (const name of ['x-original-uri', 'x-forwarded-uri'] as const) {
+      const reply = await orders.ask({ ...bearer, [name]: `/orders${query}` })
+      t.equal(reply.statusCode, 401, query.slice(0, 12))
+      t.match(reply.headers['www-authenticate'], /error="invalid_request"/)
+    }
+    t.equal((await orders.ask(bearer, { path: `/orders${query}` })).statusCode, 401)
+  }
+  t.equal((await orders.ask({ ...bearer, 'x-original-uri': '/orders?page=2' })).statusCode, 200)
+})
+
+t.test('attack 102: whoever guesses passwords through a gateway keeps out neither it nor others', async (t) => {
+  const guess = () =>
+    open.ask({ authorization: service.basic.slice(0, -8), 'x-forwarded-for': '203.0.113.7' }).then((r) => r.statusCode)
+  const statuses: number[] = []
+  for (let index = 0; index < 12; index++) statuses.push(await guess())
+  t.equal(statuses[0], 401)
+  const last = await open.ask({ authorization: service.basic, 'x-forwarded-for': '203.0.113.7' })
+  t.equal(last.statusCode, 429)
+  t.match(last.headers['retry-after'], /^\d+$/)
+  const elsewhere = await open.ask({ authorization: service.basic, 'x-forwarded-for': '198.51.100.7' })
+  t.equal(elsewhere.statusCode, 200, 'from another network')
+})

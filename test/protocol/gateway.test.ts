@@ -1,0 +1,265 @@
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import t from 'tap'
+import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
+import { disableClient } from '../../src/clients/index.js'
+import { deleteGateway, updateGateway } from '../../src/gateways/index.js'
+import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
+import { createTestGateway } from '../support/gateways.js'
+import { createTestServer, type TestServer } from '../support/server.js'
+import { claimsOf, lookupsOf, postAs, revokeAt } from '../support/tokens.js'
+
+const server = await createTestServer(t)
+const { ctx, clock } = server
+const beside = await createTestServer(t, { beside: server })
+const by = { actor: 'operator' }
+const cause = { ...by, reason: 'test' }
+const identifier = 'https://orders.example'
+const opaqueIdentifier = 'https://opaque.example'
+await server.createResource(identifier, 'read write')
+await server.createResource(opaqueIdentifier, 'view', { tokenFormat: 'opaque' })
+const service = await server.createService('read write view')
+const owner = { kind: 'client', id: service.clientId } as const
+const orders = await createTestGateway(server, 'orders', {
+  resource: identifier,
+  scope: ['read'],
+  accept: ['access-token', 'api-key', 'basic'],
+  forwardsAddress: true,
+})
+const opaque = await createTestGateway(server, 'opaque', { resource: opaqueIdentifier, scope: ['view'] })
+await beside.refresh()
+
+async function tokenFor(scope = 'read', client = service): Promise<string> {
+  const reply = await postAs(server, client, '/token', { grant_type: 'client_credentials', scope })
+  if (reply.statusCode !== 200) throw new Error(reply.body)
+  return reply.json().access_token
+}
+
+async function makeKey(more: Partial<Parameters<typeof createApiKey>[1]> = {}) {
+  const { key, text = '' } = await createApiKey(ctx, { owner, name: 'Test', scope: ['read'], ...more }, by)
+  return { id: key.id, text, bearer: { authorization: `Bearer ${text}` } }
+}
+
+const passedOn = (reply: { headers: Record<string, unknown> }): string =>
+  String(reply.headers['authorization']).replace('Bearer ', '')
+
+const seconds = (): number => Math.floor(clock.now().getTime() / 1000)
+
+t.test('a JWT is exchanged for one that lives for a minute', async (t) => {
+  const token = await tokenFor('read write')
+  const reply = await orders.ask({ authorization: `Bearer ${token}` })
+  t.match(reply, { statusCode: 200, body: '' })
+  t.equal(reply.headers['cache-control'], 'no-store')
+  t.equal(reply.headers['content-length'], '0')
+  const { payload, protectedHeader } = await jwtVerify(
+    passedOn(reply),
+    createLocalJWKSet(ctx.keys.jwks() as Parameters<typeof createLocalJWKSet>[0]),
+    { typ: 'gateway+jwt', issuer: ctx.config.server.issuer, audience: identifier, currentDate: clock.now() },
+  )
+  t.equal(protectedHeader.typ, 'gateway+jwt')
+  t.match(payload, {
+    sub: service.clientId,
+    client_id: service.clientId,
+    scope: 'read write',
+    credential: 'access_token',
+    iat: seconds(),
+    exp: seconds() + 60,
+  })
+  t.not(payload.jti, claimsOf(token)['jti'])
+})
+
+t.test('by every method, whatever path and body follow', async (t) => {
+  const authorization = `Bearer ${await tokenFor()}`
+  for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS'] as const) {
+    for (const path of ['', '/', '/orders/1?x=%zz', '?scope=write']) {
+      const payload = method === 'POST' ? '{"a":1}' : undefined
+      const headers = { authorization, 'content-type': 'application/json', 'content-encoding': 'br' }
+      t.equal((await orders.ask(headers, { method, path, payload })).statusCode, 200, `${method} ${path}`)
+    }
+  }
+})
+
+t.test('an opaque token is understood', async (t) => {
+  const token = await tokenFor('view')
+  t.match(token, /^oat_/)
+  const reply = await opaque.ask({ authorization: `Bearer ${token}` })
+  t.match(claimsOf(passedOn(reply)), { aud: opaqueIdentifier, scope: 'view', credential: 'access_token' })
+})
+
+t.test('an API key in either header; what has a successor says so', async (t) => {
+  const key = await makeKey()
+  for (const headers of [key.bearer, { 'x-api-key': key.text }]) {
+    const reply = await orders.ask(headers)
+    t.equal(reply.statusCode, 200)
+    t.equal(reply.headers['deprecation'], undefined)
+    t.match(claimsOf(passedOn(reply)), {
+      sub: service.clientId,
+      client_id: key.id,
+      scope: 'read',
+      credential: 'api_key',
+    })
+  }
+  await rotateApiKey(ctx, key.id, { overlap: 3600, by })
+  const reply = await orders.ask(key.bearer)
+  t.equal(reply.headers['deprecation'], `@${seconds()}`, 'RFC 9745 §2')
+  t.equal(Date.parse(String(reply.headers['sunset'])), (seconds() + 3600) * 1000, 'RFC 8594 §3')
+})
+
+t.test('a key is good from its networks and pages alone, remembered or not', async (t) => {
+  const bound = await makeKey({ networks: ['192.0.2.0/24'] })
+  const from = async (address?: string) =>
+    (await orders.ask({ ...bound.bearer, 'x-forwarded-for': address })).statusCode
+  t.equal(await from('198.51.100.1, 192.0.2.7'), 200, 'the last one is what the gateway wrote')
+  t.equal(await from('192.0.2.7, 198.51.100.1'), 401)
+  t.equal(await from('192.0.2.7, nonsense'), 401)
+  t.equal(await from(), 401)
+
+  const page = await makeKey({ kind: 'publishable', origins: ['https://shop.example'] })
+  t.equal((await orders.ask({ ...page.bearer, origin: 'https://shop.example' })).statusCode, 200)
+  t.equal((await orders.ask({ ...page.bearer, origin: 'https://evil.example' })).statusCode, 401)
+  t.equal((await orders.ask(page.bearer)).statusCode, 401)
+
+  const blind = await createTestGateway(server, 'blind', { resource: identifier, scope: ['read'] })
+  const reply = await blind.ask({ ...bound.bearer, 'x-forwarded-for': '192.0.2.7' })
+  t.equal(reply.statusCode, 401, 'a gateway that does not say addresses is not asked for them')
+})
+
+t.test('RFC 7617: a service account by its password, where that is accepted', async (t) => {
+  const reply = await orders.ask({ authorization: service.basic })
+  t.match(claimsOf(passedOn(reply)), { sub: service.clientId, scope: 'read write', credential: 'basic' })
+  const wrong = await orders.ask({ authorization: service.basic.slice(0, -8), 'x-forwarded-for': '203.0.113.9' })
+  t.equal(wrong.statusCode, 401)
+  t.equal(
+    wrong.headers['www-authenticate'],
+    `Bearer realm="${ctx.config.server.issuer}", Basic realm="${ctx.config.server.issuer}", charset="UTF-8"`,
+  )
+  const application = await server.createClient({ scope: 'read' })
+  t.equal((await orders.ask({ authorization: application.basic })).statusCode, 401, 'an application is none')
+  t.equal((await orders.ask({ authorization: orders.basic })).statusCode, 401, 'nor is the gateway itself')
+  t.equal((await opaque.ask({ authorization: service.basic })).statusCode, 401, 'not accepted here')
+})
+
+t.test('what is lacking is said by challenges that every proxy passes on', async (t) => {
+  const realm = `realm="${ctx.config.server.issuer}"`
+  const none = await orders.ask()
+  t.match(none, { statusCode: 401, body: '' })
+  t.equal(
+    none.headers['www-authenticate'],
+    `Bearer ${realm}, Basic ${realm}, charset="UTF-8"`,
+    'RFC 6750 §3.1: no error',
+  )
+  t.equal((await opaque.ask()).headers['www-authenticate'], `Bearer ${realm}`)
+  const wrong = await opaque.ask({ authorization: 'Bearer nonsense' })
+  t.match(wrong.headers['www-authenticate'], /^Bearer realm="[^"]+", error="invalid_token", error_description="[^"]+"$/)
+  const lacking = await orders.ask({ authorization: `Bearer ${await tokenFor('write')}` })
+  t.match(lacking, { statusCode: 403, headers: { 'cache-control': 'no-store' } })
+  t.match(lacking.headers['www-authenticate'], /^Bearer .*error="insufficient_scope".*, scope="read"$/)
+  t.equal((await orders.ask({ authorization: 'Digest x' })).statusCode, 401)
+  for (const headers of [
+    { authorization: `Bearer ${await tokenFor()}`, 'x-api-key': (await makeKey()).text },
+    { authorization: [`Bearer ${await tokenFor()}`, `Bearer ${await tokenFor()}`] },
+    { authorization: 'Bearer a b' },
+  ]) {
+    const reply = await orders.ask(headers)
+    t.equal(reply.statusCode, 401, 'a proxy would take 400 for a failure of ours')
+    t.match(reply.headers['www-authenticate'], /error="invalid_request"/)
+  }
+})
+
+t.test('it is asked once for the first half of what is passed on', async (t) => {
+  const key = await makeKey()
+  const first = await orders.ask(key.bearer)
+  clock.advance(29)
+  let reply = first
+  const lookups = await lookupsOf(server, async () => {
+    reply = await orders.ask(key.bearer)
+  })
+  t.same(lookups, [], 'no statement')
+  t.equal(passedOn(reply), passedOn(first))
+  clock.advance(2)
+  t.not(passedOn(await orders.ask(key.bearer)), passedOn(first))
+})
+
+t.test('what is passed on ends with the credential at the latest', async (t) => {
+  const key = await makeKey({ lifetime: 60 })
+  clock.advance(45)
+  const { exp, iat } = claimsOf(passedOn(await orders.ask(key.bearer)))
+  t.ok(Number(exp) - Number(iat) <= 15)
+  clock.advance(15)
+  t.equal((await orders.ask(key.bearer)).statusCode, 401)
+  const short = await createTestGateway(server, 'short', { resource: identifier, scope: ['read'], tokenLifetime: 5 })
+  const token = claimsOf(passedOn(await short.ask({ authorization: `Bearer ${await tokenFor()}` })))
+  t.equal(Number(token['exp']) - Number(token['iat']), 5)
+})
+
+/** What another process remembers, after it has looked into the list. */
+async function isRefusedAfter(end: () => Promise<unknown>, headers: { authorization: string }, at: TestServer) {
+  if ((await orders.ask(headers, { at })).statusCode !== 200) throw new Error('it was not good before')
+  await end()
+  await at.ctx.revocations.refresh()
+  return (await orders.ask(headers, { at })).statusCode === 401
+}
+
+t.test('attack 115: whatever ends a credential ends what is remembered, at every process', async (t) => {
+  const token = await tokenFor()
+  const bearer = { authorization: `Bearer ${token}` }
+  t.ok(await isRefusedAfter(() => revokeAt(server, service, token), bearer, beside), 'a token')
+  const key = await makeKey()
+  t.ok(await isRefusedAfter(() => endApiKey(ctx, key.id, { cause }), key.bearer, beside), 'a key')
+  const rotated = await makeKey()
+  t.ok(await isRefusedAfter(() => rotateApiKey(ctx, rotated.id, { overlap: 0, by }), rotated.bearer, beside))
+  for (const set of [{ kind: 'owner', owner }, { kind: 'prefix', prefix: 'sk' }, { kind: 'all' }] as const) {
+    const each = await makeKey()
+    t.ok(await isRefusedAfter(() => endApiKeys(ctx, set, { cause }), each.bearer, beside), set.kind)
+  }
+  const leaving = await server.createService('read')
+  const theirs = await makeKey({ owner: { kind: 'client', id: leaving.clientId } })
+  t.ok(await isRefusedAfter(() => disableClient(ctx, leaving.clientId, by), theirs.bearer, beside), 'its owner')
+})
+
+t.test('a role that is withdrawn takes the scope at the next look into the list', async (t) => {
+  const guarded = 'https://guarded.example'
+  await server.createResource(guarded, 'audit')
+  await createRole(ctx, { resource: guarded, name: 'auditor', scope: ['audit'] }, by)
+  const holder = await server.createService('audit')
+  await grantRole(ctx, guarded, 'auditor', { kind: 'client', holder: holder.clientId }, by)
+  const gateway = await createTestGateway(server, 'guarded', {
+    resource: guarded,
+    scope: ['audit'],
+    accept: ['api-key', 'basic'],
+  })
+  const key = await makeKey({ owner: { kind: 'client', id: holder.clientId }, scope: ['audit'] })
+  const ask = async () => [
+    (await gateway.ask(key.bearer)).statusCode,
+    (await gateway.ask({ authorization: holder.basic })).statusCode,
+  ]
+  t.same(await ask(), [200, 200])
+  await withdrawRole(ctx, guarded, 'auditor', { kind: 'client', holder: holder.clientId }, by)
+  await server.refresh()
+  t.same(await ask(), [403, 403])
+})
+
+t.test('what is required is that of the registration, from the next request on', async (t) => {
+  const gateway = await createTestGateway(server, 'changing', { resource: identifier, scope: ['read'] })
+  const headers = { authorization: `Bearer ${await tokenFor()}` }
+  t.equal((await gateway.ask(headers)).statusCode, 200)
+  await updateGateway(ctx, 'changing', { scope: ['write'] }, by)
+  t.equal((await gateway.ask(headers)).statusCode, 403)
+  await updateGateway(ctx, 'changing', { scope: ['read'], accept: ['api-key'] }, by)
+  t.equal((await gateway.ask(headers)).statusCode, 401)
+  await deleteGateway(ctx, 'changing', by)
+  t.equal((await gateway.ask(headers)).statusCode, 400)
+})
+
+t.test('503 with Retry-After while nothing can be said', async (t) => {
+  const { pool } = ctx.db
+  const query = pool.query
+  const key = await makeKey()
+  pool.query = (() => Promise.reject(Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }))) as typeof query
+  try {
+    const reply = await orders.ask(key.bearer)
+    t.equal(reply.statusCode, 503)
+    t.match(reply.headers['retry-after'], /^\d+$/)
+  } finally {
+    pool.query = query
+  }
+})
