@@ -10,7 +10,14 @@ import { unwrap, wrap } from './wrapping.js'
 export { type MasterKeyRotation, rotateMasterKey } from './rotate-master-key.js'
 export { rewrap, sealingKey, unwrap, type WrappedAs, WrongMasterKeyError, wrap, wrongMasterKey } from './wrapping.js'
 
-export type Purpose = 'client secret' | 'form token' | 'failure counter' | 'device cookie' | 'status list' | 'api key' | 'verified credential'
+export type Purpose =
+  | 'client secret'
+  | 'form token'
+  | 'failure counter'
+  | 'device cookie'
+  | 'status list'
+  | 'api key'
+  | 'verified credential'
 
 export interface SecretKey {
   readonly id: string
