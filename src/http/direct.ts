@@ -149,13 +149,18 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       const { method = '', url = '' } = request
       const origin = { ip: peerAddress(request, trusted), requestId: random.uuid() }
       if (log.isLevelEnabled('info')) logged(response, method, `${address}:name`, origin.requestId)
-      void answer(request, url.slice(address.length), origin).then(({ status, headers: own, body = '' }) => {
-        const fields = [...withoutReplaced(fixed, own), ...Object.entries(own).flat()]
-        fields.push('Content-Length', String(Buffer.byteLength(body)))
-        if (stopped) fields.push('Connection', 'close')
-        response.writeHead(status, fields)
-        response.end(body)
-      })
+      answer(request, url.slice(address.length), origin)
+        .then(({ status, headers: own, body = '' }) => {
+          const fields = [...withoutReplaced(fixed, own), ...Object.entries(own).flat()]
+          fields.push('Content-Length', String(Buffer.byteLength(body)))
+          if (stopped) fields.push('Connection', 'close')
+          response.writeHead(status, fields)
+          response.end(body)
+        })
+        .catch((error) => {
+          log.error({ err: error, requestId: origin.requestId }, 'an answer could not be sent')
+          response.destroy()
+        })
     }
   }
 

@@ -94,7 +94,7 @@ export function createRateLimits({ db, clock, random, secrets, log, config }: Ra
     const known = tiers.find(name)
     if (known) return known
     // It may be new. Where the database is away it is not found, and nobody stops for that.
-    await tiers.refresh().catch(() => undefined)
+    await within(patience, tiers.refresh()).catch(() => undefined)
     return tiers.find(name)
   }
 

@@ -74,7 +74,7 @@ export function redisStore(url: string): LimitStore {
       await run(`return redis.call('ZREM', KEYS[1], ARGV[1])`, holders(scope), [id])
     },
     async close() {
-      const client = await opening
+      const client = await opening?.catch(() => undefined)
       if (client?.isOpen) client.destroy()
     },
   }

@@ -44,12 +44,12 @@ export function clientEndpoint(
       if (answering) return await within(deadline.whole, answering)
     }
     const client = await authenticateClient(ctx, authorization, parameters, origin)
-    const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
     // Most have none, and wait for nothing here.
     const limit = client.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, origin)
+    const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
     // Awaited: to hand a promise on costs two turns more.
     const body = await within(left, handle({ client, parameters, origin }))
-    return limit ? new FieldedAnswer(body, limit) : body
+    return limit && !(body instanceof FieldedAnswer) ? new FieldedAnswer(body, limit) : body
   }
   directAnswers(app).form(app, path, answer)
   app.post(path, async (request, reply) => {

@@ -3,6 +3,7 @@ import t from 'tap'
 import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { disableClient } from '../../src/clients/index.js'
 import { deleteGateway, updateGateway } from '../../src/gateways/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { createTestGateway } from '../support/gateways.js'
 import { createTestServer, type TestServer } from '../support/server.js'
@@ -102,6 +103,40 @@ t.test('an API key in either header; what has a successor says so', async (t) =>
   const reply = await orders.ask(key.bearer)
   t.equal(reply.headers['deprecation'], `@${seconds()}`, 'RFC 9745 §2')
   t.equal(Date.parse(String(reply.headers['sunset'])), (seconds() + 3600) * 1000, 'RFC 8594 §3')
+})
+
+t.test('attack 116: what is passed on for a key says by what it can be ended', async (t) => {
+  const { id, bearer } = await makeKey()
+  t.match(claimsOf(passedOn(await orders.ask(bearer))), { client_id: id, key_owner: 'client', key_prefix: 'sk' })
+})
+
+t.test('attack 117: a key, and a service account, are counted by their tiers, remembered or not', async (t) => {
+  await createTier(ctx, 'pair', { limit: 2, window: 60, burst: 2 }, by)
+  const { bearer } = await makeKey({ tier: 'pair' })
+  const slow = await server.createService('read', { rate_tier: 'pair' })
+  await beside.refresh()
+  for (const headers of [bearer, { authorization: slow.basic }]) {
+    for (const left of [1, 0]) {
+      const reply = await orders.ask(headers)
+      t.equal(reply.statusCode, 200)
+      t.match(reply.headers['ratelimit'], `"pair";r=${left};`)
+    }
+    const refused = await orders.ask(headers)
+    t.equal(refused.statusCode, 429)
+    t.match(refused.headers['retry-after'], /^\d+$/)
+  }
+})
+
+t.test('an end of the signing key ends what is remembered', async (t) => {
+  const { bearer } = await makeKey()
+  const before = passedOn(await orders.ask(bearer))
+  t.equal(passedOn(await orders.ask(bearer)), before)
+  const [kid = ''] = [JSON.parse(Buffer.from(before.split('.')[0] ?? '', 'base64url').toString()).kid]
+  await ctx.keys.end([kid], by)
+  await server.refresh()
+  const after = passedOn(await orders.ask(bearer))
+  t.not(JSON.parse(Buffer.from(after.split('.')[0] ?? '', 'base64url').toString()).kid, kid)
+  await beside.refresh()
 })
 
 t.test('a key is good from its networks and pages alone, remembered or not', async (t) => {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { changeApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { disableClient, enableClient, updateClient } from '../../src/clients/index.js'
 import { disableUser, enableUser } from '../../src/identity/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { type RevocationTarget, revoke } from '../../src/revocation/index.js'
 import type { ApiKeyOwner } from '../../src/store/index.js'
@@ -197,6 +198,19 @@ t.test('no client need be named; one that is named is authenticated', async (t) 
   t.equal((await exchange(server, text, {}, { authorization: 'Basic bm9ib2R5Ong=' })).statusCode, 401)
   t.equal((await server.post('/token', { grant_type: 'client_credentials' })).statusCode, 401, 'others need one')
   t.equal((await server.post('/token', {})).statusCode, 401)
+})
+
+t.test('attack 117: a key that has a tier is counted by it', async (t) => {
+  await createTier(ctx, 'pair', { limit: 2, window: 60, burst: 2 }, by)
+  const { text } = await make({ tier: 'pair' })
+  for (const left of [1, 0]) {
+    const reply = await exchange(server, text)
+    t.equal(reply.statusCode, 200)
+    t.match(reply.headers['ratelimit'], `"pair";r=${left};`)
+  }
+  const refused = await exchange(server, text)
+  t.equal(refused.statusCode, 429)
+  t.match(refused.headers['retry-after'], /^\d+$/)
 })
 
 t.test('a key with networks is exchanged from these, and only TRUST_PROXY decides whose word counts', async (t) => {

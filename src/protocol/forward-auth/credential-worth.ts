@@ -48,8 +48,9 @@ export async function worthOfToken(ctx: Context, gateway: Gateway, value: string
 }
 
 /** By what revocations end it, and what the API asked to be told. */
-function passedOn({ grant_id, sid, roles, auth_time, email, name }: AccessTokenClaims): Partial<AccessTokenClaims> {
-  return { grant_id, sid, roles, auth_time, email, name } as Partial<AccessTokenClaims>
+function passedOn(claims: AccessTokenClaims): Partial<AccessTokenClaims> {
+  const { grant_id, sid, key_owner, key_prefix, roles, auth_time, email, name } = claims
+  return { grant_id, sid, key_owner, key_prefix, roles, auth_time, email, name } as Partial<AccessTokenClaims>
 }
 
 /** What an API key is worth now, by its row. @throws {InvalidTokenError} */
@@ -69,7 +70,8 @@ export async function worthOfKey(ctx: Context, { resource }: Gateway, text: stri
       ...endsOfApiKey(key),
       { kind: 'role', target: roleTarget(key.owner.id, resource) },
     ],
-    claims: {},
+    // By these an API that follows the feed hears of its end.
+    claims: { key_owner: key.owner.kind, key_prefix: key.prefix },
     key,
   }
 }

@@ -12,6 +12,8 @@ export interface GatewayToken {
   /** Seconds since 1970. */
   readonly iat: number
   readonly exp: number
+  /** Of the key that signed it. */
+  readonly kid: string
 }
 
 /**
@@ -52,5 +54,7 @@ export async function signGatewayToken(
     return undefined
   }
   const alg = signingAlgOf(ctx, requireResource(ctx, gateway))
-  return { value: await ctx.keys.sign(claims, { alg, typ: gatewayTokenType }), iat, exp }
+  // Asked before: where the key changes meanwhile, a token of the new one is taken for the old one's, and ends with it early.
+  const kid = ctx.keys.kidOf(alg)
+  return { value: await ctx.keys.sign(claims, { alg, typ: gatewayTokenType }), iat, exp, kid }
 }

@@ -1,8 +1,10 @@
 import { authenticateClient } from '../../clients/index.js'
-import type { Context } from '../../context.js'
+import type { Context, Origin } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
+import { countRequest } from '../../limits/index.js'
 import { InsufficientScopeError, isSubset, TemporarilyUnavailableError } from '../../oauth/index.js'
 import { hmacSha256 } from '../../platform/crypto/hash.js'
+import type { EndableBy } from '../../store/index.js'
 import type { Caller } from './caller.js'
 import {
   type CredentialWorth,
@@ -20,6 +22,8 @@ export interface PassedOn {
   /** Since when a key has a successor, and until when it is good all the same. */
   readonly deprecatedAt: Date | undefined
   readonly endsAt: Date | undefined
+  /** Header fields of the tier that it is counted by. */
+  readonly limit: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -35,11 +39,13 @@ export interface VerifiedCredentials {
   readonly verify: (gateway: Gateway, caller: Caller) => Promise<PassedOn>
 }
 
-interface Known extends PassedOn {
+interface Known extends Omit<PassedOn, 'limit'> {
   /** As they were when it was asked for. */
   readonly gateway: Gateway
   readonly resourceChangedAt: number
   readonly worth: CredentialWorth
+  /** What the revocation list could say of the credential, and of the key that signed the token. */
+  readonly targets: readonly EndableBy[]
   /** Of the revocation list, before anything was asked. */
   readonly askedAt: bigint
   /** Up to which the list says nothing of it. */
@@ -72,7 +78,7 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
     if (requireResource(ctx, gateway).updatedAt.getTime() !== known.resourceChangedAt) return false
     const position = ctx.revocations.position()
     if (position === known.comparedAt) return true
-    if (ctx.revocations.listedBehind(known.worth.targets, known.askedAt)) return false
+    if (ctx.revocations.listedBehind(known.targets, known.askedAt)) return false
     known.comparedAt = position
     return true
   }
@@ -86,15 +92,32 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       requireScope(gateway, worth)
       const token = await signGatewayToken(ctx, gateway, worth)
       if (!token || ctx.revocations.listedBehind(worth.targets, askedAt)) continue
-      const { value, iat, exp } = token
+      const { value, iat, exp, kid } = token
+      const targets: readonly EndableBy[] = [...worth.targets, { kind: 'key', target: kid }]
       const times = { deprecatedAt: worth.key?.rotatedAt, endsAt: worth.endsAt }
       const life = { from: iat * 1000, until: (iat + exp) * 500 }
-      return { token: value, ...times, gateway, resourceChangedAt, worth, askedAt, comparedAt: askedAt, ...life }
+      return {
+        token: value,
+        ...times,
+        gateway,
+        resourceChangedAt,
+        worth,
+        targets,
+        askedAt,
+        comparedAt: askedAt,
+        ...life,
+      }
     }
     throw new TemporarilyUnavailableError('The server cannot answer now.', {
       reason: 'credential_changes',
       retryAfter: 1,
     })
+  }
+
+  /** @throws {TooManyRequestsError} past the tier of an API key */
+  async function countKey({ worth: { key } }: Known, from: Origin): Promise<PassedOn['limit']> {
+    if (key?.tier === undefined) return undefined
+    return countRequest(ctx, { clientId: key.id, tokenEndpointAuthMethod: 'api_key' }, key.tier, from)
   }
 
   return {
@@ -103,11 +126,12 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       const { kind, credential, from } = caller
       // A password is compared at every use, so that its failures count and its end is its end.
       const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from) : undefined
+      const limit = client?.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, from)
       const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
       const known = remembered.get(id)
       if (known && isGood(known, gateway)) {
         if (known.worth.key) requirePlace(known.worth.key, caller)
-        return known
+        return { ...known, limit: limit ?? (await countKey(known, from)) }
       }
       remembered.delete(id)
       const found = await ask(gateway, caller, () => {
@@ -116,7 +140,7 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       })
       remembered.set(id, found)
       if (remembered.size > capacity) remembered.delete(remembered.keys().next().value!)
-      return found
+      return { ...found, limit: limit ?? (await countKey(found, from)) }
     },
   }
 }

@@ -1,6 +1,7 @@
 import type { Static, TObject } from '@sinclair/typebox'
 import type { Client } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
+import type { FieldedAnswer } from '../../http/index.js'
 import { compileParameters, type Parameters } from '../../oauth/index.js'
 import type { TokenResponse } from '../../tokens/index.js'
 
@@ -16,13 +17,16 @@ export interface GrantRequest<P> {
 /** Who may use a grant type for what, without being registered for it. */
 type Exemption = (client: Client, parameters: Parameters) => boolean
 
+/** With header fields where what was presented has a limit of its own. */
+export type GrantAnswer = TokenResponse | FieldedAnswer
+
 /** How a client asks at /token. */
 export interface GrantType {
   readonly name: string
   readonly permits?: Exemption | undefined
-  readonly handle: (ctx: Context, request: GrantRequest<Parameters>) => Promise<TokenResponse>
+  readonly handle: (ctx: Context, request: GrantRequest<Parameters>) => Promise<GrantAnswer>
   /** Where no client need be named. */
-  readonly handleAlone?: (ctx: Context, request: ClientlessRequest<Parameters>) => Promise<TokenResponse>
+  readonly handleAlone?: (ctx: Context, request: ClientlessRequest<Parameters>) => Promise<GrantAnswer>
 }
 
 /** What is presented says all, whoever presents it. */
@@ -33,7 +37,7 @@ export interface GrantTypeDefinition<T extends TObject> {
   readonly name: string
   readonly parameters: T
   readonly permits?: Exemption
-  readonly handle: (ctx: Context, request: GrantRequest<Static<T>>) => Promise<TokenResponse>
+  readonly handle: (ctx: Context, request: GrantRequest<Static<T>>) => Promise<GrantAnswer>
 }
 
 /** A grant type whose parameters are checked before it is asked. */
@@ -51,7 +55,7 @@ export function defineGrantType<T extends TObject>(definition: GrantTypeDefiniti
 export function defineClientlessGrantType<T extends TObject>(definition: {
   readonly name: string
   readonly parameters: T
-  readonly handle: (ctx: Context, request: ClientlessRequest<Static<T>>) => Promise<TokenResponse>
+  readonly handle: (ctx: Context, request: ClientlessRequest<Static<T>>) => Promise<GrantAnswer>
 }): GrantType {
   const read = compileParameters(definition.parameters)
   const handle = (ctx: Context, { parameters, sent, origin }: ClientlessRequest<Parameters>) =>

@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../context.js'
 import { InvalidRequestError, UnauthorizedClientError, UnsupportedGrantTypeError } from '../../oauth/index.js'
-import type { TokenResponse } from '../../tokens/index.js'
 import { type ClientRequest, clientEndpoint } from '../client-endpoint.js'
-import type { GrantType } from './grant-type.js'
+import type { GrantAnswer, GrantType } from './grant-type.js'
 import { grantTypes } from './grant-types/index.js'
 
 /** `POST /token`. RFC 6749 §3.2. */
@@ -12,7 +11,7 @@ export function tokenRoute(app: FastifyInstance, ctx: Context): void {
     find(parameters['grant_type'])?.handleAlone?.(ctx, { parameters, sent: parameters, origin }),
   )
 
-  function answerClient({ client, parameters, origin }: ClientRequest): Promise<TokenResponse> {
+  function answerClient({ client, parameters, origin }: ClientRequest): Promise<GrantAnswer> {
     const { grant_type } = parameters
     if (grant_type === undefined) {
       throw new InvalidRequestError('The parameter grant_type is missing.', { reason: 'grant_type_missing' })

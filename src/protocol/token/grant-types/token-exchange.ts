@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { aboutOwner, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
+import { FieldedAnswer } from '../../../http/index.js'
+import { countRequest } from '../../../limits/index.js'
 import {
   InvalidRequestError,
   InvalidScopeError,
@@ -55,6 +57,7 @@ export const tokenExchange = defineClientlessGrantType({
     checkTypes(parameters)
     const asOf = ctx.clock.now()
     const key = await presentApiKey(ctx, parameters.subject_token, origin)
+    const limit = await countKey(ctx, key, origin)
     const target = narrow(ctx, key, parameters)
     if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
       throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
@@ -73,15 +76,22 @@ export const tokenExchange = defineClientlessGrantType({
       ip: origin.ip,
       detail: { grant_type: 'token-exchange', key: key.id, aud: token.claims.aud, scope },
     })
-    return {
+    const answer = {
       access_token: token.value,
       issued_token_type: parameters.requested_token_type ?? accessTokenType,
-      token_type: 'Bearer',
+      token_type: 'Bearer' as const,
       expires_in: token.expiresIn,
       scope,
     }
+    return limit ? new FieldedAnswer(answer, limit) : answer
   },
 })
+
+/** A key without a tier is not counted. @throws {TooManyRequestsError} */
+async function countKey(ctx: Context, { id, tier }: ApiKey, origin: Origin) {
+  if (tier === undefined) return undefined
+  return countRequest(ctx, { clientId: id, tokenEndpointAuthMethod: 'api_key' }, tier, origin)
+}
 
 interface Types {
   readonly subject_token_type: string
