@@ -8,7 +8,7 @@ import { mountSmallDisk } from './support/small-disk.js'
 
 t.test('PostgreSQL lives, and refuses', async (t) => {
   // Two servers with six connections and one that listens each, and a few more.
-  const settings = { max_connections: '22' }
+  const settings = { max_connections: '24' }
   const postgres = await createPostgres(t, { programs: await embeddedPrograms(t), settings })
   const scene = await openDatabaseScene(t, postgres)
 
