@@ -93,6 +93,22 @@ t.test('attack 113: a key that is guessed or mistyped tells nothing, and in an a
   t.equal((await ask({ ...withKey(text), authorization: `Bearer ${text}` })).status, 400, 'twice')
 })
 
+t.test('attack 113: keys in an address cost the server one question, not one each', async (t) => {
+  const { ask, asked } = await open(t)
+  const made: string[] = []
+  for (let count = 0; count < 10; count++) {
+    const { text } = await make()
+    made.push(text)
+  }
+  t.equal((await ask({}, `/orders?${made.join('&')}`)).status, 400)
+  await until('it was asked', () => asked() > 0)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  t.equal(asked(), 1, 'of many in one address')
+  const { text } = await make()
+  t.equal((await ask(withKey(text))).status, 200)
+  t.equal(asked(), 2)
+})
+
 t.test('attack 115: a key does what it is made for, from where it may, until it ends', async (t) => {
   const { ask, heard } = await open(t)
   const narrow = await make({ scope: ['orders:write'] })
@@ -139,7 +155,7 @@ t.test('attack 101: who makes passwords up locks neither the API out at its serv
   const guess = (text: string) => ask({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
   const { clientId, clientSecret } = await server.createService('orders:read')
   t.equal((await guess(`${clientId}:${clientSecret}`)).status, 200)
-  const guessed = []
+  const guessed: Awaited<ReturnType<typeof guess>>[] = []
   for (from = 1; from <= 200; from++)
     guessed.push(await guess(`${from % 2 ? clientId : `nobody ${from}`}:wrong ${from}`))
   const answered = (status: number) => guessed.filter((each) => each.status === status)
