@@ -164,6 +164,14 @@ t.test('attack 101: who makes passwords up locks neither the API out at its serv
   t.ok(answered(503).every(({ headers }) => Number(headers.get('retry-after')) > 1))
   t.notOk(platform.answers.some(({ status }) => status === 429))
 
+  const before = platform.answers.length
+  const { clientId: own } = scene.resource
+  for (let count = 0; count < 3; count++) t.equal((await guess(`${own}:wrong ${count}`)).status, 401)
+  t.notOk(
+    platform.answers.slice(before).some(({ path }) => path === '/token'),
+    'of the API itself it asks about none',
+  )
+
   const { text } = await make()
   t.equal((await ask(withKey(text))).status, 200, 'a key that it never saw')
   t.equal(asked(), 1)

@@ -188,6 +188,8 @@ function createAccounts(tools: Tools): Accounts {
 
   return {
     async check(credentials, network) {
+      // The server would count them as failures of this API itself, which is no service account.
+      if (credentials.clientId === tools.credentials?.clientId) return 'password_wrong'
       const name = await nameOf(credentials)
       let reason: Reason = 'password_unverifiable'
       let ended: string | undefined
