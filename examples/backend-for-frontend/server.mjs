@@ -31,9 +31,12 @@ app.all('/api/*', { onRequest: ourPageAlone }, async (request, reply) => {
   const session = sessionOf(request)
   const { url, method, body } = request
   if (!session.access_token) return reply.code(401).send()
+  // As it was sent: of what the router decoded, such as `/%61pi`, the rest could name another host.
+  const target = url.startsWith('/api/') ? new URL(api + url.slice('/api'.length)) : undefined
+  if (target?.origin !== new URL(api).origin) return reply.code(404).send()
   const headers = { authorization: `Bearer ${await accessToken(session)}` }
   if (body) headers['content-type'] = 'application/json'
-  const answer = await fetch(api + url.slice('/api'.length), { method, headers, body: body && JSON.stringify(body) })
+  const answer = await fetch(target, { method, headers, body: body && JSON.stringify(body) })
   reply.code(answer.status).type(answer.headers.get('content-type') ?? 'text/plain')
   return reply.send(await answer.text())
 })

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { apiKey, bearer, type ProtectOptions } from '../../packages/resource-server/src/index.js'
+import { apiKey, basic, bearer, type ProtectOptions } from '../../packages/resource-server/src/index.js'
 import { protect } from '../../packages/resource-server/src/node.js'
 import { endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { audience } from '../resource-server/support/issuer.js'
@@ -93,6 +93,22 @@ t.test('attack 113: a key that is guessed or mistyped tells nothing, and in an a
   t.equal((await ask({ ...withKey(text), authorization: `Bearer ${text}` })).status, 400, 'twice')
 })
 
+t.test('attack 113: keys in an address cost the server one question, not one each', async (t) => {
+  const { ask, asked } = await open(t)
+  const made: string[] = []
+  for (let count = 0; count < 10; count++) {
+    const { text } = await make()
+    made.push(text)
+  }
+  t.equal((await ask({}, `/orders?${made.join('&')}`)).status, 400)
+  await until('it was asked', () => asked() > 0)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  t.equal(asked(), 1, 'of many in one address')
+  const { text } = await make()
+  t.equal((await ask(withKey(text))).status, 200)
+  t.equal(asked(), 2)
+})
+
 t.test('attack 115: a key does what it is made for, from where it may, until it ends', async (t) => {
   const { ask, heard } = await open(t)
   const narrow = await make({ scope: ['orders:write'] })
@@ -130,6 +146,44 @@ t.test('attack 116: one call ends all keys of a prefix, also those that an API r
   t.equal((await ask(withKey(one.text))).status, 401)
   t.equal((await ask({ authorization: `Bearer ${two.text}` })).status, 401)
   t.equal((await ask(withKey(other.text))).status, 200)
+})
+
+t.test('attack 101: who makes passwords up locks neither the API out at its server, nor other accounts', async (t) => {
+  let from = 0
+  const schemes = [bearer, apiKey(), basic()]
+  const { ask, asked, platform } = await open(t, { schemes, addressOf: () => `198.51.${from}.7` })
+  const guess = (text: string) => ask({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
+  const { clientId, clientSecret } = await server.createService('orders:read')
+  t.equal((await guess(`${clientId}:${clientSecret}`)).status, 200)
+  const guessed: Awaited<ReturnType<typeof guess>>[] = []
+  for (from = 1; from <= 200; from++)
+    guessed.push(await guess(`${from % 2 ? clientId : `nobody ${from}`}:wrong ${from}`))
+  const answered = (status: number) => guessed.filter((each) => each.status === status)
+  t.equal(answered(401).length, 30)
+  t.equal(answered(503).length, 170)
+  t.ok(answered(503).every(({ headers }) => Number(headers.get('retry-after')) > 1))
+  t.notOk(platform.answers.some(({ status }) => status === 429))
+
+  const before = platform.answers.length
+  const { clientId: own } = scene.resource
+  for (let count = 0; count < 3; count++) t.equal((await guess(`${own}:wrong ${count}`)).status, 401)
+  t.notOk(
+    platform.answers.slice(before).some(({ path }) => path === '/token'),
+    'of the API itself it asks about none',
+  )
+
+  const { text } = await make()
+  t.equal((await ask(withKey(text))).status, 200, 'a key that it never saw')
+  t.equal(asked(), 1)
+  clock.advance(60)
+  await until('it is right by what the server says now', async () => {
+    return (await guess(`${clientId}:${clientSecret}`)).status === 200
+  })
+  clock.advance(540)
+  const other = await server.createService('orders:read')
+  await until('others may be asked about again', async () => {
+    return (await guess(`${other.clientId}:${other.clientSecret}`)).status === 200
+  })
 })
 
 t.test('attack 118: no key is in an answer, a warning or a log', async (t) => {

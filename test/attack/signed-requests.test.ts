@@ -122,7 +122,7 @@ t.test('attack 116: a key that is ended in an emergency is refused with the next
 t.test(
   'attack 117: a burst past what the memory of nonces holds is refused, and makes room for no replay',
   async (t) => {
-    const { raw, sign, platform } = await scene(t, { capacity: 5 })
+    const { raw, sign, platform } = await scene(t, { capacity: 20 })
     const burst = await Promise.all(Array.from({ length: 12 }, () => sign()))
     const answers: Answer[] = []
     for (const headers of burst) answers.push(await raw(written(headers)))

@@ -37,6 +37,9 @@ t.test('examples/backend-for-frontend: the page calls the API by its cookie, and
   t.match(await (await orders()).json(), { orders: [{ item: 'A door' }, { item: 'A key' }] })
   t.equal((await visitor.request('/api/nothing', { headers: fromOurPage })).status, 404)
   t.equal((await visitor.request('/api//evil.example/', { headers: fromOurPage })).status, 404, 'it stays at the API')
+  for (const path of ['/%61pi/orders', '/%61pi/.evil.example/', '/ap%69/@evil.example/', '/%61%70%69/orders']) {
+    t.equal((await visitor.request(path, { headers: fromOurPage })).status, 404, path)
+  }
   t.notMatch(await (await visitor.request('/')).text(), 'eyJ')
 
   t.test('and what another page asks for is refused, with the cookie or without', async (t) => {

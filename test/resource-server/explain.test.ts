@@ -102,6 +102,11 @@ t.test('explain: with credentials the server is asked, and says what was revoked
   shows(t, after)
 })
 
+t.test('explain: an access token where a gateway stands before the API', async (t) => {
+  const result = await run(['explain', token, ...asApi.args, '--tokens', 'gateway'], { env: asApi.env })
+  t.match(result, { code: 1, stdout: /^refused +typ /m })
+})
+
 t.test('explain: wrong usage is 2, and so is a server that is not there', async (t) => {
   for (const args of [
     [],
@@ -109,6 +114,7 @@ t.test('explain: wrong usage is 2, and so is a server that is not there', async 
     ['explain', 'x', '--issuer', issuer],
     ['other', ...where],
     ['explain', '--wrong'],
+    ['explain', token, ...where, '--tokens', 'other'],
   ]) {
     t.equal((await run(args)).code, 2, args.join(' '))
   }

@@ -1,5 +1,15 @@
 import t from 'tap'
-import { ConfigurationError, protect } from '../../packages/resource-server/src/index.js'
+import { connect } from '../../packages/resource-server/src/connect.js'
+import { explain } from '../../packages/resource-server/src/explain.js'
+import {
+  apiKey,
+  basic,
+  bearer,
+  ConfigurationError,
+  protect,
+  signature,
+} from '../../packages/resource-server/src/index.js'
+import { readOptions } from '../../packages/resource-server/src/options.js'
 import { audience, credentials, TestIssuer } from './support/issuer.js'
 
 const issuer = await TestIssuer.start(t)
@@ -26,5 +36,24 @@ t.test('attack 77: where access tokens are expected it is none', async (t) => {
 t.test('options that contradict each other are refused', async (t) => {
   const options = { issuer: issuer.issuer, audience, credentials }
   await t.rejects(protect({ ...options, tokens: 'gateway', onStale: 'introspect' }), ConfigurationError)
+  for (const scheme of [apiKey(), basic(), signature({ origin: 'https://orders.example' })]) {
+    const past = protect({ ...options, tokens: 'gateway', schemes: [bearer, scheme] })
+    await t.rejects(past, ConfigurationError, `attack 77: ${scheme.name} goes past the gateway`)
+  }
   await t.rejects(protect({ ...options, tokens: 'other' as 'gateway' }), ConfigurationError)
+})
+
+t.test('explain: what a gateway passes on, of which the server is asked nothing', async (t) => {
+  const { platform } = issuer
+  const settings = readOptions({ issuer: issuer.issuer, audience, credentials, platform, tokens: 'gateway' })
+  const connection = await connect(settings, 'once')
+  const outcomes = async (token: string) => {
+    const found = await explain(token, settings, connection)
+    return found.filter(({ outcome }) => outcome !== 'ok').map(({ name }) => name)
+  }
+  const before = platform.count('/introspect')
+  t.same(await outcomes(issuer.token({ credential: 'api_key' }, gateway)), [])
+  t.same(await outcomes(issuer.token()), ['typ'])
+  t.same(await outcomes(`oat_1_${'x'.repeat(43)}`), ['form'])
+  t.equal(platform.count('/introspect'), before)
 })

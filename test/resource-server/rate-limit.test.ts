@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import type { Decision, Limit, ProtectOptions } from '../../packages/resource-server/src/index.js'
+import { protect as protectHono } from '../../packages/resource-server/src/hono.js'
+import type { AccessToken, Decision, Limit, ProtectOptions } from '../../packages/resource-server/src/index.js'
 import { networkOf, normaliseAddress } from '../../packages/resource-server/src/limits/address.js'
+import { ofToken } from '../../packages/resource-server/src/limits/count-request.js'
+import { both } from '../../packages/resource-server/src/schemes/scheme.js'
 import { conform } from '../../src/limits/gcra.js'
 import { networkOf as networkOfServer, normaliseAddress as normaliseOfServer } from '../../src/platform/network.js'
-import { credentials, TestIssuer } from './support/issuer.js'
+import { audience, credentials, TestIssuer } from './support/issuer.js'
 
 const policy = { limit: 10, window: 10, burst: 5 }
 
@@ -93,6 +96,39 @@ t.test('by client, subject, network and address', async (t) => {
   t.equal(await count(9, [{ tier: 'gold', by: 'address' }], { ip: '192.0.2.2' }), 5)
 })
 
+t.test('attack 117: further keys of a client make its limit no wider, nor do further addresses of a /64', async (t) => {
+  const { issuer, open } = await openScene(t)
+  const { count } = await open()
+  const exchanged = (client_id: string, key_owner: string) => ({
+    token: issuer.token({ client_id, sub: 'owner-1', key_owner, key_prefix: 'sk' }),
+  })
+  t.equal(await count(3, byClient, exchanged('key-1', 'client')), 3)
+  t.equal(await count(9, byClient, exchanged('key-2', 'client')), 2, 'of one owner')
+  t.equal(await count(9, byClient, { token: issuer.token({ client_id: 'owner-1' }) }), 0, 'with its own tokens')
+  t.equal(await count(9, byClient, exchanged('key-3', 'user')), 5)
+  const byKey: readonly Limit[] = [{ tier: 'gold', by: 'key' }]
+  t.equal(await count(9, byKey, exchanged('key-1', 'client')), 5)
+  t.equal(await count(9, byKey, exchanged('key-2', 'client')), 5)
+  const byAddress: readonly Limit[] = [{ tier: 'gold', by: 'address' }]
+  t.equal(await count(3, byAddress, { ip: '2001:db8::1' }), 3)
+  t.equal(await count(9, byAddress, { ip: '2001:db8::2' }), 2, 'one /64')
+})
+
+t.test('of an API key the owner is counted by client, and the key itself by key, with two locks too', (t) => {
+  const token = { sub: 'owner-1', clientId: 'key-1', scope: [], roles: [], expiresAt: 4e9 }
+  const key = { ...token, claims: { api_key: { owner: 'client' } } }
+  const account = { ...token, clientId: 'owner-1', claims: {} }
+  const users = { ...key, claims: { api_key: { owner: 'user' } } }
+  const counted = (shown: AccessToken) =>
+    (['client', 'key', 'subject'] as const).map((by) => ofToken(shown)({ tier: 'gold', by }))
+  t.same(counted(key), ['owner-1', 'key-1', 'owner-1'])
+  t.same(counted(users), ['key-1', 'key-1', 'owner-1'])
+  t.same(counted(account), ['owner-1', 'owner-1', 'owner-1'])
+  t.same(counted(both(account, key)), ['owner-1', 'key-1', 'owner-1'])
+  t.same(counted(both(key, account)), ['owner-1', 'key-1', 'owner-1'])
+  t.end()
+})
+
 t.test('a network is counted before its tokens are looked at', async (t) => {
   const { open } = await openScene(t)
   const { check, count } = await open()
@@ -170,11 +206,33 @@ t.test('a server without such limits', async (t) => {
   t.match(warnings, [/no rate limits/])
 })
 
+t.test('a server without a feed counts no limits, which a warning says once', async (t) => {
+  const issuer = await TestIssuer.start(t)
+  issuer.metadata = { revocation_feed_endpoint: undefined, revocation_snapshot_endpoint: undefined }
+  const { api, warnings } = await issuer.protect(t, { credentials, limits: byClient })
+  const request = { headers: { authorization: `Bearer ${issuer.token()}` } }
+  for (let count = 0; count < 3; count++) t.equal((await api.check(request)).ok, true)
+  t.equal(warnings.filter((text) => /^Limits are not counted/.test(text)).length, 1)
+})
+
+t.test('Hono: limits by where a request comes from need somebody who says it', async (t) => {
+  const issuer = await TestIssuer.start(t)
+  const options = { issuer: issuer.issuer, audience, credentials, platform: issuer.platform, warn: () => undefined }
+  await t.rejects(protectHono({ ...options, limits: byNetwork }), { name: 'ConfigurationError' })
+  const api = await protectHono(options)
+  t.teardown(() => api.close())
+  t.throws(() => api.require({ limits: [{ tier: 'gold', by: 'address' }] }), { name: 'ConfigurationError' })
+  t.doesNotThrow(() => api.require({ limits: byClient }))
+  const located = await protectHono({ ...options, limits: byNetwork, address: () => '192.0.2.1' })
+  t.teardown(() => located.close())
+})
+
 t.test('limits need credentials, and names that can be', async (t) => {
   const issuer = await TestIssuer.start(t)
   await t.rejects(issuer.protect(t, { limits: byClient }), /limits need credentials/)
   const { api } = await issuer.protect(t)
   t.throws(() => api.require({ limits: byClient }), /limits need credentials/)
+  await t.rejects(api.check({ headers: {} }, { limits: byClient }), /limits need credentials/)
   t.equal(api.health().limits, 'off')
   const wrong = { tier: 'Gold "1"', by: 'client' } as const
   await t.rejects(issuer.protect(t, { credentials, limits: [wrong] }), /is no tier/)

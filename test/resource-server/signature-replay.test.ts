@@ -1,5 +1,6 @@
 import t from 'tap'
 import { type RequestLike, signature } from '../../packages/resource-server/src/index.js'
+import { createReplayMemory } from '../../packages/resource-server/src/signature/replay-memory.js'
 import { keyId, makeSigningKey, origin, post, signedScene } from './support/signed.js'
 import { makeKey, signatureOf } from './support/signing.js'
 
@@ -52,7 +53,7 @@ t.test('a nonce is used once, by concurrent requests too', async (t) => {
 })
 
 t.test('a memory that is full forgets nothing', async (t) => {
-  const { api, outcome, send, platform } = await signedScene(t, { capacity: 3 })
+  const { api, outcome, send, platform } = await signedScene(t, { capacity: 12 })
   const sent = await Promise.all([send(), send(), send(), send()])
   const outcomes: string[] = []
   for (const each of sent) outcomes.push(await outcome(each))
@@ -61,6 +62,23 @@ t.test('a memory that is full forgets nothing', async (t) => {
   for (const each of sent.slice(0, 3)) t.equal(await outcome(each), 'signature_replayed')
   platform.advance(66_000)
   t.equal(await outcome(await send()), 'ok')
+})
+
+t.test('attack 117: one key fills a quarter of the memory, and others go on', (t) => {
+  const memory = createReplayMemory(8)
+  const remember = (keyId: string, nonce: string, until = 100, now = 50) => memory.remember(keyId, nonce, until, now)
+  t.same(
+    ['a', 'b', 'c'].map((nonce) => remember('one', nonce)),
+    ['new', 'new', 'full'],
+  )
+  t.equal(remember('one', 'a'), 'used')
+  for (const keyId of ['two', 'three', 'four']) t.equal(remember(keyId, 'a'), 'new')
+  t.equal(remember('one', 'd', 200, 101), 'new', 'they are over')
+  t.same(
+    ['e', 'f'].map((nonce) => remember('one', nonce, 200, 101)),
+    ['new', 'full'],
+  )
+  t.end()
 })
 
 t.test('attack 133: a clock that is set back makes nothing good that was used', async (t) => {

@@ -92,7 +92,7 @@ t.test('a body that nobody can read, or that is too long', async (t) => {
 })
 
 t.test('attack 116: a key that is ended while the body is still coming is refused', async (t) => {
-  const { outcome, send, keys, key, platform } = await signedScene(t)
+  const { api, outcome, send, keys, key, platform } = await signedScene(t)
   const slowly = (sent: Awaited<ReturnType<typeof send>>, milliseconds: number, meanwhile = () => {}) => ({
     ...sent,
     rawBody: async () => {
@@ -105,6 +105,16 @@ t.test('attack 116: a key that is ended while the body is still coming is refuse
   t.equal(await outcome(slowly(await send(post), 66_000)), 'signature_expired')
   const ended = slowly(await send(post), 250, () => keys.delete(keyId))
   t.equal(await outcome(ended), 'key_unknown')
+  keys.set(keyId, key)
+  const { clientId, sub } = key.token
+  const narrower = { ...key, token: { ...key.token, scope: [] } }
+  const narrowed = slowly(await send(post), 250, () => keys.set(keyId, narrower))
+  t.match(await api.check(narrowed, { scopes: ['orders:read'] }), { reason: 'scope_missing' }, 'what it may do by then')
+  t.match(await api.check(await send(post)), { token: { clientId, sub, scope: [] } })
+  keys.set(keyId, key)
+  const { jwk } = makeSigningKey().key
+  const replaced = slowly(await send(post), 250, () => keys.set(keyId, { ...key, jwk }))
+  t.equal(await outcome(replaced), 'signature_wrong', 'another key by then')
   keys.set(keyId, key)
   t.equal(
     await outcome({ ...(await send(post)), rawBody: () => Promise.reject(new Error('aborted')) }),

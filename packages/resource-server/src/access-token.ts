@@ -1,4 +1,4 @@
-import { freezeDeep, isStrings, type JsonObject } from './json.js'
+import { freezeDeep, isObject, isStrings, type JsonObject } from './json.js'
 import type { RevocationTarget } from './revocation/entries.js'
 import type { VerificationKey } from './verification-key.js'
 
@@ -12,8 +12,16 @@ export interface AccessToken {
   readonly roles: readonly string[]
   /** Seconds since 1970; `Infinity` for an API key that does not expire. */
   readonly expiresAt: number
+  /** Of the API key, where two credentials were shown and one was a key; else what it says tells (`keyIdOf`). */
+  readonly keyId?: string
   /** Everything that it says. */
   readonly claims: JsonObject
+}
+
+/** The id of the API key that was shown, or exchanged for the token; undefined where it is of none. */
+export function keyIdOf({ keyId, clientId, claims }: AccessToken): string | undefined {
+  // The `client_id` of either is the key.
+  return keyId ?? (isObject(claims['api_key']) || claims['key_owner'] !== undefined ? clientId : undefined)
 }
 
 /** What the verifier remembers of one. */

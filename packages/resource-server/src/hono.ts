@@ -3,6 +3,8 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { AccessToken } from './access-token.js'
 import { bodyOf } from './body.js'
+import { ConfigurationError } from './errors.js'
+import { isBeforeToken, type Limit } from './limits/count-request.js'
 import type { ProtectOptions } from './options.js'
 import { type Api, protect as protectAny } from './protect.js'
 import type { RequestLike } from './request.js'
@@ -29,10 +31,17 @@ export interface HonoOptions extends ProtectOptions {
 
 /** @throws {ConfigurationError} */
 export async function protect({ address, ...options }: HonoOptions): Promise<HonoApi> {
+  // To a limit all callers would be one, and the first to use it up would lock the others out.
+  const checkPlaces = (limits: readonly Limit[] = []): void => {
+    if (address || options.addressOf || !limits.some(isBeforeToken)) return
+    throw new ConfigurationError('limits by address or network need address, or addressOf')
+  }
+  checkPlaces(options.limits)
   const api = await protectAny(options)
   const asSent = (c: Context): RequestLike => (address ? located(c.req.raw, address(c)) : c.req.raw)
 
   const require = (requirement: Requirement): MiddlewareHandler<Environment> => {
+    checkPlaces(requirement.limits)
     const check = api.require(requirement)
     return async (c, next) => {
       const decision = await check(asSent(c))

@@ -8,11 +8,12 @@ import { messageOf } from './errors.js'
 import { explain, type Finding } from './explain.js'
 import { readOptions } from './options.js'
 
-const usage = `Usage: resource-server explain [TOKEN] --issuer URL --audience IDENTIFIER [--client-id ID]
+const usage = `Usage: resource-server explain [TOKEN] --issuer URL --audience IDENTIFIER [--client-id ID] [--tokens gateway]
 
 Says check by check why an access token or API key is or would be refused by the API. It is never printed.
 Without TOKEN, or with -, it is read from standard input, and stands in no list of processes.
 With --client-id the server is asked, too; the secret is read from the variable CLIENT_SECRET.
+With --tokens gateway it is taken for what a gateway passed on, of which the server is asked nothing.
 
 The exit status is 0 for a token that would be accepted, 1 for one that would not, 2 for wrong usage, and 3 where not all of
 it could be seen.
@@ -26,6 +27,7 @@ async function run(args: readonly string[]): Promise<number> {
       issuer: { type: 'string' },
       audience: { type: 'string' },
       'client-id': { type: 'string' },
+      tokens: { type: 'string', default: 'access' },
       help: { type: 'boolean', short: 'h' },
     },
   })
@@ -43,6 +45,8 @@ async function run(args: readonly string[]): Promise<number> {
   const settings = readOptions({
     issuer,
     audience,
+    // Whether it is one of them, they say.
+    tokens: values.tokens as 'access' | 'gateway',
     credentials: clientId === undefined ? undefined : { clientId, clientSecret: process.env['CLIENT_SECRET'] ?? '' },
     warn: (message) => process.stderr.write(`${message}\n`),
   })

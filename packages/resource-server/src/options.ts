@@ -68,6 +68,10 @@ export function readOptions(options: ProtectOptions): Settings {
   if (tokens === 'gateway' && onStale === 'introspect') {
     throw new ConfigurationError("onStale 'introspect' is for access tokens: the server introspects no others")
   }
+  const [other] = schemes.filter(({ name }) => name !== 'bearer')
+  if (tokens === 'gateway' && other) {
+    throw new ConfigurationError(`the scheme ${other.name} would go past the gateway: what it passes on is for bearer`)
+  }
   if (onStale === 'introspect' && !credentials) throw new ConfigurationError("onStale 'introspect' needs credentials")
   const names = schemes.map(({ name }) => name)
   if (new Set(names).size !== names.length) throw new ConfigurationError('schemes has one twice')

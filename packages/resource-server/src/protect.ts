@@ -84,6 +84,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const closing = new AbortController()
   let connection: Connection | undefined
   let problem: string | undefined
+  let saidUncounted = false
 
   async function start(): Promise<void> {
     for (let pause = 100; !connection && !closing.signal.aborted; pause = Math.min(pause * 2, longestPause)) {
@@ -113,7 +114,11 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   }
 
   async function count(limits: readonly Limit[], who: (limit: Limit) => string): Promise<Counted | undefined> {
-    return connection?.limits && limits.length > 0 ? countRequest(connection.limits, limits, who) : undefined
+    if (!connection || limits.length === 0) return undefined
+    if (connection.limits) return countRequest(connection.limits, limits, who)
+    if (!saidUncounted) warn('Limits are not counted: the server has no revocation feed, with which they come.')
+    saidUncounted = true
+    return undefined
   }
 
   async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
@@ -155,9 +160,14 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     return headers ? { ok: true, token, headers } : { ok: true, token }
   }
 
-  function require(requirement: Requirement): Check {
+  function checkedHere(requirement: Requirement): Requirement {
     const checked = checkedRequirement(requirement)
     if (checked.limits && !settings.credentials) throw new TypeError('limits need credentials')
+    return checked
+  }
+
+  function require(requirement: Requirement): Check {
+    const checked = checkedHere(requirement)
     for (const scope of checked.scopes ?? []) scopes.add(scope)
     return (request) => check(request, checked)
   }
@@ -181,7 +191,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   }
 
   const api: Api = {
-    check: async (request, requirement = {}) => check(request, checkedRequirement(requirement)),
+    check: async (request, requirement = {}) => check(request, checkedHere(requirement)),
     scopes: (...names) => require({ scopes: names }),
     require,
     metadataFor: (request) => {

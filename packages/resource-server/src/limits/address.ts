@@ -1,5 +1,5 @@
 /** Stands for an address that could not be read: what cannot be told apart is counted together. */
-const unknown = 'unknown'
+export const unknown = 'unknown'
 
 /**
  * One spelling for each address: IPv4-mapped IPv6 is IPv4, and IPv6 is as RFC 5952 has it, without zone, brackets or port.

@@ -1,4 +1,5 @@
-import type { AccessToken } from '../access-token.js'
+import { type AccessToken, keyIdOf } from '../access-token.js'
+import { isObject } from '../json.js'
 import type { AddressOf, RequestLike } from '../request.js'
 import { networkOf, normaliseAddress } from './address.js'
 import { rateLimitFields } from './fields.js'
@@ -10,9 +11,10 @@ export interface Limit {
   /** As `ostiary tier create` named it. */
   readonly tier: string
   /**
-   * Who shares what it allows. `client`: the client of the token. `subject`: its user, or the client where it acts for itself.
-   * `key`: the API key, or the client where the token is of none. `address` and `network` (the /24 of IPv4, the /64 of IPv6):
-   * where the request comes from; these are counted before the token is looked at.
+   * Who shares what it allows. `client`: the client of the token, or the one that owns the API key; a key of a user is a client
+   * of its own. `subject`: its user, or the client where it acts for itself. `key`: the API key, or the client where the token is
+   * of none. `address` (IPv6: its /64) and `network` (the /24 of IPv4, the /64 of IPv6): where the request comes from; these are
+   * counted before the token is looked at.
    */
   readonly by: 'client' | 'subject' | 'key' | 'address' | 'network'
 }
@@ -64,10 +66,23 @@ export function join(left: Fields, right: Fields): Fields {
 }
 
 export function ofAddress(request: RequestLike, addressOf: AddressOf): (limit: Limit) => string {
-  return ({ by }) => (by === 'network' ? networkOf(addressOf(request)) : normaliseAddress(addressOf(request)))
+  return ({ by }) => {
+    const address = normaliseAddress(addressOf(request))
+    // Who has one address of IPv6 has all of its /64, and would be somebody else with each.
+    return by === 'network' || address.includes(':') ? networkOf(address) : address
+  }
 }
 
-export function ofToken({ sub, clientId }: AccessToken): (limit: Limit) => string {
-  // The `client_id` of what an API key was exchanged for is that key.
-  return ({ by }) => (by === 'subject' ? sub : clientId)
+export function ofToken(token: AccessToken): (limit: Limit) => string {
+  const { sub, clientId } = token
+  return ({ by }) => {
+    if (by === 'subject') return sub
+    if (by === 'key') return keyIdOf(token) ?? clientId
+    // Its `client_id` is the key, and a client that owns keys can make further ones.
+    return ownerOf(token) === 'client' ? sub : clientId
+  }
+}
+
+function ownerOf({ claims: { api_key: described, key_owner } }: AccessToken): unknown {
+  return isObject(described) ? described['owner'] : key_owner
 }

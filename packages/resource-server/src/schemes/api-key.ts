@@ -28,6 +28,9 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
   const keysOf = perApi((tools) => createKnownKeys(tools, { kinds: ['secret', 'publishable'] }))
   const reportedOf = perApi(() => createBoundedMap<true>(reportsRemembered, reportsRemembered * 16))
 
+  // One at a time, and of the first key alone: an address has room for hundreds, and anybody can send it.
+  const reporting = new WeakSet<Tools>()
+
   function show(text: string, request: RequestLike): ShownOther['authenticate'] {
     const parsed = parseApiKey(text)
     return async (tools) => {
@@ -39,15 +42,18 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
   }
 
   /** What is not good is nobody's any more, and whoever makes keys up must not fill a log. */
-  async function report(texts: readonly string[], tools: Tools): Promise<void> {
-    for (const text of new Set(texts)) {
-      const parsed = parseApiKey(text)
-      if (!parsed || reportedOf(tools).get(parsed.id)) continue
+  async function report(text: string, tools: Tools): Promise<void> {
+    const parsed = parseApiKey(text)
+    if (!parsed || reportedOf(tools).get(parsed.id) || reporting.has(tools)) return
+    reporting.add(tools)
+    try {
       const known = await keysOf(tools).find(text, parsed.id)
-      if (typeof known === 'string' || reportedOf(tools).get(parsed.id)) continue
+      if (typeof known === 'string') return
       reportedOf(tools).set(parsed.id, true)
       tools.warn(`The API key ${parsed.id} stood in the address of a request: it is exposed, and has to be replaced.`)
       options.report?.({ ...parsed, owner: known.token.sub })
+    } finally {
+      reporting.delete(tools)
     }
   }
 
@@ -59,8 +65,8 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
     headers: deprecationOf,
 
     read(request) {
-      const exposed = exposedIn(request)
-      if (exposed.length > 0) {
+      const [exposed] = exposedIn(request)
+      if (exposed !== undefined) {
         return {
           problem: 'credentials_in_query',
           report: (tools) => void report(exposed, tools).catch(() => undefined),

@@ -4,11 +4,13 @@ import { createBoundedMap } from '../bounded-map.js'
 import { ConfigurationError, UnavailableError } from '../errors.js'
 import { fetchText } from '../http.js'
 import { parseObject } from '../json.js'
+import { networkOf, unknown } from '../limits/address.js'
 import { isLoopbackAddress } from '../limits/network.js'
 import { isUnavailable, type Reason, type UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
 import { createTurns } from '../turns.js'
+import { createGuesses, type Guess } from './guesses.js'
 import type { Scheme } from './scheme.js'
 import { perApi, type Tools } from './tools.js'
 
@@ -40,10 +42,12 @@ export function basic({ realm = 'API', behindProxy = false }: BasicOptions = {})
       if (!behindProxy && !isSecure(request)) return { problem: 'transport_insecure' }
       const credentials = readCredentials(value.slice('basic'.length).trim())
       if (!credentials || more.length > 0 || values.length > 1) return { problem: 'request_malformed' }
-      return { authenticate: (tools) => accountsOf(tools).check(credentials) }
+      return { authenticate: (tools) => accountsOf(tools).check(credentials, networkOf(tools.addressOf(request))) }
     },
   }
 }
+
+const headersOfProxies = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'via']
 
 /** By what no client can write into a request; loopback never leaves the machine. */
 function isSecure(request: RequestLike): boolean {
@@ -51,6 +55,8 @@ function isSecure(request: RequestLike): boolean {
   if (socket?.encrypted === true) return true
   // An address of the Fetch standard is made by the runtime; in others the client may write one.
   if (isFetchRequest(request) && url.startsWith('https://')) return true
+  // A proxy on this machine: from where it was sent, and how, the socket does not say.
+  if (headersOfProxies.some((name) => headerValues(request, name).length > 0)) return false
   const addresses = [ip, socket?.remoteAddress].filter((each) => each !== undefined)
   return addresses.length > 0 && addresses.every(isLoopbackAddress)
 }
@@ -70,30 +76,44 @@ function readCredentials(encoded: string): Credentials | undefined {
 }
 
 interface Accounts {
-  readonly check: (credentials: Credentials) => Promise<AccessToken | Reason | UnavailableFor>
+  /** @param network that the request comes from */
+  readonly check: (credentials: Credentials, network: string) => Promise<AccessToken | Reason | UnavailableFor>
 }
 
 /** Milliseconds that a password is remembered as wrong, or not as verifiable. */
 const refusedFor = { wrong: 5_000, limited: 1_000 }
 
+/** Milliseconds that the server's word for a password stands, as for a key. */
+const longestAnswer = 60_000
+
 /** At once: each may cost the server a slow hash. */
 const mostAtOnce = 8
 
-type Answer =
-  | { readonly token: string }
-  | { readonly reason: 'password_wrong' | 'password_unverifiable'; readonly until: number }
+interface Right {
+  readonly token: string
+  /** When it was asked about, in monotonic milliseconds. */
+  readonly at: number
+}
+
+interface NotRight {
+  readonly reason: 'password_wrong' | 'password_unverifiable'
+  readonly until: number
+}
+
+type Answer = Right | NotRight
 
 /** Characters of a name in a map. */
 const nameLength = 44
 
 function createAccounts(tools: Tools): Accounts {
   const { platform, server, audience, verifier, cacheSize } = tools
-  const good = createBoundedMap<Answer>(cacheSize, cacheSize * nameLength)
+  const good = createBoundedMap<Right>(cacheSize, cacheSize * nameLength)
   // Apart, so that made-up passwords drive no good one out.
-  const bad = createBoundedMap<Answer>(cacheSize, cacheSize * nameLength)
+  const bad = createBoundedMap<NotRight>(cacheSize, cacheSize * nameLength)
   const underWay = new Map<string, Promise<Answer>>()
   const turns = createTurns(platform, { atOnce: mostAtOnce, waiting: 64 })
   const nameOf = createNames()
+  const guesses = createGuesses(platform)
 
   /** RFC 6749 §4.4: the server compares the secret, counts failures, and says what the client may do here. */
   async function fetchToken(credentials: Credentials): Promise<Answer> {
@@ -107,7 +127,7 @@ function createAccounts(tools: Tools): Accounts {
         limit: 65_536,
       })
       const { access_token } = parseObject(text) ?? {}
-      if (typeof access_token === 'string') return { token: access_token }
+      if (typeof access_token === 'string') return { token: access_token, at: askedAt }
     } catch (error) {
       const status = error instanceof UnavailableError ? error.status : undefined
       // Wrong, or right and of a client that may do nothing here.
@@ -119,42 +139,69 @@ function createAccounts(tools: Tools): Accounts {
     return { reason: 'password_unverifiable', until: askedAt + refusedFor.limited }
   }
 
-  /** One request for all who ask meanwhile. */
-  function ask(name: string, credentials: Credentials): Promise<Answer> {
-    const asking =
-      underWay.get(name) ??
-      turns
-        .take(() => fetchToken(credentials))
-        .catch((): Answer => ({ reason: 'password_unverifiable', until: 0 }))
-        .then((answer) => {
-          ;('token' in answer ? good : bad).set(name, answer)
-          return answer
-        })
-        .finally(() => underWay.delete(name))
+  function refusalOfGuess(guess: Guess): NotRight | undefined {
+    const wait = guesses.wait(guess)
+    if (wait === undefined) return undefined
+    return { reason: 'password_unverifiable', until: platform.monotonic() + wait * 1000 }
+  }
+
+  async function fetchAndKeep(name: string, credentials: Credentials, guess: Guess): Promise<Answer> {
+    const begun = guesses.begin(guess)
+    const answer = await fetchToken(credentials)
+    const isWrong = 'reason' in answer && answer.reason === 'password_wrong'
+    begun.end(isWrong)
+    if (isWrong) good.delete(name)
+    if ('reason' in answer) bad.set(name, answer)
+    else good.set(name, answer)
+    return answer
+  }
+
+  /** One request for all who ask meanwhile. Past the bounds none but for what was right before: that is no guess. */
+  async function ask(name: string, credentials: Credentials, network: string): Promise<Answer> {
+    const known = underWay.get(name)
+    if (known) return known
+    const guess = { clientId: credentials.clientId, network: network === unknown ? undefined : network }
+    const refusal = good.get(name) ? () => undefined : () => refusalOfGuess(guess)
+    const refused = refusal()
+    if (refused) return refused
+    const asking = turns
+      .take(async () => refusal() ?? (await fetchAndKeep(name, credentials, guess)))
+      .catch((): Answer => ({ reason: 'password_unverifiable', until: 0 }))
+      .finally(() => underWay.delete(name))
     underWay.set(name, asking)
     return asking
   }
 
-  function refusalOf({ reason, until }: Extract<Answer, { readonly reason: string }>): Reason | UnavailableFor {
+  /** @param ended a token that is good no more */
+  function kept(name: string, ended: string | undefined): Answer | undefined {
+    const now = platform.monotonic()
+    const right = good.get(name)
+    if (right && right.token !== ended && now - right.at < longestAnswer) return right
+    const refused = bad.get(name)
+    return refused && now < refused.until ? refused : undefined
+  }
+
+  function refusalOf({ reason, until }: NotRight): Reason | UnavailableFor {
     if (reason === 'password_wrong') return reason
     return { reason, retryAfter: Math.max(1, Math.ceil((until - platform.monotonic()) / 1000)) }
   }
 
   return {
-    async check(credentials) {
+    async check(credentials, network) {
+      // The server would count them as failures of this API itself, which is no service account.
+      if (credentials.clientId === tools.credentials?.clientId) return 'password_wrong'
       const name = await nameOf(credentials)
       let reason: Reason = 'password_unverifiable'
+      let ended: string | undefined
       for (let attempt = 0; attempt < 2; attempt++) {
-        const kept = good.get(name) ?? bad.get(name)
-        const isOver = !kept || ('reason' in kept && platform.monotonic() >= kept.until)
-        const answer = isOver ? await ask(name, credentials) : kept
+        const answer = kept(name, ended) ?? (await ask(name, credentials, network))
         if ('reason' in answer) return refusalOf(answer)
         const known = await verifier.verify(answer.token)
         if (typeof known !== 'string') return known.token
         reason = known
         if (isUnavailable(reason)) return reason
         // It expired or was taken back; whether there is another one, the server says.
-        if (good.get(name) === answer) good.delete(name)
+        ended = answer.token
       }
       return reason
     },

@@ -1,4 +1,4 @@
-import type { AccessToken } from '../access-token.js'
+import { type AccessToken, keyIdOf } from '../access-token.js'
 import type { Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
 import type { Tools } from './tools.js'
@@ -137,9 +137,11 @@ function joined(some: Headers, others: Headers): Headers {
 }
 
 /** Of two locks each must let through what is asked for. What it says besides is of the first. */
-function both(first: AccessToken, second: AccessToken): AccessToken {
+export function both(first: AccessToken, second: AccessToken): AccessToken {
+  const keyId = keyIdOf(first) ?? keyIdOf(second)
   return Object.freeze({
     ...first,
+    ...(keyId === undefined ? {} : { keyId }),
     scope: Object.freeze(first.scope.filter((each) => second.scope.includes(each))),
     roles: Object.freeze(first.roles.filter((each) => second.roles.includes(each))),
     expiresAt: Math.min(first.expiresAt, second.expiresAt),

@@ -40,7 +40,7 @@ export interface SignatureOptions {
   readonly maxAge?: number
   /** Seconds that the clocks of client and API may differ; default 5, at most 10. */
   readonly clockSkew?: number
-  /** Nonces that are remembered at once; default 100,000. Past it, signed requests are answered 503. */
+  /** Nonces that are remembered at once; default 100,000. Past it, and past a quarter of it for one key, signed requests are answered 503. */
   readonly capacity?: number
   /** Bytes of a body; default 1 MiB. A longer one is answered 413. */
   readonly bodyLimit?: number
@@ -134,27 +134,34 @@ function createCheck(settings: Settings) {
     }
   }
 
-  /** A body may be long in coming: meanwhile the key may have been ended, and the signature become too old. */
-  async function problemOfWaiting(signed: RequestSignature, since: number, tools: Tools): Promise<Reason | undefined> {
-    if (Math.abs(platform.now() - since) < patience) return undefined
-    const found = await findKey(signed.keyId, tools)
-    return typeof found === 'string' ? found : problemOfTime(signed)
+  async function problemOfKey(
+    signed: RequestSignature,
+    request: RequestLike,
+    { key, known }: FoundKey,
+    tools: Tools,
+  ): Promise<Reason | undefined> {
+    const problem = await problemOfSignature(signed, messageOf(request, settings.origin), key)
+    return problem ?? (known && problemOfPlace(known, request, tools))
   }
 
   return async (signed: RequestSignature, request: RequestLike, tools: Tools): Promise<AccessToken | Reason> => {
     const early = problemOfTime(signed)
     if (early) return early
     const since = platform.now()
-    const found = await findKey(signed.keyId, tools)
+    let found = await findKey(signed.keyId, tools)
     if (typeof found === 'string') return found
-    const message = messageOf(request, settings.origin)
     const problem =
-      (await problemOfSignature(signed, message, found.key)) ??
-      (found.known && problemOfPlace(found.known, request, tools)) ??
-      (await problemOfBody(signed, message, request, settings.bodyLimit)) ??
-      (await problemOfWaiting(signed, since, tools)) ??
-      (await problemOfReplay(signed))
-    return problem ?? found.token
+      (await problemOfKey(signed, request, found, tools)) ??
+      (await problemOfBody(signed, messageOf(request, settings.origin), request, settings.bodyLimit))
+    if (problem) return problem
+    // A body may be long in coming: meanwhile the key may have been ended or narrowed, and the signature become too old.
+    if (Math.abs(platform.now() - since) >= patience) {
+      found = await findKey(signed.keyId, tools)
+      if (typeof found === 'string') return found
+      const late = problemOfTime(signed) ?? (await problemOfKey(signed, request, found, tools))
+      if (late) return late
+    }
+    return (await problemOfReplay(signed)) ?? found.token
   }
 }
 
