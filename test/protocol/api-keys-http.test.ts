@@ -246,7 +246,7 @@ t.test('what a key may do is changed everywhere within the second: whoever remem
   const made = await make(ada.token, { scope: 'read write' })
   await call('PATCH', `/api-keys/${made.id}`, { token: ada.token, body: { scope: 'read' } })
   t.match(await introspect(made.key, beside), { scope: 'read' })
-  t.match(ctx.revocations.find({ kind: 'api_key_state', target: made.id }), { terminal: false })
+  t.match(ctx.revocations.find({ kind: 'api_key', target: made.id }), { terminal: false })
   const [event] = (await server.audit('api_key.changed')).filter(({ detail }) => detail?.['key'] === made.id)
   t.match(event, {
     actor: `user:${ada.id}`,
