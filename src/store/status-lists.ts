@@ -234,8 +234,7 @@ const changes = `
                                           WHERE prefix = substr(r.target, 8) AND ${keyMatters} OFFSET 0) k
        WHERE r.kind = 'api_keys' AND starts_with(r.target, 'prefix:')
        UNION ALL
-      SELECT r.until, NULL, NULL, a.id
-        FROM fresh r CROSS JOIN api_key a WHERE r.kind = 'api_keys' AND r.target = 'all' AND ${keyMatters}
+      SELECT r.until, NULL, NULL, k.id FROM fresh r CROSS JOIN api_key k WHERE r.kind = 'api_keys' AND r.target = 'all'
     ), blocks AS (
       SELECT b.list_id, b.first, b.size
         FROM service s CROSS JOIN LATERAL (SELECT * FROM status_block
