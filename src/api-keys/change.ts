@@ -17,7 +17,8 @@ import {
   ownersOf,
   requireText,
 } from './create.js'
-import { isUnknown } from './describe.js'
+import { findApiKey, isUnknown } from './describe.js'
+import { requireOwner } from './rotate.js'
 
 /** What is left out stays as it is. */
 export interface ApiKeyChangeRequest {
@@ -41,13 +42,16 @@ export async function changeApiKey(
   id: string,
   { request, by }: { readonly request: ApiKeyChangeRequest; readonly by: By },
 ): Promise<ApiKey> {
+  const checked = await checkAgainstOwner(ctx, id, request)
   const { key, made } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     // Under the lock: of two changes at once the second builds on the first.
-    const before = await apiKeys.findById(tx, id)
-    if (!before) throw isUnknown(id)
+    const [held] = await apiKeys.findHeld(tx, [id])
+    if (!held) throw isUnknown(id)
+    requireOwner(held)
+    const { key: before } = held
     const now = ctx.clock.now()
-    const key = await apiKeys.change(tx, id, await checkChange(ctx, before, request, now), now)
+    const key = await apiKeys.change(tx, id, checkChange(ctx, before, { ...request, reaches: checked }, now), now)
     if (!key) throw new ConflictError(`The API key ${id} is over: make a new one.`)
     const cause = { ...by, reason: 'api_key_changed' }
     const revocation = describeRevocation(ctx, outdatedBy(before, key), cause)
@@ -104,19 +108,29 @@ function changesOf(before: ApiKey, after: ApiKey): Readonly<Record<string, unkno
   }
 }
 
-async function checkChange(
+type Reaches = Awaited<ReturnType<typeof checkOwner>>
+
+/** Before the lock is held, by which all others wait, and with which no second connection is waited for. */
+async function checkAgainstOwner(
+  ctx: Context,
+  id: string,
+  { scope }: ApiKeyChangeRequest,
+): Promise<Reaches | undefined> {
+  if (!scope) return undefined
+  const { owner } = await findApiKey(ctx, id)
+  return checkOwner(ctx, owner, scope)
+}
+
+function checkChange(
   ctx: Context,
   before: ApiKey,
-  request: ApiKeyChangeRequest,
+  request: ApiKeyChangeRequest & { readonly reaches: Reaches | undefined },
   now: Date,
-): Promise<ApiKeyChange> {
+): ApiKeyChange {
   const { description } = request
   const scope = request.scope ? [...new Set(request.scope)] : before.scope
   const resources = request.scope ? resourcesOf(ctx, scope, before.resources) : before.resources
-  if (request.scope) {
-    const reaches = await checkOwner(ctx, before.owner, scope)
-    reaches(resources)
-  }
+  request.reaches?.(resources)
   const origins = request.origins ? request.origins.map(checkOrigin) : before.origins
   if (before.kind === 'publishable') {
     if (request.scope || request.origins) checkPublishable({ scope, origins })
@@ -157,6 +171,9 @@ function endOf(asked: Date | 'never', before: ApiKey, now: Date): Date | undefin
     throw invalid('expires_at', 'A key that has a successor ends with its overlap.')
   }
   const ahead = asked.getTime() - now.getTime()
+  const overlap = before.successor === undefined ? undefined : before.expiresAt
+  if (overlap && overlap > now && asked > overlap)
+    throw invalid('expires_at', 'A key that has a successor ends with its overlap.')
   if (ahead > 0 && ahead <= longest * 1000) return asked
   throw invalid('expires_at', 'A key ends in the future, within ten years. To end it now, delete it.')
 }

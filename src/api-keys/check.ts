@@ -1,4 +1,5 @@
 import type { Context } from '../context.js'
+import { intersect } from '../oauth/index.js'
 import { type ApiKey, apiKeys, type PresentedApiKey } from '../store/index.js'
 import { parseApiKey } from './format.js'
 import { isApiKey } from './secret.js'
@@ -25,14 +26,25 @@ export async function showApiKey(ctx: Context, text: string): Promise<ShownApiKe
   if (!parsed) return { problem: 'key_malformed' }
   const found = await apiKeys.find(ctx.db, parsed.id)
   if (!isApiKey(ctx, text, found?.secret) || !found) return { problem: 'key_unknown' }
-  return { problem: problemOf(found, ctx.clock.now()), key: found.key }
+  return { problem: problemOf(found, ctx.clock.now()), key: withinOwner(found) }
 }
 
 /** The same of a signing key, which is shown by its id: that the request is signed by it is for others to check. */
 export async function checkSigningKey(ctx: Context, id: string): Promise<ApiKey | ApiKeyProblem> {
   const found = await apiKeys.find(ctx.db, id)
   if (found?.key.kind !== 'signing') return 'key_unknown'
-  return problemOf(found, ctx.clock.now()) ?? found.key
+  return problemOf(found, ctx.clock.now()) ?? withinOwner(found)
+}
+
+/** The key with what its owner may still do: a client's registration may have become narrower since it was made. */
+export function withinOwner({ key, registration }: PresentedApiKey): ApiKey {
+  if (!registration) return key
+  const { scope, resources } = registration
+  return {
+    ...key,
+    scope: intersect(key.scope, scope),
+    resources: resources.length === 0 ? key.resources : intersect(key.resources, resources),
+  }
 }
 
 function problemOf({ key, ownerStands }: PresentedApiKey, now: Date): ApiKeyProblem | undefined {

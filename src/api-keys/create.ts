@@ -3,7 +3,7 @@ import { findClient } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { findUser } from '../identity/index.js'
 import { isSubset } from '../oauth/index.js'
-import { InvalidValueError } from '../platform/administration-errors.js'
+import { ConflictError, InvalidValueError } from '../platform/administration-errors.js'
 import { parseNetwork } from '../platform/network.js'
 import { plainText } from '../platform/plain-text.js'
 import { endsOfApiKey, refuseBehind } from '../revocation/index.js'
@@ -50,7 +50,7 @@ export interface CreatedApiKey {
 }
 
 /**
- * @throws {NotFoundError} {InvalidValueError} for what may not be
+ * @throws {NotFoundError} {InvalidValueError} for what may not be; {ConflictError} for more than an owner may have
  * @throws {TemporarilyUnavailableError} when the clock was set back behind an end of the owner's keys
  */
 export async function createApiKey(ctx: Context, request: NewApiKeyRequest, by: By): Promise<CreatedApiKey> {
@@ -59,6 +59,13 @@ export async function createApiKey(ctx: Context, request: NewApiKeyRequest, by: 
     await revocations.lock(tx)
     return writeApiKey(ctx, tx, checked, by)
   })
+}
+
+/** @throws {ConflictError} */
+async function requireRoom(ctx: Context, tx: Db, owner: ApiKeyOwner): Promise<void> {
+  const { perOwner } = ctx.config.apiKeys
+  if ((await apiKeys.count(tx, { owner, liveAt: ctx.clock.now() })) < perOwner) return
+  throw new ConflictError(`The ${owner.kind} has ${perOwner} API keys: end some that nobody uses.`)
 }
 
 /** All that a key is, but for its id and its times. */
@@ -83,6 +90,7 @@ export async function writeApiKey(
   description: ApiKeyDescription,
   by: By,
 ): Promise<CreatedApiKey> {
+  await requireRoom(ctx, tx, description.owner)
   const { row, text } = draw(ctx, description, await firstInstant(ctx, tx, [description]))
   await apiKeys.createAll(tx, [row])
   const { id, scope, resources, expiresAt } = row

@@ -1,6 +1,7 @@
 import type { Context } from '../context.js'
 import { NotFoundError } from '../platform/administration-errors.js'
 import { type ApiKey, type ApiKeyFilter, type ApiKeyPosition, type ApiKeyState, apiKeys } from '../store/index.js'
+import { isApiKeyId } from './format.js'
 
 /** @throws {NotFoundError} */
 export async function findApiKey(ctx: Context, id: string): Promise<ApiKey> {
@@ -9,8 +10,9 @@ export async function findApiKey(ctx: Context, id: string): Promise<ApiKey> {
   return found.key
 }
 
+/** What is no id is not repeated: it may be a whole key, and the answer end up in a log. */
 export function isUnknown(id: string): NotFoundError {
-  return new NotFoundError('api-key', `There is no API key ${JSON.stringify(id.slice(0, 80))}.`)
+  return new NotFoundError('api-key', isApiKeyId(id) ? `There is no API key ${id}.` : 'That is no id of an API key.')
 }
 
 /** Oldest first. */

@@ -2,6 +2,7 @@ import { actOf, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { coverCommit, describeRevocation, type KeySet, type RevocationCause } from '../revocation/index.js'
 import { type ApiKey, apiKeys, auditEvents, type Db, revocations } from '../store/index.js'
+import { withinOwner } from './check.js'
 import { type CreatedApiKey, drawSuccessors, firstInstant } from './create.js'
 import { findApiKey } from './describe.js'
 import { successorOf } from './rotate.js'
@@ -9,8 +10,13 @@ import { successorOf } from './rotate.js'
 export interface EndedApiKeys {
   /** As they were, but for their end. */
   readonly ended: readonly ApiKey[]
-  /** Of each, in the same order; empty where none were asked for. */
-  readonly successors: readonly CreatedApiKey[]
+  /** None where none were asked for, and of a key whose owner ended, or may do nothing any more, in no case. */
+  readonly successors: readonly SuccessorApiKey[]
+}
+
+export interface SuccessorApiKey extends CreatedApiKey {
+  /** The id of the one before. */
+  readonly previous: string
 }
 
 export interface EndOptions {
@@ -65,22 +71,31 @@ async function replaceAll(
   tx: Db,
   ended: readonly ApiKey[],
   cause: RevocationCause,
-): Promise<readonly CreatedApiKey[]> {
-  if (ended.length === 0) return []
-  const createdAt = await firstInstant(ctx, tx, ended)
-  const successors = drawSuccessors(ctx, ended.map(successorOf), createdAt)
+): Promise<readonly SuccessorApiKey[]> {
+  const replaced = await replaceable(tx, ended)
+  if (replaced.length === 0) return []
+  const createdAt = await firstInstant(ctx, tx, replaced)
+  const successors = drawSuccessors(ctx, replaced.map(successorOf), createdAt)
   await apiKeys.createAll(
     tx,
     successors.map(({ row }) => row),
   )
   await apiKeys.nameSuccessors(
     tx,
-    ended.map(({ id }, index) => [id, successors[index]!.row.id] as const),
+    replaced.map(({ id }, index) => [id, successors[index]!.row.id] as const),
   )
-  const detail = { keys: ended.length }
+  const detail = { keys: replaced.length }
   await auditEvents.create(
     tx,
     newEvent(ctx, { ...actOf(cause), type: 'api_keys.replaced', reason: cause.reason, detail }),
   )
-  return successors.map(({ row, text }) => ({ key: row, text }))
+  return successors.map(({ row, text }, index) => ({ key: row, text, previous: replaced[index]!.id }))
+}
+
+async function replaceable(tx: Db, ended: readonly ApiKey[]): Promise<readonly ApiKey[]> {
+  const held = await apiKeys.findHeld(
+    tx,
+    ended.map(({ id }) => id),
+  )
+  return held.flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : [])).filter(({ scope }) => scope.length > 0)
 }

@@ -2,7 +2,8 @@ import type { By } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { ConflictError } from '../platform/administration-errors.js'
 import { coverCommit, describeRevocation, type RevocationTarget } from '../revocation/index.js'
-import { type ApiKey, apiKeys, revocations } from '../store/index.js'
+import { type ApiKey, apiKeys, type PresentedApiKey, revocations } from '../store/index.js'
+import { withinOwner } from './check.js'
 import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
 import { isUnknown, stateOf } from './describe.js'
 
@@ -30,13 +31,14 @@ export async function rotateApiKey(
 ): Promise<RotatedApiKey> {
   const { rotated, revocation } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
-    const before = await apiKeys.findById(tx, id)
+    const [before] = await apiKeys.findHeld(tx, [id])
     if (!before) throw isUnknown(id)
-    const { key, text } = await writeApiKey(ctx, tx, successorOf(before), by)
+    requireOwner(before)
+    const { key, text } = await writeApiKey(ctx, tx, successorOf(requireScope(withinOwner(before))), by)
     const now = ctx.clock.now()
     const expiresAt = new Date(now.getTime() + overlap * 1000)
     const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })
-    if (!previous) throw new ConflictError(whyNot(before, now))
+    if (!previous) throw new ConflictError(whyNot(before.key, now))
     // Whoever remembers the old one asks again, and hears of its end and its successor.
     const revocation = describeRevocation(ctx, endsNow(previous, overlap), { ...by, reason: 'api_key_rotated' })
     await revocations.create(tx, revocation)
@@ -59,6 +61,16 @@ export function successorOf(key: ApiKey): ApiKeyDescription {
   const lifetime = key.expiresAt && Math.round((key.expiresAt.getTime() - key.createdAt.getTime()) / 1000)
   const rights = { scope, resources, networks, origins, tier, publicJwk: key.publicJwk }
   return { owner, kind, prefix, environment, name, description, ...rights, lifetime }
+}
+
+/** @throws {ConflictError} for a key that ended with all that its owner had: nothing brings it back */
+export function requireOwner({ key, ownerStands }: PresentedApiKey): void {
+  if (!ownerStands) throw new ConflictError(`The API key ${key.id} ended with its owner: make a new one.`)
+}
+
+function requireScope(key: ApiKey): ApiKey {
+  if (key.scope.length > 0) return key
+  throw new ConflictError(`The API key ${key.id} may do nothing that its owner may: make a new one.`)
 }
 
 function whyNot(key: ApiKey, now: Date): string {

@@ -146,7 +146,10 @@ const show = defineCommand({
           ['state', String(described['state'])],
           ['successor', key.successor],
           ['ended', key.endedAt && `${timeText(key.endedAt)} (${key.endReason})`],
-          ['last used', key.lastUsedAt && `${timeText(key.lastUsedAt)} from ${key.lastUsedFrom}`],
+          [
+            'last used',
+            key.lastUsedAt && `${timeText(key.lastUsedAt)}${key.lastUsedFrom ? ` from ${key.lastUsedFrom}` : ''}`,
+          ],
         ]),
     }
   },
@@ -225,11 +228,7 @@ function endedAnswer(ctx: Context, { ended, successors }: EndedApiKeys): Answer 
   return {
     json: {
       ended: ended.map(({ id }) => id),
-      successors: successors.map(({ key, text }, index) => ({
-        ...describeApiKey(key, now),
-        key: text,
-        previous: ended[index]?.id,
-      })),
+      successors: successors.map(({ key, text, previous }) => ({ ...describeApiKey(key, now), key: text, previous })),
     },
     text: (width) =>
       `Ended ${ended.length === 1 ? 'one API key' : `${ended.length} API keys`}.\n` +

@@ -2,7 +2,7 @@ import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { InvalidClientMetadataError } from '../oauth/index.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
-import { describeRevocation } from '../revocation/index.js'
+import { coverCommit, describeRevocation } from '../revocation/index.js'
 import {
   auditEvents,
   type ClientSecret,
@@ -26,6 +26,7 @@ import {
   readClientMetadata,
   type SupportedMetadata,
 } from './metadata.js'
+import { narrowKeys } from './narrowing.js'
 import { generateSecret, hashSecret, strongSecretLength } from './secrets.js'
 
 export interface RegistrationOptions {
@@ -134,7 +135,9 @@ export async function updateClient(
   const clientSecret = usesSecret(metadata) && before.secrets.length === 0 ? generateSecret(ctx) : undefined
   const secret = clientSecret === undefined ? undefined : await hashSecret(ctx, clientSecret)
 
-  await ctx.db.transaction(async (tx) => {
+  const narrowed = await ctx.db.transaction(async (tx) => {
+    // Whoever revokes takes this first.
+    await revocations.lock(tx)
     const stored = await clients.findForUpdate(tx, clientId)
     if (!stored) throw isUnknown(clientId)
     const { clientSecret: _, ...changed } = read(stored)
@@ -143,7 +146,9 @@ export async function updateClient(
     if (!usesSecret(changed)) await clients.removeSecrets(tx, clientId)
     const detail = { changed: changedNames(stored, changed) }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'client.updated', clientId, detail }))
+    return narrowKeys(ctx, tx, { clientId, before: stored, after: changed, by })
   })
+  if (narrowed) await coverCommit(ctx, narrowed)
   return { client: await reread(ctx, clientId), clientSecret }
 }
 

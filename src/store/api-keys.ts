@@ -60,6 +60,8 @@ export interface PresentedApiKey {
   readonly secret?: ApiKeyHash | undefined
   /** The owner exists, is not disabled, and nothing of theirs was ended since the key was made. */
   readonly ownerStands: boolean
+  /** What a client is registered for now, without resources where any will do; undefined for a user, whom roles bound. */
+  readonly registration?: { readonly scope: readonly string[]; readonly resources: readonly string[] } | undefined
 }
 
 /**
@@ -75,14 +77,17 @@ const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
            ${seconds('k.rotated_at')} AS rotated_at, k.successor, ${seconds('k.ended_at')} AS ended_at, k.end_reason,
            ${seconds('k.last_used_at')} AS last_used_at, k.last_used_from,
            o.found AND (o.not_before IS NULL OR k.created_at >= date_trunc('second', o.not_before) + interval '1 second')
-             AS owner_stands
+             AS owner_stands,
+           o.scope AS owner_scope, o.allowed_resources AS owner_resources
       FROM unnest($1::text[]) WITH ORDINALITY AS i (id, n)
       JOIN api_key k ON k.id = i.id
       LEFT JOIN LATERAL (
-        SELECT u.disabled_at IS NULL AS found, u.not_before FROM user_account u
+        SELECT u.disabled_at IS NULL AS found, u.not_before, NULL::text[] AS scope, NULL::text[] AS allowed_resources
+          FROM user_account u
          WHERE k.owner_kind = 'user' AND u.id = CASE WHEN k.owner_kind = 'user' THEN k.owner::uuid END
          UNION ALL
-        SELECT c.disabled_at IS NULL, c.not_before FROM client c WHERE k.owner_kind = 'client' AND c.client_id = k.owner
+        SELECT c.disabled_at IS NULL, c.not_before, c.scope, c.allowed_resources
+          FROM client c WHERE k.owner_kind = 'client' AND c.client_id = k.owner
       ) o ON true`,
   parameters: (ids) => [ids],
   results: (ids, rows) => {
@@ -97,10 +102,9 @@ export function find(database: Database, id: string): Promise<PresentedApiKey | 
   return database.run(findAll, id)
 }
 
-/** The same within a transaction that changes it: whoever changes keys holds the lock of revocations. */
-export async function findById(db: Db, id: string): Promise<ApiKey | undefined> {
-  const row = await db.prisma.apiKey.findUnique({ where: { id } })
-  return row ? fromPrisma(row) : undefined
+/** The same within a transaction that changes them: whoever changes keys holds the lock of revocations. */
+export async function findHeld(db: Db, ids: readonly string[]): Promise<readonly (PresentedApiKey | undefined)[]> {
+  return findAll.results(ids, await db.prisma.$queryRawUnsafe<Row[]>(findAll.text, ids))
 }
 
 /** Rows of one insert: each has some twenty parameters, of which a statement has at most 32,767. */
@@ -190,6 +194,10 @@ function stateCondition(state: ApiKeyState, now: Date): Prisma.ApiKeyWhereInput 
   if (state === 'expired') return { endedAt: null, expiresAt: { lte: now } }
   const lives = { endedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] }
   return { ...lives, successor: state === 'rotated' ? { not: null } : null }
+}
+
+export function count(db: Db, filter: ApiKeyFilter): Promise<number> {
+  return db.prisma.apiKey.count({ where: conditions(filter) })
 }
 
 /** Oldest first. */
@@ -330,5 +338,7 @@ function fromColumns(row: Row): PresentedApiKey {
     lastUsedFrom: row['last_used_from'] ?? undefined,
   }
   const secret = row['hash'] === null ? undefined : { hash: row['hash'], keyId: row['key_id'] }
-  return { key, secret, ownerStands: row['owner_stands'] === true }
+  const scope = row['owner_scope']
+  const registration = scope === null ? undefined : { scope, resources: row['owner_resources'] }
+  return { key, secret, ownerStands: row['owner_stands'] === true, registration }
 }

@@ -2,6 +2,7 @@ import { type AuditEvent, insertColumns } from './audit-events.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
 import type { BatchedStatement, Database, Db } from './database.js'
+import { mayHaveTokens } from './key-tokens.js'
 import { insertColumns as insertMessages, messageId, messageNotice } from './outbox.js'
 
 export type RevocationKind =
@@ -48,10 +49,10 @@ export interface NewRevocation extends Revocation {
 /** More combinations of resources than that in one user's grants, and everybody is told. */
 const mostCombinations = 100
 
-/** The SQL of the resources of all API keys that the target of `g`, a user or client, ever had. */
+/** The SQL of the resources of all API keys of the target of `g`, a user or client, for which a token may be alive. */
 const ofKeys = (owner: string) =>
   `ARRAY(SELECT DISTINCT of_key FROM api_key k CROSS JOIN LATERAL unnest(k.resources) of_key
-          WHERE k.owner_kind = g.kind AND k.owner = ${owner})`
+          WHERE k.owner_kind = g.kind AND k.owner = ${owner} AND ${mayHaveTokens('k', 'g.instant')})`
 
 /**
  * The SQL of the audiences of a row `g` of what is given; an empty array is everybody.
@@ -195,6 +196,12 @@ const record: BatchedStatement<NewRevocation, undefined> = {
              disabled_at = CASE WHEN i.terminal THEN COALESCE(t.disabled_at, i.instant) ELSE t.disabled_at END
         FROM input i, held
        WHERE i.kind = 'client' AND t.client_id = i.target
+    ), ended_keys AS (
+      -- With its row ends also a key that took the next second, behind an end in this one, and would be of later than not_before.
+      UPDATE api_key t SET ended_at = i.instant, end_reason = 'owner_ended', updated_at = i.instant
+        FROM input i, held
+       WHERE i.kind IN ('user', 'client') AND t.owner_kind = i.kind AND t.owner = i.target AND t.ended_at IS NULL
+         AND (t.expires_at IS NULL OR t.expires_at > i.instant)
     ), entry AS MATERIALIZED (
       SELECT i.*, nextval('revocation_position') AS position, i.event_time AS time
         FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input

@@ -1,6 +1,7 @@
 import { type ArrayParameter, byteas, ints, texts, times, uuids } from './arrays.js'
 import { dayBucket } from './buckets.js'
 import { type BatchedStatement, type Database, sqlState } from './database.js'
+import { mayHaveTokens } from './key-tokens.js'
 
 /** Indexes of one list: as many as the test vectors of the specification have. */
 export const statusListSize = 2 ** 20
@@ -184,6 +185,9 @@ const day = 86_400_000
 /** Seconds since 1970 up to which the revocation `r` ends tokens. */
 const endsUntil = `CASE WHEN r.terminal THEN 'infinity' ELSE floor(extract(epoch FROM r.instant)) END`
 
+/** Of an API key `a`. Others have no token that is alive, however many of them there are. */
+const keyMatters = mayHaveTokens('a', '$2::timestamptz')
+
 const changes = `
     WITH fresh AS MATERIALIZED (
       SELECT r.*, ${endsUntil} AS until,
@@ -222,11 +226,12 @@ const changes = `
        UNION ALL
       -- Each API key that ends with others has blocks of its own.
       SELECT w.until, w.role, w.owner, k.id
-        FROM whose w CROSS JOIN LATERAL (SELECT id FROM api_key
-                                          WHERE owner_kind = w.owner_kind AND owner = w.owner OFFSET 0) k
+        FROM whose w CROSS JOIN LATERAL (SELECT id FROM api_key a
+                                          WHERE owner_kind = w.owner_kind AND owner = w.owner AND ${keyMatters} OFFSET 0) k
        UNION ALL
       SELECT r.until, NULL, NULL, k.id
-        FROM fresh r CROSS JOIN LATERAL (SELECT id FROM api_key WHERE prefix = substr(r.target, 8) OFFSET 0) k
+        FROM fresh r CROSS JOIN LATERAL (SELECT id FROM api_key a
+                                          WHERE prefix = substr(r.target, 8) AND ${keyMatters} OFFSET 0) k
        WHERE r.kind = 'api_keys' AND starts_with(r.target, 'prefix:')
        UNION ALL
       SELECT r.until, NULL, NULL, k.id FROM fresh r CROSS JOIN api_key k WHERE r.kind = 'api_keys' AND r.target = 'all'

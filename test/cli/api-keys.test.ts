@@ -75,6 +75,20 @@ t.test('a person reads the same', async (t) => {
   )
 })
 
+t.test('a key is shown as used also where nobody knows from where, and taken back by its text', async (t) => {
+  const made = await json(['create', '--owner', user.email, '--name', 'Shown', '--scope', 'read'])
+  t.equal(await isActive(made.key), true)
+  await server.ctx.apiKeyUse.flush()
+  t.match((await run(['api-key', 'show', made.id])).stdout, /last used +\S[^\n]*\n/)
+  t.notMatch((await run(['api-key', 'show', made.id])).stdout, /undefined/)
+  const whole = await run(['api-key', 'show', made.key])
+  t.match(whole, { status: 1, stderr: /no id of an API key/ })
+  t.notOk(whole.stderr.includes(made.key.slice(20)), 'a whole key is not repeated')
+  t.match(await run(['revoke', '--token', made.key]), { status: 0, stdout: /Revoked the token/ })
+  t.equal(await isActive(made.key), false)
+  t.match(await run(['revoke', '--token', made.key]), { status: 1, stderr: /was revoked before/ })
+})
+
 t.test('a publishable key, and one that signs', async (t) => {
   const page = ['--publishable', '--origin', 'https://shop.example', '--scope', 'read']
   t.match(await json(['create', '--owner', client.clientId, '--name', 'Widget', ...page]), {
@@ -118,7 +132,7 @@ t.test('what is meant must be said', async (t) => {
   ]
   for (const [args, message] of cases) t.match(await run(['api-key', ...args]), { status: 2, stderr: message })
   const unknown = await run(['api-key', 'show', 'x'])
-  t.match(unknown, { status: 1, stderr: /There is no API key "x"\. `ostiary api-key list` shows what there is/ })
+  t.match(unknown, { status: 1, stderr: /That is no id of an API key\. `ostiary api-key list` shows what there is/ })
   const nobody = ['create', '--name', 'n', '--scope', 'read', '--owner']
   t.match(await run(['api-key', ...nobody, 'nobody@example.com']), { status: 1, stderr: /no such user/ })
   t.match(await run(['api-key', ...nobody, 'nobody']), { status: 1, stderr: /no client/i })

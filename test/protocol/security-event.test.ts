@@ -69,6 +69,8 @@ t.test('every kind of revocation has its event, and its entry is the one of the 
   const kid = ctx.keys.kidOf('ES256')
   await createRole(ctx, { resource: apiIdentifier, name: 'reader', scope: ['read'] }, by)
   await grantRole(ctx, apiIdentifier, 'reader', { kind: 'user', holder: user.id }, by)
+  const owner = { kind: 'user', id: user.id } as const
+  const apiKey = { kind: 'api_key', id: '0kq3GZb7yXw9TfLm', owner, resources: [] } as const
   const grant = { bucket: 0, clientId, userId: user.id, resources: [] }
 
   const cases: readonly (readonly [
@@ -147,6 +149,20 @@ t.test('every kind of revocation has its event, and its entry is the one of the 
       `${iss}/event-type/role-withdrawn`,
       account,
       { kind: 'role', id: user.id, audience: apiIdentifier, nbf },
+    ],
+    [
+      'an API key that lives on with less',
+      () => revoke(ctx, { ...apiKey, lives: true }, cause),
+      `${iss}/event-type/api-key-changed`,
+      opaque(apiKey.id),
+      { kind: 'api_key', id: apiKey.id, nbf },
+    ],
+    [
+      'an API key',
+      () => revoke(ctx, apiKey, cause),
+      `${iss}/event-type/api-key-revoked`,
+      opaque(apiKey.id),
+      { kind: 'api_key', id: apiKey.id, nbf: undefined },
     ],
     [
       'a signing key, by the key that takes its place',

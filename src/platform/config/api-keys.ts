@@ -13,6 +13,13 @@ export const apiKeysVariables = Type.Object({
     description:
       'Seconds an API key is valid where whoever makes it says nothing else. A forgotten key ends by itself.',
   }),
+  perOwner: Type.Integer({
+    variable: 'API_KEYS_PER_OWNER',
+    default: 1_000,
+    minimum: 1,
+    maximum: 100_000,
+    description: 'API keys of one user or client that are good at once. More are refused: nobody fills the database.',
+  }),
 })
 
 export type ApiKeysConfig = Static<typeof apiKeysVariables>

@@ -10,7 +10,7 @@ import { authorizeBearer, hasEnded } from '../bearer.js'
 export interface Caller {
   /** Whose keys are theirs. */
   readonly owner: ApiKeyOwner
-  /** May see and change everybody's. */
+  /** May see and change everybody's: an administrator, by an application of the operator's own. */
   readonly admin: boolean
   /**
    * What keys may hold that come from this token: an application that somebody allowed to manage keys must not get by a key
@@ -43,7 +43,7 @@ export async function authorizeCaller(ctx: Context, request: FastifyRequest): Pr
   if (!user || user.disabledAt) throw ended()
   return {
     owner: { kind: 'user', id: user.id },
-    admin: user.admin,
+    admin: user.admin && client.firstParty,
     reach: client.firstParty ? undefined : new Set(client.scope),
     by: { actor: `user:${user.id}`, origin },
   }

@@ -159,7 +159,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
         cause: { ...caller.by, reason: 'revoked_by_http' },
         replace,
       })
-      const made = successors.map((created, index) => ({ ...shown(ctx, created), previous: ended[index]?.id }))
+      const made = successors.map((created) => ({ ...shown(ctx, created), previous: created.previous }))
       return { body: { ended: ended.map(({ id }) => id), successors: made } }
     },
   })

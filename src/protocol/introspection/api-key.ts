@@ -19,6 +19,8 @@ export async function describeUse(
   const audience = key.resources.filter((each) => isOwner || each === client.resourceServerOf)
   if (audience.length === 0) return inactive
   const scope = await scopeAt(ctx, key, audience)
+  // Its owner may do nothing there, or no more.
+  if (scope.length === 0) return inactive
   // Who used it there is not known here.
   if (!isOwner) ctx.apiKeyUse.record({ id: key.id, at: ctx.clock.now() })
   return {

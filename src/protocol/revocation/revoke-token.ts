@@ -1,3 +1,4 @@
+import { endApiKey, looksLikeApiKey, showApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { InvalidGrantError } from '../../oauth/index.js'
@@ -11,7 +12,7 @@ const wrongestClock = 86_400
 
 /**
  * Takes back a token by its value. A refresh token ends with its grant, so with every access token that came of it; an
- * access token ends alone. RFC 7009 §2.1.
+ * access token ends alone. RFC 7009 §2.1. An API key is its owner's to take back.
  *
  * @param client whose token it must be; undefined: an operator revokes
  * @returns 'unknown' also for what has expired or ended
@@ -27,6 +28,15 @@ export async function revokeTokenValue(
     if (client && client.clientId !== clientId) {
       throw new InvalidGrantError('The token was not issued to this client.', { reason: 'token_of_another_client' })
     }
+  }
+
+  if (looksLikeApiKey(value)) {
+    const { key, problem } = await showApiKey(ctx, value)
+    if (!key) return 'unknown'
+    own(key.owner.kind === 'client' ? key.owner.id : undefined)
+    if (problem !== undefined) return 'unknown'
+    await endApiKey(ctx, key.id, { cause })
+    return 'revoked'
   }
 
   const opaque = readOpaque('ort', value)

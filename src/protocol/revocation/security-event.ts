@@ -142,14 +142,12 @@ function eventOf(issuer: string, { kind, target, terminal, lifted }: AnnouncedRe
       return { type: own(`client-${what}`), subject: opaque }
     case 'role':
       return { type: own('role-withdrawn'), subject: account(roleHolder(target)) }
+    case 'api_key':
+    case 'api_key_state':
+      return { type: own(terminal ? 'api-key-revoked' : 'api-key-changed'), subject: opaque }
     case 'grant':
     case 'key':
-    case 'api_key':
     case 'api_keys':
-    case 'api_key_state':
-      return {
-        type: own(kind === 'api_key_state' ? 'api-key-changed' : `${kind.replace('_', '-')}-revoked`),
-        subject: opaque,
-      }
+      return { type: own(`${kind.replace('_', '-')}-revoked`), subject: opaque }
   }
 }
