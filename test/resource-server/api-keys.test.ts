@@ -241,8 +241,8 @@ t.test('roles that are withdrawn take their scopes from a key at once', async (t
   t.equal(asked(), 1)
   await withdrawRole(ctx, resource, 'clerk', holder, by)
   await heard()
-  t.equal(await read(), 'scope_missing', 'it lives, and may do nothing here')
-  t.equal(await outcome(withKey(text)), 'ok')
+  t.equal(await read(), 'inactive', 'what may do nothing here is not active here')
+  t.equal(await outcome(withKey(text)), 'inactive')
 })
 
 t.test('a key may be used from its networks alone, by the address that the framework says', async (t) => {

@@ -31,7 +31,7 @@ export interface KeyScene {
 }
 
 export async function openKeyScene(t: Test): Promise<KeyScene> {
-  const server = await createRunningServer(t)
+  const server = await createRunningServer(t, { env: { API_KEYS_PER_OWNER: '10000' } })
   const resource = await server.createResource(audience, 'orders:read orders:write')
   const service = await server.createService('orders:read orders:write')
   const owner = { kind: 'client', id: service.clientId } as const
