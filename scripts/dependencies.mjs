@@ -9,7 +9,16 @@ const root = new URL('../', import.meta.url)
 const readJson = (path) => JSON.parse(readFileSync(new URL(path, root), 'utf8'))
 
 /** Licences under which a dependency that is installed with the server may be. Each lets us give the server away under MIT. */
-export const allowedLicenses = ['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0', '0BSD']
+export const allowedLicenses = [
+  'MIT',
+  'MIT-0',
+  'ISC',
+  'Apache-2.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'BlueOak-1.0.0',
+  '0BSD',
+]
 
 /**
  * Every package of a lock file (version 3) but our own. One that several versions are needed of occurs several times. What

@@ -156,6 +156,8 @@ When the fault is over, this ledger is held against the server:
   it was sent more than 1 s after the 200 of its revocation, or a good one that was refused. Half of the tokens are opaque. An
   API that cannot know answers 503 with \`Retry-After\`, or asks the server where it is set to. Without a tolerance, and with
   the feed cut, the same checker must find such tokens of both kinds, and does.
+- Of API keys that are shown to APIs, introspected and exchanged, **lost** is one that was accepted when it was sent more than
+  1 s after the end of its overlap or of all keys, or refused before.
 - Every request must have been answered as the protocol says, or by 503 with \`Retry-After\`, or its connection must have
   broken while the fault lasted. None may hang for 20 s.
 - Afterwards requests of every kind must succeed at every process.

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { accountRoutes } from './account/index.js'
 import type { Context } from './context.js'
 import { demoRoutes } from './demo/index.js'
 import {
@@ -9,20 +10,28 @@ import {
   problemScope,
   protocolScope,
   publicScope,
+  registrationScope,
 } from './http/index.js'
-import { consentRoute, loginRoute } from './interaction/index.js'
+import { clientLogoRoute, consentRoute, loginRoute } from './interaction/index.js'
 import { version } from './platform/version.js'
-import { apiKeyRoutes, openApiRoute } from './protocol/api-keys/index.js'
+import { apiKeyRoutes } from './protocol/api-keys/index.js'
 import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
 import { discoveryRoutes, issuerPath } from './protocol/discovery/index.js'
+import { refuseKeysInAddress } from './protocol/exposure/index.js'
 import { forwardAuthRoute } from './protocol/forward-auth/index.js'
 import { healthRoutes } from './protocol/health/index.js'
 import { homeRoutes } from './protocol/home/index.js'
 import { introspectRoute } from './protocol/introspection/index.js'
+import { leaksRoute } from './protocol/leaks/index.js'
+import { logoutRoutes } from './protocol/logout/index.js'
+import { openApiRoute } from './protocol/openapi/index.js'
 import { rateLimitsRoute } from './protocol/rate-limits/index.js'
+import { registrationRoutes } from './protocol/registration/index.js'
 import { feedRoute, revokeRoute, snapshotRoute } from './protocol/revocation/index.js'
 import { statusListRoutes } from './protocol/status-list/index.js'
 import { tokenRoute } from './protocol/token/index.js'
+import { usageRoute } from './protocol/usage/index.js'
+import { userInfoRoute } from './protocol/userinfo/index.js'
 
 /** The demo that a first start on one's own machine sets up. */
 export interface DemoMode {
@@ -55,6 +64,7 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
         corsScope(scope, { isAllowedOrigin, methods: ['GET'], headers: [] }, (inner) => statusListRoutes(inner, ctx)),
       )
       publicScope(server, (scope) => openApiRoute(scope, ctx))
+      publicScope(server, (scope) => clientLogoRoute(scope, ctx))
 
       // What programs talk to: errors are JSON.
       protocolScope(server, (scope) => {
@@ -66,25 +76,42 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
         introspectRoute(scope, ctx)
       })
 
+      // Clients that register themselves. No page of another origin may: its visitors would be as many networks.
+      registrationScope(server, (scope) => registrationRoutes(scope, ctx))
+
       // What gateways ask about the requests that they got: errors are for these.
       forwardAuthRoute(server, ctx)
 
       // What an access token opens: errors are challenges.
       bearerScope(server, (scope) => {
+        refuseKeysInAddress(scope, ctx)
         feedRoute(scope, ctx)
         snapshotRoute(scope, ctx)
         rateLimitsRoute(scope, ctx)
+        const headers = ['Authorization', 'Content-Type']
+        corsScope(scope, { isAllowedOrigin, methods: ['GET', 'POST'], headers }, (inner) => userInfoRoute(inner, ctx))
+        usageRoute(scope, ctx)
       })
 
       // APIs of JSON: errors are problem documents. No page of another origin may call them: an answer holds a key that is
       // for a server, and whatever script runs in such a page could take it. People have a page of ours for it.
-      problemScope(server, (scope) => apiKeyRoutes(scope, ctx))
+      problemScope(server, (scope) => {
+        refuseKeysInAddress(scope, ctx)
+        return apiKeyRoutes(scope, ctx)
+      })
+      // By itself: its bodies are read as they come, since they may be signed.
+      problemScope(server, (scope) => {
+        refuseKeysInAddress(scope, ctx)
+        leaksRoute(scope, ctx)
+      })
 
       // What a person sees: errors are pages.
       browserScope(server, (scope) => {
         authorizeRoute(scope, ctx)
         loginRoute(scope, ctx, authorizationEnding)
         consentRoute(scope, ctx, authorizationEnding)
+        logoutRoutes(scope, ctx)
+        accountRoutes(scope, ctx)
         homeRoutes(scope, ctx, { version, demoUrl: demo?.url })
         if (demo) demoRoutes(scope, ctx)
       })

@@ -1,19 +1,23 @@
 import type { ApiKeyUseTrail } from './api-keys/index.js'
 import type { AuditTrail } from './audit/index.js'
-import type { ClientDirectory, ClientUseTrail } from './clients/index.js'
+import type { ClientDirectory, ClientKeys, ClientUseTrail } from './clients/index.js'
 import type { GatewayCatalogue } from './gateways/index.js'
 import type { FailureLimits } from './http/index.js'
+import type { UserDirectory } from './identity/index.js'
+import type { Starts } from './interaction/index.js'
 import type { RateLimits } from './limits/index.js'
 import type { Clock } from './platform/clock.js'
 import type { Config } from './platform/config/index.js'
 import type { PasswordHasher } from './platform/crypto/password.js'
 import type { Logger } from './platform/log.js'
+import type { Outbound } from './platform/outbound/index.js'
 import type { Random } from './platform/random.js'
 import type { ResourceCatalogue } from './resources/index.js'
 import type { RevocationList, StatusIndexes, StatusLists } from './revocation/index.js'
 import type { SecretKeys } from './secrets/index.js'
 import type { Database } from './store/index.js'
 import type { KeyRing } from './tokens/index.js'
+import type { UsageTrail } from './usage/index.js'
 
 /** What happens outside the process, and what this process keeps in memory: an argument of whoever needs it. */
 export interface Context {
@@ -22,14 +26,21 @@ export interface Context {
   readonly clock: Clock
   readonly random: Random
   readonly db: Database
+  /** Asks addresses that a stranger named. */
+  readonly outbound: Outbound
   /** Keys of keyed hashes, unwrapped. */
   readonly secrets: SecretKeys
   /** Signing keys. */
   readonly keys: KeyRing
   readonly passwords: PasswordHasher
   readonly clients: ClientDirectory
+  /** What is told of users. */
+  readonly users: UserDirectory
+  /** By which clients sign. */
+  readonly clientKeys: ClientKeys
   readonly clientUse: ClientUseTrail
   readonly apiKeyUse: ApiKeyUseTrail
+  readonly usage: UsageTrail
   readonly resources: ResourceCatalogue
   readonly gateways: GatewayCatalogue
   readonly revocations: RevocationList
@@ -37,6 +48,7 @@ export interface Context {
   readonly statusIndexes: StatusIndexes
   readonly statusLists: StatusLists
   readonly failures: FailureLimits
+  readonly starts: Starts
   readonly rateLimits: RateLimits
   readonly audit: AuditTrail
   /**

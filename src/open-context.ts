@@ -1,9 +1,11 @@
 import { createApiKeyUseTrail } from './api-keys/index.js'
 import { createAuditTrail } from './audit/index.js'
-import { createClientDirectory, createClientUseTrail } from './clients/index.js'
+import { createClientDirectory, createClientKeys, createClientUseTrail } from './clients/index.js'
 import type { Context } from './context.js'
 import { createGatewayCatalogue } from './gateways/index.js'
 import { createFailureLimits } from './http/index.js'
+import { createUserDirectory } from './identity/index.js'
+import { createStarts } from './interaction/index.js'
 import { createRateLimits } from './limits/index.js'
 import { TemporarilyUnavailableError } from './oauth/index.js'
 import { type Clock, systemClock } from './platform/clock.js'
@@ -12,6 +14,7 @@ import { givenMasterKeys, type MasterKeys, masterKey, openMasterKeyFiles } from 
 import { createPasswordHasher } from './platform/crypto/password.js'
 import type { Logger } from './platform/log.js'
 import { monotonicMilliseconds } from './platform/monotonic.js'
+import { createOutbound, type Outbound } from './platform/outbound/index.js'
 import { type Random, systemRandom } from './platform/random.js'
 import { createResourceCatalogue } from './resources/index.js'
 import {
@@ -24,6 +27,7 @@ import {
 import { openSecretKeys } from './secrets/index.js'
 import { type Change, listenForChanges, openDatabase, outbox } from './store/index.js'
 import { createKeyRing, isSigningAlg } from './tokens/index.js'
+import { createUsageTrail } from './usage/index.js'
 
 export interface OpenContextOptions {
   readonly config: Config
@@ -33,6 +37,8 @@ export interface OpenContextOptions {
   readonly random?: Random
   /** Serves requests for long: listens for changes of other processes and reads again. A command needs none of it. */
   readonly follow?: boolean
+  /** What asks addresses that a stranger named, for tests. */
+  readonly outbound?: Outbound
 }
 
 /** Milliseconds between reads of the revocation list: a lost notification costs at most that. */
@@ -68,14 +74,20 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     const statusIndexes = createStatusIndexes({ db, clock, random, secrets, issuer, revocations })
     const statusLists = createStatusLists(db, clock, secrets)
     const clients = createClientDirectory(db)
+    const users = createUserDirectory(db)
+    const outbound = options.outbound ?? createOutbound(config.outbound)
+    const clientKeys = createClientKeys({ outbound, clock, log })
     const clientUse = createClientUseTrail(db, log)
     const apiKeyUse = createApiKeyUseTrail(db, log)
+    const usage = createUsageTrail(db, log)
     const failures = createFailureLimits({ db, clock, config, secrets })
+    const starts = createStarts(config.limits.interactionsPerNetwork)
     const rateLimits = createRateLimits({ db, clock, random, secrets, log, config })
     const audit = createAuditTrail({ db, clock, random, log })
 
     const refresh = async (): Promise<void> => {
       clients.dropAll()
+      users.dropAll()
       await Promise.all([
         ...[keys.refresh(), resources.refresh(), gateways.refresh()],
         ...[revocations.refresh(), rateLimits.tiers.refresh()],
@@ -83,7 +95,8 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     }
     await refresh()
     if (isSigningAlg(config.keys.signingAlg)) {
-      await keys.ensure([config.keys.signingAlg, ...[...resources.signingAlgs()].filter(isSigningAlg)])
+      // RS256: what a client gets who says nothing. OIDC Registration §2
+      await keys.ensure([config.keys.signingAlg, 'RS256', ...[...resources.signingAlgs()].filter(isSigningAlg)])
     }
 
     const flush = async (): Promise<void> => {
@@ -98,12 +111,14 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       onNews(entries) {
         for (const { kind, target } of entries) {
           if (kind === 'client') clients.drop(target)
+          if (kind === 'user') users.drop(target)
           if (kind === 'role') clients.drop(roleHolder(target))
         }
         if (entries.some(({ kind }) => kind === 'key')) readKeys()
       },
       onReset() {
         clients.dropAll()
+        users.dropAll()
         readKeys()
       },
     })
@@ -114,6 +129,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           log,
           refresh,
           clients,
+          users,
           keys,
           resources,
           gateways,
@@ -121,6 +137,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
           failures,
           rateLimits,
           flush,
+          flushUsage: usage.flush,
           onMessage(retry) {
             for (const listener of messageListeners) listener(retry)
           },
@@ -137,18 +154,23 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       clock,
       random,
       db,
+      outbound,
       secrets,
       keys,
       passwords: createPasswordHasher({ concurrency: 2, queue: config.limits.passwordQueue }),
       clients,
+      users,
+      clientKeys,
       clientUse,
       apiKeyUse,
+      usage,
       resources,
       gateways,
       revocations,
       statusIndexes,
       statusLists,
       failures,
+      starts,
       rateLimits,
       audit,
       assertFresh() {
@@ -164,7 +186,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       refresh,
       async close() {
         await following?.close()
-        await Promise.all([flush(), rateLimits.close()])
+        await Promise.all([flush(), usage.flush(), rateLimits.close()])
         await db.close()
       },
     }
@@ -189,10 +211,13 @@ export function openMasterKeys({ secrets, database }: Config, random: Random): M
 interface Followed
   extends Pick<
     Context,
-    'clients' | 'keys' | 'resources' | 'gateways' | 'revocations' | 'failures' | 'rateLimits' | 'log' | 'refresh'
+    | ('clients' | 'users' | 'keys' | 'resources' | 'gateways' | 'revocations')
+    | ('failures' | 'rateLimits' | 'log' | 'refresh')
   > {
   readonly url: string
   readonly flush: () => Promise<void>
+  /** What nobody waits for: less often, since it is a row for each credential in use. */
+  readonly flushUsage: () => Promise<void>
   readonly onMessage: (retry: boolean) => void
   /** What cannot be read again: the database that was lost may come back as an older state of itself. */
   readonly forget: () => void
@@ -206,11 +231,12 @@ interface Following {
 
 /** Hears what other processes change, reads the revocation list every 500 ms besides, and the rest every 5 s. */
 async function followChanges(options: Followed): Promise<Following> {
-  const { url, log, refresh, clients, keys, resources, gateways, revocations } = options
-  const { failures, rateLimits, flush, onMessage, forget } = options
+  const { url, log, refresh, clients, users, keys, resources, gateways, revocations } = options
+  const { failures, rateLimits, flush, flushUsage, onMessage, forget } = options
   let heardAt = monotonicMilliseconds()
   let turns = 0
   let polling = Promise.resolve()
+  let counting = Promise.resolve()
 
   const heard = <Result>(work: Promise<Result>): void => {
     const since = monotonicMilliseconds()
@@ -223,6 +249,7 @@ async function followChanges(options: Followed): Promise<Following> {
   }
   const apply = (change: Change): void => {
     if (change.kind === 'client') clients.drop(change.id)
+    else if (change.kind === 'user') users.drop(change.id)
     else if (change.kind === 'failures') failures.hear(change.id)
     else if (change.kind === 'outbox') onMessage(change.id === outbox.retryNotice)
     else if (change.kind === 'tiers') heard(rateLimits.tiers.refresh())
@@ -247,6 +274,8 @@ async function followChanges(options: Followed): Promise<Following> {
     const reads = [revocations.refresh(), ...rest]
     heard(Promise.all(reads))
     if (turns % 2 === 0) polling = polling.then(flush).catch(() => undefined)
+    // By itself: it may be many rows, and the audit does not wait for them.
+    if (turns % 10 === 0) counting = counting.then(flushUsage).catch(() => undefined)
   }, pollInterval)
   timer.unref()
 
@@ -258,7 +287,7 @@ async function followChanges(options: Followed): Promise<Following> {
     async close() {
       clearInterval(timer)
       await listener.close()
-      await polling
+      await Promise.all([polling, counting])
     },
   }
 }

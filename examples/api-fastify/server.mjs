@@ -1,17 +1,22 @@
 // An API by Fastify that takes the tokens of the server beside it: see README.md.
 
+import { apiKey, basic, bearer, signature } from '@ostiary/resource-server'
 import { protect } from '@ostiary/resource-server/fastify'
 import Fastify from 'fastify'
 
 const { ISSUER = 'http://localhost:3000', AUDIENCE = 'https://orders.example', PORT = '8081' } = process.env
-const { CLIENT_ID, CLIENT_SECRET, ORIGINS = 'http://localhost:8083' } = process.env
+const { CLIENT_ID, CLIENT_SECRET, ORIGINS = 'http://localhost:8083', LIMIT } = process.env
 
 const app = Fastify({ logger: { level: 'warn' } })
+// Of this API, from `ostiary resource create`: with them it hears at once of what is revoked, and can ask about keys.
+const credentials = CLIENT_ID && CLIENT_SECRET ? { clientId: CLIENT_ID, clientSecret: CLIENT_SECRET } : undefined
 const api = await protect({
   issuer: ISSUER,
   audience: AUDIENCE,
-  // Of this API, from `ostiary resource create`: with them it hears at once of what is revoked.
-  credentials: CLIENT_ID && CLIENT_SECRET ? { clientId: CLIENT_ID, clientSecret: CLIENT_SECRET } : undefined,
+  credentials,
+  schemes: credentials ? [bearer, apiKey(), basic(), signature({ origin: `http://localhost:${PORT}` })] : [bearer],
+  // A tier, from `ostiary tier create`.
+  limits: credentials && LIMIT ? [{ tier: LIMIT, by: 'key' }] : [],
 })
 app.register(api.plugin)
 

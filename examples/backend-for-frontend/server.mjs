@@ -2,25 +2,15 @@
 
 import { readFileSync } from 'node:fs'
 import Fastify from 'fastify'
-import { refreshTokenGrant, tokenRevocation } from 'openid-client'
+import { tokenRevocation } from 'openid-client'
 import { api } from '../api-beside.mjs'
-import { addSignIn, config } from '../web-app/sign-in.mjs'
+import { accessToken, addSignIn, config } from '../web-app/sign-in.mjs'
 
 const { PORT = '8082', ORIGIN: origin = `http://localhost:${PORT}` } = process.env
 
-/** Half a minute less than they live: a request is on its way for a while, and clocks differ. */
-const open = (tokens) => ({ ...tokens, staleAt: Date.now() + (tokens.expires_in - 30) * 1000 })
-
-/** Refreshed where it ends soon. Of all who ask at once one does it: a refresh token is good once. */
-async function accessToken(session) {
-  if (Date.now() < session.staleAt) return session.access_token
-  session.refreshing ??= refreshTokenGrant(config, session.refresh_token).finally(() => delete session.refreshing)
-  return Object.assign(session, open(await session.refreshing)).access_token
-}
-
 const app = Fastify()
-const scope = 'orders:read orders:write offline_access'
-const { sessionOf, end } = await addSignIn(app, { origin, scope, cookieName: '__Host-bff', open })
+const scope = 'openid orders:read orders:write offline_access'
+const { sessionOf, end } = await addSignIn(app, { origin, scope, cookieName: '__Host-bff' })
 
 /** Only by CORS could another origin's page send the first; by the second the browser says whose page it is. */
 async function ourPageAlone({ headers }, reply) {
@@ -30,7 +20,7 @@ async function ourPageAlone({ headers }, reply) {
 app.all('/api/*', { onRequest: ourPageAlone }, async (request, reply) => {
   const session = sessionOf(request)
   const { url, method, body } = request
-  if (!session.access_token) return reply.code(401).send()
+  if (!session.tokens) return reply.code(401).send()
   // As it was sent: of what the router decoded, such as `/%61pi`, the rest could name another host.
   const target = url.startsWith('/api/') ? new URL(api + url.slice('/api'.length)) : undefined
   if (target?.origin !== new URL(api).origin) return reply.code(404).send()
@@ -42,10 +32,10 @@ app.all('/api/*', { onRequest: ourPageAlone }, async (request, reply) => {
 })
 
 app.post('/logout', { onRequest: ourPageAlone }, async (request, reply) => {
-  const { refresh_token } = sessionOf(request)
+  const { tokens } = sessionOf(request)
   end(request)
   // It ends with every access token that came of it.
-  if (refresh_token) await tokenRevocation(config, refresh_token)
+  if (tokens) await tokenRevocation(config, tokens.refresh_token)
   return reply.code(204).send()
 })
 

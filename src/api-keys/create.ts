@@ -16,12 +16,15 @@ import {
   type Db,
   type NewApiKey,
   revocations,
+  tiers,
 } from '../store/index.js'
 import { drawApiKey, drawApiKeyId } from './format.js'
 import { hashApiKey } from './secret.js'
 
 /** What is asked for; what is left out has a default. */
 export interface NewApiKeyRequest {
+  /** Drawn before, by `drawApiKeyId`: of requests that say the same one is done. */
+  readonly id?: string | undefined
   readonly owner: ApiKeyOwner
   readonly name: string
   readonly description?: string | undefined
@@ -41,6 +44,8 @@ export interface NewApiKeyRequest {
   /** Seconds; default: the server's setting; `never` is allowed, and shows. */
   readonly lifetime?: number | 'never' | undefined
   readonly publicJwk?: Readonly<Record<string, unknown>> | undefined
+  /** The `client_id` by whose token it is made. */
+  readonly createdByClient?: string | undefined
 }
 
 export interface CreatedApiKey {
@@ -50,21 +55,29 @@ export interface CreatedApiKey {
 }
 
 /**
- * @throws {NotFoundError} {InvalidValueError} for what may not be; {ConflictError} for more than an owner may have
+ * @throws {NotFoundError} {InvalidValueError} for what may not be; {ConflictError} for more than an owner may have, and where
+ *   there is a key of this id
  * @throws {TemporarilyUnavailableError} when the clock was set back behind an end of the owner's keys
  */
 export async function createApiKey(ctx: Context, request: NewApiKeyRequest, by: By): Promise<CreatedApiKey> {
   const checked = await checkRequest(ctx, request)
   return ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
+    await requireTier(tx, checked.tier)
     return writeApiKey(ctx, tx, checked, by)
   })
+}
+
+/** Under the lock, which whoever deletes one holds too. @throws {InvalidValueError} */
+async function requireTier(tx: Db, name: string | undefined): Promise<void> {
+  if (name === undefined || (await tiers.find(tx, name))) return
+  throw invalid('tier', `There is no tier ${name.slice(0, 100)}.`)
 }
 
 /** @throws {ConflictError} */
 async function requireRoom(ctx: Context, tx: Db, owner: ApiKeyOwner): Promise<void> {
   const { perOwner } = ctx.config.apiKeys
-  if ((await apiKeys.count(tx, { owner, liveAt: ctx.clock.now() })) < perOwner) return
+  if ((await apiKeys.countLive(tx, owner, ctx.clock.now(), perOwner)) < perOwner) return
   throw new ConflictError(`The ${owner.kind} has ${perOwner} API keys: end some that nobody uses.`)
 }
 
@@ -72,6 +85,8 @@ async function requireRoom(ctx: Context, tx: Db, owner: ApiKeyOwner): Promise<vo
 export type ApiKeyDescription = Omit<ApiKey, 'id' | 'createdAt' | 'updatedAt' | 'expiresAt'> & {
   /** Seconds. */
   readonly lifetime: number | undefined
+  /** Undefined: it is drawn. */
+  readonly id?: string | undefined
 }
 
 /** A key before it is written, with what it is shown by. */
@@ -92,9 +107,9 @@ export async function writeApiKey(
 ): Promise<CreatedApiKey> {
   await requireRoom(ctx, tx, description.owner)
   const { row, text } = draw(ctx, description, await firstInstant(ctx, tx, [description]))
-  await apiKeys.createAll(tx, [row])
-  const { id, scope, resources, expiresAt } = row
-  const detail = { key: id, scope: scope.join(' '), resources, expires: expiresAt?.toISOString() }
+  if (!(await apiKeys.create(tx, row))) throw new ConflictError(`The API key ${row.id} was made already.`)
+  const { id, scope, resources, expiresAt, createdByClient: through } = row
+  const detail = { key: id, scope: scope.join(' '), resources, expires: expiresAt?.toISOString(), through }
   await auditEvents.create(
     tx,
     newEvent(ctx, { ...actOf(by), type: 'api_key.created', ...aboutOwner(row.owner), detail }),
@@ -111,8 +126,11 @@ export function drawSuccessors(
   return descriptions.map((description) => draw(ctx, description, createdAt))
 }
 
-function draw(ctx: Context, { lifetime, ...plain }: ApiKeyDescription, createdAt: Date): DrawnApiKey {
-  const id = drawApiKeyId(ctx.random)
+function draw(
+  ctx: Context,
+  { lifetime, id = drawApiKeyId(ctx.random), ...plain }: ApiKeyDescription,
+  createdAt: Date,
+): DrawnApiKey {
   const text = plain.kind === 'signing' ? undefined : drawApiKey(ctx.random, { ...plain, id })
   const row = {
     ...plain,
@@ -132,9 +150,14 @@ export async function firstInstant(
   keys: readonly Pick<ApiKey, 'owner' | 'prefix'>[],
 ): Promise<Date> {
   const now = ctx.clock.now()
-  const last = await revocations.lastInstant(tx, keys.flatMap(endsOfApiKey), now)
-  if (!last) return now
-  const earliest = new Date((Math.floor(last.getTime() / 1000) + 1) * 1000)
+  // A client with a name of its own begins by an end, which is in no list: it inherits nothing of one before it.
+  const owners = keys.map(({ owner }) => owner)
+  const ends = [
+    await revocations.lastInstant(tx, keys.flatMap(endsOfApiKey), now),
+    await apiKeys.lastEndOfOwners(tx, owners),
+  ].flatMap((end) => (end ? [end.getTime()] : []))
+  if (ends.length === 0) return now
+  const earliest = new Date((Math.floor(Math.max(...ends) / 1000) + 1) * 1000)
   if (earliest <= now) return now
   refuseBehind(now, earliest)
   return earliest
@@ -179,6 +202,8 @@ async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<Ap
     tier,
     publicJwk: kind === 'signing' ? checkPublicJwk(publicJwk) : undefined,
     lifetime: lifetimeOf(ctx, request.lifetime),
+    createdByClient: request.createdByClient,
+    id: request.id,
   }
 }
 

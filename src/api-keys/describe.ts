@@ -1,4 +1,5 @@
 import type { Context } from '../context.js'
+import { rotationDueAt } from '../notices/index.js'
 import { NotFoundError } from '../platform/administration-errors.js'
 import { type ApiKey, type ApiKeyFilter, type ApiKeyPosition, type ApiKeyState, apiKeys } from '../store/index.js'
 import { isApiKeyId } from './format.js'
@@ -38,7 +39,7 @@ export async function pageOfApiKeys(
 }
 
 /** What its owner and administrators see of a key. Its secret is kept nowhere. */
-export function describeApiKey(key: ApiKey, now: Date): Record<string, unknown> {
+export function describeApiKey(ctx: Context, key: ApiKey): Record<string, unknown> {
   return {
     id: key.id,
     kind: key.kind,
@@ -52,14 +53,17 @@ export function describeApiKey(key: ApiKey, now: Date): Record<string, unknown> 
     networks: key.networks,
     origins: key.kind === 'publishable' ? key.origins : undefined,
     tier: key.tier,
+    created_by_client: key.createdByClient,
     jwk: key.publicJwk,
-    state: stateOf(key, now),
+    state: stateOf(key, ctx.clock.now()),
     created_at: key.createdAt.toISOString(),
     expires_at: key.expiresAt?.toISOString() ?? 'never',
+    rotation_due_at: rotationDueAt(ctx, key)?.toISOString(),
     rotated_at: key.rotatedAt?.toISOString(),
     successor: key.successor,
     ended_at: key.endedAt?.toISOString(),
     end_reason: key.endReason,
+    exposed_at: key.exposedAt?.toISOString(),
     last_used_at: key.lastUsedAt?.toISOString(),
     last_used_from: key.lastUsedFrom,
   }

@@ -35,6 +35,39 @@ export function looksLikeApiKey(text: string): boolean {
   return whole.test(text)
 }
 
+export interface FoundApiKey extends ApiKeyText {
+  readonly text: string
+}
+
+/** Keys in an address or another text, whatever stands around them, and once or twice percent-encoded. */
+export function findApiKeys(text: string): readonly FoundApiKey[] {
+  // Most addresses are shorter.
+  if (text.length < shortest) return []
+  const found: FoundApiKey[] = []
+  let rest = text
+  for (let times = 0; times < 3; times++) {
+    for (const piece of rest.split(/[^0-9A-Za-z_]/)) {
+      // Names may be joined to it by underscores, before and behind.
+      const parts = piece.split('_')
+      for (let at = 2; at < parts.length && at < mostParts; at++) {
+        if (parts[at]?.length !== idLength + secretLength + checksumLength) continue
+        const candidate = `${parts[at - 2]}_${parts[at - 1]}_${parts[at]}`
+        const key = parseApiKey(candidate)
+        if (key) found.push({ ...key, text: candidate })
+      }
+    }
+    if (!rest.includes('%')) break
+    rest = rest.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  }
+  return found
+}
+
+/** Characters of a key whose prefix and environment have one letter each. */
+const shortest = 69
+
+/** Of a piece: what has more is no name that somebody gave. */
+const mostParts = 100
+
 export function isApiKeyId(text: string): boolean {
   return idForm.test(text)
 }

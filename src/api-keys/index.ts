@@ -3,9 +3,30 @@
 export { type ApiKeyChangeRequest, changeApiKey } from './change.js'
 export { type ApiKeyProblem, checkApiKey, checkSigningKey, type ShownApiKey, showApiKey } from './check.js'
 export { aboutOwner, type CreatedApiKey, createApiKey, type NewApiKeyRequest } from './create.js'
-export { type ApiKeyPage, describeApiKey, findApiKey, isUnknown, listApiKeys, pageOfApiKeys } from './describe.js'
-export { type EndedApiKeys, endApiKey, endApiKeys } from './end.js'
-export { apiKeyPattern, isApiKeyId, looksLikeApiKey, parseApiKey } from './format.js'
+export { readCursor, writeCursor } from './cursor.js'
+export {
+  type ApiKeyPage,
+  describeApiKey,
+  findApiKey,
+  isUnknown,
+  listApiKeys,
+  pageOfApiKeys,
+  stateOf,
+} from './describe.js'
+export {
+  continueEnd,
+  type EndedApiKeys,
+  type EndedTogether,
+  endApiKey,
+  endApiKeys,
+  endApiKeysById,
+  writeEnds,
+} from './end.js'
+export { createExposureWatch, type ExposureWatch, reportExposed } from './exposed.js'
+export { apiKeyPattern, drawApiKeyId, findApiKeys, isApiKeyId, looksLikeApiKey, parseApiKey } from './format.js'
+export { type LeakReport, reportLeaks } from './leaks.js'
 export { presentApiKey } from './present.js'
+export { countOwnChange } from './quota.js'
+export type { Replacing, SuccessorApiKey } from './replace.js'
 export { defaultOverlap, longestExchanged, rotateApiKey } from './rotate.js'
-export { type ApiKeyUseTrail, createApiKeyUseTrail } from './use.js'
+export { type ApiKeyOutcome, type ApiKeyUseTrail, countUse, createApiKeyUseTrail } from './use.js'

@@ -1,17 +1,19 @@
-import { newEvent } from '../audit/index.js'
+import { newEvent, record } from '../audit/index.js'
 import type { Context, Origin } from '../context.js'
 import { InvalidRequestError } from '../oauth/index.js'
-import { isInNetwork } from '../platform/network.js'
+import { isLetIn } from '../platform/network.js'
 import type { ApiKey } from '../store/index.js'
 import { type ApiKeyProblem, type ShownApiKey, showApiKey } from './check.js'
 import { aboutOwner } from './create.js'
 import { parseApiKey } from './format.js'
+import { countUse } from './use.js'
 
 type Refusal = ApiKeyProblem | 'key_publishable' | 'key_network'
 
 /**
- * The secret key that somebody proves to have who is nobody else: in whole seconds it lives on. Failures count as those of
- * clients do, so nobody has many guesses from one network.
+ * The secret key that somebody proves to have who is nobody else: in whole seconds it lives on. Guesses count as those of
+ * clients do, so nobody has many from one network. A key that is over is no guess, however often it is shown: it must not lock
+ * out its successor, and whoever else is in that network.
  *
  * @throws {InvalidRequestError} with one text for all that may be wrong; the reason stands in the audit alone. RFC 8693 §2.2.2
  * @throws {TooManyRequestsError} after too many failures, before the database is asked
@@ -33,7 +35,13 @@ export async function presentApiKey(ctx: Context, text: string, origin: Origin):
   }
   const reason = problem ?? 'key_unknown'
   const event = { ...refused, ...about(shown.key), reason, ...origin }
-  await ctx.failures.fail(subject, ctx.audit.writesByItself(subject.ip, event) ? newEvent(ctx, event) : undefined)
+  const writesByItself = ctx.audit.writesByItself(subject.ip, event)
+  if (!shown.key) {
+    await ctx.failures.fail(subject, writesByItself ? newEvent(ctx, event) : undefined)
+  } else {
+    countUse(ctx, shown.key, { api: '', scope: [], outcome: outcomeOf(reason), ip: origin.ip })
+    if (writesByItself) await record(ctx, event)
+  }
   throw invalid(reason)
 }
 
@@ -49,8 +57,12 @@ function problemOf({ problem, key }: ShownApiKey, { ip }: Origin, now: Date): Re
   // It stands in pages, so whoever has it has proved nothing.
   if (key.kind !== 'secret') return 'key_publishable'
   if (key.expiresAt && wholeSecond(key.expiresAt) <= wholeSecond(now)) return 'key_expired'
-  const isNear = key.networks.length === 0 || (ip !== undefined && key.networks.some((each) => isInNetwork(ip, each)))
-  return isNear ? undefined : 'key_network'
+  return isLetIn(ip, key.networks) ? undefined : 'key_network'
+}
+
+function outcomeOf(reason: Refusal) {
+  if (reason === 'key_network') return 'network'
+  return reason === 'key_publishable' ? 'refused' : 'ended'
 }
 
 function wholeSecond(time: Date): number {

@@ -18,6 +18,14 @@ export interface RotatedApiKey extends CreatedApiKey {
   readonly previous: ApiKey
 }
 
+export interface RotateOptions {
+  /** Seconds. */
+  readonly overlap?: number | undefined
+  readonly by: By
+  /** The `client_id` by whose token it is done: the successor is what that was given. */
+  readonly createdByClient?: string | undefined
+}
+
 /**
  * Gives a key a successor with the same rights. The old one lives on for the overlap, in seconds, and ends by itself; 0 ends
  * it now.
@@ -27,14 +35,19 @@ export interface RotatedApiKey extends CreatedApiKey {
 export async function rotateApiKey(
   ctx: Context,
   id: string,
-  { overlap = defaultOverlap, by }: { readonly overlap?: number | undefined; readonly by: By },
+  { overlap = defaultOverlap, by, createdByClient }: RotateOptions,
 ): Promise<RotatedApiKey> {
   const { rotated, revocation } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const [before] = await apiKeys.findHeld(tx, [id])
     if (!before) throw isUnknown(id)
     requireOwner(before)
-    const { key, text } = await writeApiKey(ctx, tx, successorOf(requireScope(withinOwner(before))), by)
+    const { key, text } = await writeApiKey(
+      ctx,
+      tx,
+      { ...successorOf(requireScope(withinOwner(before))), createdByClient },
+      by,
+    )
     const now = ctx.clock.now()
     const expiresAt = new Date(now.getTime() + overlap * 1000)
     const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })

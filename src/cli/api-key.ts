@@ -2,30 +2,20 @@ import {
   createApiKey,
   defaultOverlap,
   describeApiKey,
-  type EndedApiKeys,
-  endApiKey,
-  endApiKeys,
   findApiKey,
   listApiKeys,
   rotateApiKey,
+  stateOf,
 } from '../api-keys/index.js'
-import { findClient } from '../clients/index.js'
-import type { Context } from '../context.js'
-import { findUser } from '../identity/index.js'
 import { parseScope } from '../oauth/index.js'
-import { NotFoundError } from '../platform/administration-errors.js'
-import type { ApiKey, ApiKeyOwner } from '../store/index.js'
-import { type Answer, atMostOne, defineCommand, UsageError } from './command.js'
+import type { ApiKey } from '../store/index.js'
+import { ownerOf, ownerOption } from './api-key-owner.js'
+import { keepKey, revoke } from './api-key-revoke.js'
+import { defineCommand, UsageError } from './command.js'
 import { duration } from './duration.js'
 import { readJsonObject } from './input.js'
 import { operator } from './operator.js'
 import { pairs, table, timeText } from './output.js'
-
-const ownerOption = {
-  type: 'string',
-  value: 'USER|CLIENT',
-  description: 'Whose keys: an e-mail address or id of a user, or a client_id.',
-} as const
 
 const create = defineCommand({
   name: 'api-key create',
@@ -67,7 +57,7 @@ const create = defineCommand({
       value: 'FILE|-',
       description: 'An Ed25519 public key as a JWK: requests are signed, and no secret is made.',
     },
-    tier: { type: 'string', value: 'NAME', description: 'How much it may be used.' },
+    tier: { type: 'string', value: 'NAME', description: 'How much it may be used: a tier of `tier create`.' },
   },
   examples: [
     'ostiary api-key create --owner ann@example.com --name "Nightly report" --scope orders:read',
@@ -98,9 +88,8 @@ const create = defineCommand({
       publicJwk,
     } as const
     const { key, text } = await createApiKey(ctx, request, operator)
-    const now = ctx.clock.now()
     return {
-      json: { ...describeApiKey(key, now), key: text },
+      json: { ...describeApiKey(ctx, key), key: text },
       warnings: key.expiresAt ? [] : ['It never expires: rotate it before somebody else has it.'],
       text: () => `Made the API key.\n${pairs([...fields(key), ['key', text]])}${text ? keepKey : ''}`,
     }
@@ -123,7 +112,7 @@ const list = defineCommand({
     const liveAt = options.all ? undefined : now
     const keys = await listApiKeys(ctx, { owner, prefix: options.prefix, liveAt })
     return {
-      json: keys.map((key) => describeApiKey(key, now)),
+      json: keys.map((key) => describeApiKey(ctx, key)),
       text: (width) => (keys.length === 0 ? 'There is no such API key.\n' : keyTable(keys, now, width)),
     }
   },
@@ -137,7 +126,7 @@ const show = defineCommand({
   async run({ words: [id = ''], context }) {
     const ctx = await context()
     const key = await findApiKey(ctx, id)
-    const described = describeApiKey(key, ctx.clock.now())
+    const described = describeApiKey(ctx, key)
     return {
       json: described,
       text: () =>
@@ -145,6 +134,7 @@ const show = defineCommand({
           ...fields(key),
           ['state', String(described['state'])],
           ['successor', key.successor],
+          ['exposed', key.exposedAt && `${timeText(key.exposedAt)}: replace it`],
           ['ended', key.endedAt && `${timeText(key.endedAt)} (${key.endReason})`],
           [
             'last used',
@@ -174,79 +164,15 @@ const rotate = defineCommand({
     const seconds = overlap === undefined ? undefined : duration(overlap, 'overlap')
     const ctx = await context()
     const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, by: operator })
-    const now = ctx.clock.now()
     return {
-      json: { ...describeApiKey(key, now), key: text, previous: describeApiKey(previous, now) },
+      json: { ...describeApiKey(ctx, key), key: text, previous: describeApiKey(ctx, previous) },
       text: () =>
         `${pairs([...fields(key), ['key', text]])}The key before, ${id}, is good until ${timeText(previous.expiresAt)}.\n${text ? keepKey : ''}`,
     }
   },
 })
 
-const revoke = defineCommand({
-  name: 'api-key revoke',
-  summary: 'End an API key, or many at once',
-  description:
-    'Acts at once, everywhere. With --replace each gets a successor with the same rights; these are printed this once.',
-  words: ['ID?'],
-  options: {
-    owner: { ...ownerOption, description: 'All keys of this owner.' },
-    prefix: { type: 'string', value: 'WORD', description: 'All keys of this prefix.' },
-    all: { type: 'boolean', description: 'All keys that there are.' },
-    replace: { type: 'boolean', description: 'Hand out successors.' },
-  },
-  examples: [
-    'ostiary api-key revoke 0kq3GZb7yXw9TfLm',
-    'ostiary api-key revoke --owner ann@example.com --replace --json',
-    'ostiary api-key revoke --all',
-  ],
-  async run({ options, words: [id], context }) {
-    const { owner, prefix, all, replace = false } = options
-    atMostOne({ owner, prefix, all }, ['owner', 'prefix', 'all'])
-    const isSet = owner !== undefined || prefix !== undefined || all !== undefined
-    if (isSet === (id !== undefined))
-      throw new UsageError('Give the ID of a key, or one of --owner, --prefix and --all.')
-    const ctx = await context()
-    const end = { cause: { ...operator, reason: 'revoked_by_operator' }, replace }
-    if (id !== undefined) {
-      const ended = await endApiKey(ctx, id, end)
-      if (ended.ended.length === 0) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
-      return endedAnswer(ctx, ended)
-    }
-    if (prefix !== undefined) return endedAnswer(ctx, await endApiKeys(ctx, { kind: 'prefix', prefix }, end))
-    if (owner === undefined) return endedAnswer(ctx, await endApiKeys(ctx, { kind: 'all' }, end))
-    return endedAnswer(ctx, await endApiKeys(ctx, { kind: 'owner', owner: await ownerOf(ctx, owner) }, end))
-  },
-})
-
 export const apiKeyCommands = [create, list, show, rotate, revoke]
-
-const keepKey = 'Keep the key now: it is not shown again.\n'
-
-function endedAnswer(ctx: Context, { ended, successors }: EndedApiKeys): Answer {
-  const now = ctx.clock.now()
-  return {
-    json: {
-      ended: ended.map(({ id }) => id),
-      successors: successors.map(({ key, text, previous }) => ({ ...describeApiKey(key, now), key: text, previous })),
-    },
-    text: (width) =>
-      `Ended ${ended.length === 1 ? 'one API key' : `${ended.length} API keys`}.\n` +
-      (successors.length === 0
-        ? ''
-        : table(
-            successors,
-            [
-              { title: 'OWNER', value: ({ key }) => key.owner.id, flexible: true },
-              { title: 'NAME', value: ({ key }) => key.name, flexible: true },
-              { title: 'ID', value: ({ key }) => key.id },
-              // Never cut: what is not printed whole is lost.
-              { title: 'KEY', value: ({ text }) => text ?? '' },
-            ],
-            width,
-          ) + keepKey),
-  }
-}
 
 function keyTable(keys: readonly ApiKey[], now: Date, width: number): string {
   return table(
@@ -256,7 +182,7 @@ function keyTable(keys: readonly ApiKey[], now: Date, width: number): string {
       { title: 'NAME', value: ({ name }) => name, flexible: true },
       { title: 'OWNER', value: ({ owner }) => owner.id, flexible: true },
       { title: 'SCOPE', value: ({ scope }) => scope.join(' '), flexible: true },
-      { title: 'STATE', value: (key) => String(describeApiKey(key, now)['state']) },
+      { title: 'STATE', value: (key) => `${stateOf(key, now)}${key.exposedAt ? ', exposed' : ''}` },
       { title: 'EXPIRES', value: ({ expiresAt }) => (expiresAt ? timeText(expiresAt) : 'never') },
       { title: 'LAST USED', value: ({ lastUsedAt }) => timeText(lastUsedAt) },
     ],
@@ -278,16 +204,7 @@ function fields(key: ApiKey): readonly (readonly [string, string | undefined])[]
     ['origins', key.origins.join(' ')],
     ['tier', key.tier],
     ['created', timeText(key.createdAt)],
+    ['made through', key.createdByClient],
     ['expires', key.expiresAt ? timeText(key.expiresAt) : 'never'],
   ]
-}
-
-/** A user by e-mail address or id, else a client. */
-async function ownerOf(ctx: Context, who: string): Promise<ApiKeyOwner> {
-  try {
-    return { kind: 'user', id: (await findUser(ctx, who)).id }
-  } catch (error) {
-    if (!(error instanceof NotFoundError) || who.includes('@')) throw error
-    return { kind: 'client', id: (await findClient(ctx, who)).clientId }
-  }
 }

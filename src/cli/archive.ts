@@ -190,7 +190,7 @@ async function load(
       keepLive: options.keepLive,
       ...progressOf(io, options.json),
     })
-    await withDatabase(installation, (db) => migrate(db, config))
+    await withDatabase(installation, (db) => migrate(installation, db))
     // Opens every key that was loaded, and makes the signing keys that were not.
     const ctx = await openContext({ config, log, databaseUrl })
     try {

@@ -1,11 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../context.js'
 import { findUser } from '../identity/index.js'
+import { type Expectation, expectationOf } from '../oauth/index.js'
 import { NotFoundError } from '../platform/administration-errors.js'
 import { type AuditEvent, auditEvents, isDatabaseAway } from '../store/index.js'
 import { displayText } from '../ui/index.js'
 import { type CommandIo, defineCommand, UsageError, wholeNumber } from './command.js'
-import { table, timeText } from './output.js'
+import { table, timeText, wrap } from './output.js'
 
 interface Filter {
   readonly type?: string
@@ -62,7 +63,7 @@ const list = defineCommand({
                 { title: 'REASON', value: whyText, flexible: true },
               ],
               width,
-            ),
+            ) + legend(events, width),
     }
   },
 })
@@ -138,9 +139,24 @@ function describeEvent(event: AuditEvent): Record<string, unknown> {
     ip: event.ip,
     request_id: event.requestId,
     reason: event.reason,
+    ...wantedBy(event),
     detail: event.detail,
     count: event.count ?? 1,
   }
+}
+
+/** What would have been right, where something was refused: others have reasons of the same name, such as who ended something. */
+function wantedBy({ type, reason }: AuditEvent): Expectation | undefined {
+  return reason !== undefined && /[._](?:refused|failed|denied)$/.test(type) ? expectationOf(reason) : undefined
+}
+
+/** Below the table, each once: whoever integrates against us does not have to guess. */
+function legend(events: readonly AuditEvent[], width: number): string {
+  const lines = events.flatMap((event) => {
+    const wanted = wantedBy(event)
+    return wanted ? [wrap(`${event.reason}: expected ${wanted.expected} (${wanted.section})`, width, '  ')] : []
+  })
+  return lines.length === 0 ? '' : `\n${[...new Set(lines)].join('')}`
 }
 
 function jsonLine(event: AuditEvent): string {
@@ -149,6 +165,7 @@ function jsonLine(event: AuditEvent): string {
 
 function textLine(event: AuditEvent): string {
   const { clientId, subject, ip } = event
+  const wanted = wantedBy(event)
   const parts = [
     timeText(event.time),
     typeText(event),
@@ -157,6 +174,7 @@ function textLine(event: AuditEvent): string {
     ...(subject === undefined ? [] : [`user ${subject}`]),
     ...(ip === undefined ? [] : [`from ${ip}`]),
     whyText(event),
+    ...(wanted ? [`expected ${wanted.expected} (${wanted.section})`] : []),
   ]
   return `${displayText(parts.join('  '), 1000)}\n`
 }

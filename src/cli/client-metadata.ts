@@ -10,6 +10,7 @@ import {
   wholeNumber,
 } from './command.js'
 import { readJsonObject } from './input.js'
+import { openIdOptions } from './openid-metadata.js'
 
 /** One option for each field of the metadata, as a person writes it. */
 export const metadataOptions = {
@@ -24,13 +25,14 @@ export const metadataOptions = {
     type: 'string',
     value: 'TYPE',
     multiple: true,
-    description: `${grantTypes.map(({ name }) => name).join(', ')}. Default: authorization_code.`,
+    description: `${grantTypes.map(({ name }) => name).join(', ')}; with IMPLICIT=on, implicit. Default: authorization_code.`,
   },
   'response-type': { type: 'string', value: 'TYPE', multiple: true, description: 'Follows from the grant types.' },
   'auth-method': {
     type: 'string',
     value: 'METHOD',
-    description: 'client_secret_basic (default), client_secret_post or none (token_endpoint_auth_method).',
+    description:
+      'client_secret_basic (default), client_secret_post, private_key_jwt or none (token_endpoint_auth_method).',
   },
   public: { type: 'boolean', description: 'It can keep no secret: --auth-method none.' },
   native: { type: 'boolean', description: "An app on the user's device: --application-type native." },
@@ -61,6 +63,12 @@ export const metadataOptions = {
     multiple: true,
     description: 'All that it may reach. Default: any.',
   },
+  allow: {
+    type: 'string',
+    value: 'CIDR',
+    multiple: true,
+    description: 'A network that it may prove itself from (allowed_networks). Default: any.',
+  },
   'access-token-lifetime': { type: 'string', value: 'SECONDS', description: '60 to 3600.' },
   'refresh-token-idle-lifetime': { type: 'string', value: 'SECONDS', description: 'Without use.' },
   'refresh-token-lifetime': { type: 'string', value: 'SECONDS', description: 'Since the login, however often used.' },
@@ -77,6 +85,7 @@ export const metadataOptions = {
   'software-id': { type: 'string', value: 'TEXT', description: 'RFC 7591 §2.' },
   'software-version': { type: 'string', value: 'TEXT', description: 'RFC 7591 §2.' },
   'rate-tier': { type: 'string', value: 'TIER', description: 'The limit on its requests. Default: none.' },
+  ...openIdOptions,
 } as const satisfies OptionSpecs
 
 type MetadataValues = OptionValues<typeof metadataOptions>
@@ -90,7 +99,11 @@ const wireNames: Readonly<Record<string, string>> = {
   'response-type': 'response_types',
   'allowed-origin': 'allowed_origins',
   'allowed-resource': 'allowed_resources',
+  allow: 'allowed_networks',
   contact: 'contacts',
+  'default-acr-value': 'default_acr_values',
+  'request-uri': 'request_uris',
+  'post-logout-redirect-uri': 'post_logout_redirect_uris',
 }
 
 const seconds = [
@@ -98,6 +111,7 @@ const seconds = [
   'refresh-token-idle-lifetime',
   'refresh-token-lifetime',
   'refresh-token-retry-window',
+  'default-max-age',
 ] as const
 
 const switches = ['first-party', 'require-pkce', 'refresh-token-rotation'] as const
@@ -146,6 +160,8 @@ const stateNames = [
   'secrets',
   'roles',
   'resource_server_of',
+  'self_registered',
+  'unused_until',
 ]
 
 /**

@@ -2,6 +2,7 @@ import {
   defaultSecretOverlap,
   deleteClient,
   describeClient,
+  describeSelfRegistration,
   disableClient,
   enableClient,
   findClient,
@@ -17,6 +18,7 @@ import {
 import type { Context } from '../context.js'
 import { wellKnownScopes } from '../oauth/index.js'
 import { grantTypes } from '../protocol/token/index.js'
+import type { StoredClient } from '../store/index.js'
 import { fieldName, metadataOptions, readMetadata } from './client-metadata.js'
 import { type Answer, atMostOne, defineCommand, UsageError, wholeNumber } from './command.js'
 import { readSecretLine } from './input.js'
@@ -77,6 +79,7 @@ const update = defineCommand({
   examples: [
     'ostiary client update shop --redirect-uri https://shop.example.com/callback --redirect-uri https://shop.example.org/callback',
     'ostiary client update shop --scope "openid read write" --unset default_scope',
+    'ostiary client update reports --allow 192.0.2.0/24 --allow 2001:db8:0:1::/64',
   ],
   async run({ io, options, words: [clientId = ''], context }) {
     const { unset = [], ...values } = options
@@ -99,6 +102,7 @@ const list = defineCommand({
         ...toRegistration(client),
         disabled_at: client.disabledAt?.toISOString(),
         last_used_at: client.lastUsedAt?.toISOString(),
+        ...describeSelfRegistration(client),
       })),
       text: (width) =>
         all.length === 0
@@ -112,6 +116,9 @@ const list = defineCommand({
                 { title: 'GRANT TYPES', value: (client) => client.grantTypes.join(' '), flexible: true },
                 { title: 'SCOPE', value: ({ scope }) => scope.join(' '), flexible: true },
                 { title: 'STATE', value: ({ disabledAt }) => (disabledAt ? 'disabled' : 'enabled') },
+                ...(all.some(({ selfRegistered }) => selfRegistered)
+                  ? [{ title: 'BY ITSELF', value: byItselfText, flexible: true }]
+                  : []),
                 { title: 'LAST USED', value: ({ lastUsedAt }) => timeText(lastUsedAt) },
               ],
               width,
@@ -226,6 +233,19 @@ const rotate = defineCommand({
 
 export const clientCommands = [create, list, show, update, disable, enable, remove, rotate]
 
+/** Whether it registered itself; a date: until when it is kept, if it gets no token. */
+function byItselfText({ selfRegistered, unusedUntil, documentHash }: StoredClient): string {
+  if (!selfRegistered) return ''
+  return unusedUntil ? `until ${timeText(unusedUntil).slice(0, 10)}` : documentHash ? 'document' : 'yes'
+}
+
+/** By whom; and until when one that registered itself is kept, if it gets no token. */
+function registeredText({ selfRegistered, unusedUntil, documentFetchedAt }: StoredClient): string {
+  if (!selfRegistered) return 'by an operator'
+  const how = documentFetchedAt ? `by the document at its id, read ${timeText(documentFetchedAt)}` : 'by itself'
+  return unusedUntil ? `${how}, unused until ${timeText(unusedUntil)}` : how
+}
+
 const keepSecret = 'Keep the secret now: it is not shown again.\n'
 
 function registeredAnswer(ctx: Context, headline: string, { client, clientSecret }: RegisteredClient): Answer {
@@ -275,6 +295,7 @@ async function describedAnswer(ctx: Context, clientId: string): Promise<Answer> 
         ['resource server of', client.resourceServerOf],
         ['roles', client.roles.map(({ resource, name }) => `${name} at ${resource}`).join(', ')],
         ['state', client.disabledAt ? `disabled since ${timeText(client.disabledAt)}` : 'enabled'],
+        ['registered', registeredText(client)],
         ['last used', timeText(client.lastUsedAt)],
       ]) + (live.length > 0 ? `\n${table(live, columns, width)}` : ''),
   }

@@ -8,3 +8,8 @@ export function duration(text: string, option: string): number {
   if (digits !== undefined) return Number(digits) * units[unit]!
   throw new UsageError(`--${option} is not a duration, such as 30d, 12h or 90m; a bare number is seconds.`)
 }
+
+/** In whole days where it is so. */
+export function durationText(seconds: number): string {
+  return seconds % 86_400 === 0 ? `${seconds / 86_400} days` : `${seconds} s`
+}

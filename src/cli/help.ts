@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Command, commonOptions, type OptionSpec } from './command.js'
+import { wrap } from './output.js'
 
 /** What `main.ts` starts by itself. Here for the help alone. */
 export const processCommands: readonly { readonly name: string; readonly summary: string; readonly help: string }[] = [
@@ -79,18 +80,4 @@ export function version(): string {
 
 function signature(name: string, spec: OptionSpec): string {
   return spec.type === 'string' ? `--${name} ${spec.value}` : `--${name}`
-}
-
-function wrap(text: string, width: number): string {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = word
-    } else {
-      line = line === '' ? word : `${line} ${word}`
-    }
-  }
-  return `${[...lines, line].join('\n')}\n`
 }

@@ -7,7 +7,7 @@ import { type Config, loadConfig } from '../platform/config/index.js'
 import { openEmbeddedPostgres } from '../platform/embedded-postgres/index.js'
 import { createLogger, type Logger } from '../platform/log.js'
 import { type Database, openDatabase, partitions } from '../store/index.js'
-import { applyMigrations, migrationStatus, migrationsFolder } from '../store/migrations.js'
+import { migrateDatabase, migrationStatus, migrationsFolder } from '../store/migrations.js'
 import type { CommandIo } from './command.js'
 
 /** The configuration and the database of the working directory, beside a running server or without one. */
@@ -74,21 +74,23 @@ export async function openMigratedContext(installation: Installation): Promise<C
     const { pending } = await migrationStatus(db.pool, migrationsFolder)
     if (pending.length === 0) return
     if (!installation.startedHere) throw notMigrated(pending.length, config)
-    await migrate(db, config)
+    await migrate(installation, db)
   })
   return openContext({ config, log, databaseUrl })
 }
 
-/** Applies what is pending, and makes the partitions that the next rows go into. @returns the names of what was applied */
-export async function migrate(db: Database, config: Config): Promise<readonly string[]> {
+/**
+ * Applies what is pending, and makes the partitions that the next rows go into. Not on a connection of the pool, which waits
+ * for a statement no longer than a request does.
+ *
+ * @returns the names of what was applied
+ */
+export async function migrate(
+  { config, databaseUrl }: Pick<Installation, 'config' | 'databaseUrl'>,
+  db: Database,
+): Promise<readonly string[]> {
   const now = systemClock.now()
-  const client = await db.pool.connect()
-  let applied: readonly string[]
-  try {
-    applied = await applyMigrations(client, migrationsFolder, now)
-  } finally {
-    client.release()
-  }
+  const applied = await migrateDatabase(databaseUrl, now)
   await partitions.ensurePartitions(db.pool, await partitions.horizonOf(db, config), now)
   return applied
 }

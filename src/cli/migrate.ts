@@ -15,7 +15,7 @@ const migrateCommand = defineCommand({
     const installation = await openInstallation(io)
     try {
       return await withDatabase(installation, async (db) => {
-        const applied = options.status ? [] : await migrate(db, installation.config)
+        const applied = options.status ? [] : await migrate(installation, db)
         const status = await migrationStatus(db.pool, migrationsFolder)
         const warnings =
           status.newer.length > 0

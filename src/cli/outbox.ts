@@ -5,8 +5,8 @@ import { table, timeText } from './output.js'
 
 const to = {
   type: 'string',
-  value: 'URL',
-  description: 'Those to this address, as it stands in the settings.',
+  value: 'URL|CLIENT_ID',
+  description: 'Those to this address, as it stands in the settings, or of logouts to this client.',
 } as const
 
 const list = defineCommand({

@@ -1,4 +1,5 @@
 import { displayText } from '../ui/index.js'
+import type { CommandIo } from './command.js'
 
 export interface Column<Row> {
   readonly title: string
@@ -40,6 +41,11 @@ function shrink<Row>(widths: number[], columns: readonly Column<Row>[], width: n
   }
 }
 
+/** What is not read by a person is not cut to a width. */
+export function widthOf({ stdout }: CommandIo): number {
+  return stdout.isTTY ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY
+}
+
 /** Names and values, one pair a line; a value that is undefined or empty is left out. */
 export function pairs(entries: readonly (readonly [name: string, value: string | undefined])[]): string {
   const shown = entries.flatMap(([name, value]) => (value ? [[name, cell(value)] as const] : []))
@@ -70,4 +76,19 @@ function fit(text: string, width: number): string {
   const characters = [...text]
   if (characters.length <= width) return text + ' '.repeat(width - characters.length)
   return `${characters.slice(0, Math.max(0, width - 1)).join('')}…`
+}
+
+/** Broken between words. @param indent before each line but the first */
+export function wrap(text: string, width: number, indent = ''): string {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = indent + word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return `${[...lines, line].join('\n')}\n`
 }

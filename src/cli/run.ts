@@ -10,6 +10,8 @@ import { WrongMasterKeyError } from '../secrets/index.js'
 import { isDatabaseAway } from '../store/index.js'
 import { MigrationError } from '../store/migrations.js'
 import { apiKeyCommands } from './api-key.js'
+import { apiKeyPolicyCommands } from './api-key-policy.js'
+import { apiKeyUsageCommands } from './api-key-usage.js'
 import { archiveCommands } from './archive.js'
 import { auditCommands } from './audit.js'
 import { clientCommands } from './client.js'
@@ -22,8 +24,10 @@ import { NotMigratedError, openCommandContext } from './installation.js'
 import { keyCommands } from './key.js'
 import { masterKeyCommands } from './master-key.js'
 import { migrateCommands } from './migrate.js'
+import { noticeCommands } from './notice.js'
 import { outboxCommands } from './outbox.js'
-import { jsonText } from './output.js'
+import { jsonText, widthOf } from './output.js'
+import { registrationTokenCommands } from './registration-token.js'
 import { resourceCommands } from './resource.js'
 import { revokeCommands } from './revoke.js'
 import { roleCommands } from './role.js'
@@ -35,10 +39,14 @@ export { processCommands } from './help.js'
 
 export const commands: readonly Command[] = [
   ...clientCommands,
+  ...registrationTokenCommands,
   ...userCommands,
   ...resourceCommands,
   ...roleCommands,
   ...apiKeyCommands,
+  ...apiKeyUsageCommands,
+  ...apiKeyPolicyCommands,
+  ...noticeCommands,
   ...tierCommands,
   ...gatewayCommands,
   ...keyCommands,
@@ -125,9 +133,7 @@ async function run(
 
 function print(answer: Answer, json: boolean, io: CommandIo): void {
   for (const warning of answer.warnings ?? []) io.stderr.write(`ostiary: warning: ${warning}\n`)
-  // What is not read by a person is not cut to a width.
-  const width = io.stdout.isTTY ? (io.stdout.columns ?? 80) : Number.POSITIVE_INFINITY
-  io.stdout.write(json ? jsonText(answer.json) : answer.text(width))
+  io.stdout.write(json ? jsonText(answer.json) : answer.text(widthOf(io)))
 }
 
 function say(io: CommandIo, text: string): number {
@@ -183,6 +189,7 @@ const listings: Readonly<Partial<Record<Noun, string>>> = {
   role: 'role list',
   'api-key': 'api-key list',
   tier: 'tier list',
+  'registration-token': 'registration-token list',
 }
 
 /** One line for whoever ran the command: what is wrong, and what to do. Never a secret, which no message of ours holds. */

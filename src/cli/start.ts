@@ -5,6 +5,7 @@ import type { Context } from '../context.js'
 import { setUpDemo } from '../demo/index.js'
 import { listen, tryPort } from '../http/index.js'
 import { maintainPartitions, startWorker } from '../jobs/index.js'
+import { nameDestinations } from '../notices/index.js'
 import { openContext } from '../open-context.js'
 import { followCertificate } from '../platform/certificate.js'
 import { type Clock, systemClock } from '../platform/clock.js'
@@ -62,6 +63,7 @@ export async function start(role: Role, clock: Clock = systemClock): Promise<voi
 
   if (role.work) {
     await nameReceivers(ctx)
+    await nameDestinations(ctx)
     const worker = startWorker(ctx)
     stopping.unshift(() => worker.stop())
   }

@@ -6,10 +6,11 @@ import {
   findUser,
   listUsers,
   setPassword,
+  updateUser,
 } from '../identity/index.js'
 import { roles, type User } from '../store/index.js'
-import { type Answer, defineCommand } from './command.js'
-import { readSecretLine } from './input.js'
+import { type Answer, atMostOne, defineCommand, UsageError } from './command.js'
+import { readJsonObject, readSecretLine } from './input.js'
 import { operator } from './operator.js'
 import { pairs, table, timeText } from './output.js'
 
@@ -19,6 +20,13 @@ const passwordStdin = {
   description: 'Reads the password from standard input, so that it is in no list of processes.',
 } as const
 
+const allow = {
+  type: 'string',
+  value: 'CIDR',
+  multiple: true,
+  description: 'A network that they may sign in from, and be signed in. Default: any.',
+} as const
+
 const create = defineCommand({
   name: 'user create',
   summary: 'Create a user',
@@ -26,16 +34,17 @@ const create = defineCommand({
     email: { type: 'string', value: 'EMAIL', required: true, description: 'By which they sign in.' },
     name: { type: 'string', value: 'TEXT', description: 'Their name.' },
     admin: { type: 'boolean', description: 'An administrator.' },
+    allow,
     'password-stdin': passwordStdin,
   },
   examples: [
     'ostiary user create --email ann@example.com --name "Ann Lee" --password-stdin < password.txt',
-    'printf \'%s\' "$PASSWORD" | ostiary user create --email root@example.com --admin --password-stdin',
+    'printf \'%s\' "$PASSWORD" | ostiary user create --email root@example.com --admin --allow 192.0.2.0/24 --password-stdin',
   ],
   async run({ io, options, context }) {
-    const { email = '', name, admin = false } = options
+    const { email = '', name, admin = false, allow: allowedNetworks } = options
     const password = await readSecretLine(io, 'the password')
-    const user = await createUser(await context(), { email, name, admin, password }, operator)
+    const user = await createUser(await context(), { email, name, admin, password, allowedNetworks }, operator)
     return userAnswer(admin ? 'Created the administrator.' : 'Created the user.', user)
   },
 })
@@ -81,6 +90,46 @@ const show = defineCommand({
       text: () =>
         pairs([...fields(user), ['roles', held.map(({ resource, name }) => `${name} at ${resource}`).join(', ')]]),
     }
+  },
+})
+
+const update = defineCommand({
+  name: 'user update',
+  summary: 'Change what is known of a user, or the networks that they may sign in from',
+  description:
+    'What is given replaces what was; everything else stays. It holds from the next request on: who is signed in elsewhere is so no more.',
+  words: ['ID|EMAIL'],
+  options: {
+    name: { type: 'string', value: 'TEXT', description: 'Their name.' },
+    allow,
+    'allow-anywhere': { type: 'boolean', description: 'They may sign in from any network again.' },
+    profile: {
+      type: 'string',
+      value: 'FILE|-',
+      description: 'All of their standard claims besides name and e-mail address, as JSON (OIDC Core §5.1).',
+    },
+    'email-verified': { type: 'boolean', description: 'The address is theirs: somebody has made sure of it.' },
+    'no-email-verified': { type: 'boolean', description: 'Nobody has (default).' },
+  },
+  examples: [
+    'ostiary user update root@example.com --allow 192.0.2.0/24 --allow 2001:db8:0:1::/64',
+    'ostiary user update root@example.com --allow-anywhere',
+    'ostiary user update ann@example.com --profile ann.json --email-verified',
+  ],
+  async run({ io, options, words: [who = ''], context }) {
+    atMostOne(options, ['allow', 'allow-anywhere'])
+    atMostOne(options, ['email-verified', 'no-email-verified'])
+    const { name, 'allow-anywhere': anywhere, profile: path } = options
+    const change = {
+      name,
+      allowedNetworks: anywhere ? [] : options.allow,
+      profile: path === undefined ? undefined : await readJsonObject(io, path, 'profile'),
+      emailVerified: options['no-email-verified'] ? false : options['email-verified'],
+    }
+    if (Object.values(change).every((value) => value === undefined)) throw new UsageError('Nothing to change is given.')
+    const ctx = await context()
+    const { id } = await findUser(ctx, who)
+    return userAnswer('Updated the user.', await updateUser(ctx, id, change, operator))
   },
 })
 
@@ -140,7 +189,7 @@ const password = defineCommand({
   },
 })
 
-export const userCommands = [create, list, show, disable, enable, password]
+export const userCommands = [create, list, show, update, disable, enable, password]
 
 function userAnswer(headline: string, user: User): Answer {
   return { json: describeUser(user), text: () => `${headline}\n${pairs(fields(user))}` }
@@ -152,6 +201,7 @@ function fields(user: User): readonly (readonly [string, string | undefined])[] 
     ['e-mail', user.email],
     ['name', user.name],
     ['administrator', user.admin ? 'yes' : 'no'],
+    ['networks', user.allowedNetworks.join(' ') || undefined],
     ['state', user.disabledAt ? `disabled since ${timeText(user.disabledAt)}` : 'enabled'],
     ['created', timeText(user.createdAt)],
   ]

@@ -1,25 +1,25 @@
 // Owns clients: what they register, how they prove who they are, and the questions that the protocol asks about them.
 
-export { authenticateClient, authenticationMethods } from './authentication/index.js'
+export { authenticateClient, authenticationMethods, type Place } from './authentication/index.js'
+export { describeClient, describeSelfRegistration, toRegistration } from './describe.js'
 export { type Client, type ClientDirectory, createClientDirectory } from './directory.js'
+export { findClient, isDocumentOff, listClients, usesSecret } from './find.js'
+export { type ClientKeys, ClientKeysAwayError, createClientKeys, signatureProblem } from './keys/index.js'
 export * from './metadata.js'
+export { openIdSigningAlgs } from './openid-metadata.js'
 export {
+  type ClientChange,
+  changeClient,
   createClient,
-  defaultSecretOverlap,
-  deleteClient,
-  describeClient,
-  disableClient,
-  enableClient,
-  endAndRemoveClient,
-  findClient,
-  listClients,
   type RegisteredClient,
   type RegistrationOptions,
   registerClient,
-  rotateSecret,
-  toRegistration,
+  supported as supportedMetadata,
   updateClient,
 } from './registration.js'
 export { type CreatedResource, createResource, deleteResource } from './resource-servers.js'
-export { generateSecret, hashSecret, strongSecretLength } from './secrets.js'
-export { type ClientUseTrail, createClientUseTrail } from './use.js'
+export { defaultSecretOverlap, rotateSecret } from './rotate-secret.js'
+export { findKeyedSecret, generateSecret, hashSecret, strongSecretLength } from './secrets.js'
+export { sectorOf } from './sector.js'
+export { deleteClient, disableClient, enableClient, endAndRemoveClient } from './state.js'
+export { type ClientUseTrail, countIssued, createClientUseTrail, keepUsed } from './use.js'

@@ -5,6 +5,8 @@ import {
   isResourceIdentifier,
   parseScope,
 } from '../oauth/index.js'
+import { networkForm, parseNetwork } from '../platform/network.js'
+import type { OutboundProblem } from '../platform/outbound/index.js'
 
 /**
  * One function per kind of field. Each takes the metadata as it came and the name of the field, returns undefined where
@@ -119,19 +121,33 @@ export function link(wire: WireMetadata, name: string): string | undefined {
   return url.text
 }
 
+/** What speaks against an address that we would ask for a client, before anybody is asked. */
+export type SupportedAddresses = (url: string) => OutboundProblem | undefined
+
 /**
  * What a machine may fetch. An address instead of a name, or a name of this machine, is refused already here; what the
  * name resolves to is checked when it is fetched (attack 95).
  */
-export function httpsUri(wire: WireMetadata, name: string): string | undefined {
+export function fetchableUri(wire: WireMetadata, name: string, problemOf: SupportedAddresses): string | undefined {
   const url = webUrl(wire, name)
   if (url === undefined) return undefined
-  if (url.protocol !== 'https:') throw invalid(name, 'is not an https URL')
-  const host = url.hostname.replace(/\.$/, '')
-  const isLocal = host === 'localhost' || host.endsWith('.localhost') || host.endsWith('.local')
-  // The URL parser has turned every numeric form of an IPv4 address into four decimals.
-  if (isLocal || host.startsWith('[') || /^[0-9.]+$/.test(host)) throw invalid(name, 'names no public host')
-  return url.text
+  switch (problemOf(url.text)) {
+    case undefined:
+      return url.text
+    case 'outbound_not_https':
+      throw invalid(name, 'is not an https URL')
+    case 'outbound_not_public':
+      throw invalid(name, 'names no public host')
+    default:
+      throw invalid(name, 'is not a URL')
+  }
+}
+
+/** Each of a list. */
+export function fetchableUris(wire: WireMetadata, name: string, problemOf: SupportedAddresses): readonly string[] {
+  const items = list(wire, name, 20) ?? []
+  for (const item of items) fetchableUri({ [name]: item }, name, problemOf)
+  return items
 }
 
 type WebUrl = {
@@ -172,10 +188,25 @@ export function allowedResources(wire: WireMetadata): readonly string[] {
   return resources
 }
 
+/** In the one spelling that addresses are compared with. */
+export function allowedNetworks(wire: WireMetadata): readonly string[] {
+  const networks = list(wire, 'allowed_networks', 100)
+  if (networks === undefined) return []
+  // An empty list is stored for "from anywhere". Whoever writes one means "from nowhere".
+  if (networks.length === 0) throw invalid('allowed_networks', 'is empty: leave it out to allow any')
+  return [...new Set(networks.map(allowedNetwork))]
+}
+
+function allowedNetwork(item: string): string {
+  const network = parseNetwork(item)
+  if (network !== undefined) return network
+  throw invalid('allowed_networks', `has an item that is not a network, ${networkForm}`)
+}
+
 /** RFC 7517 §4.1; no symmetric keys, since a JWK Set of a client is public. */
 const keyTypes: ReadonlySet<unknown> = new Set(['EC', 'RSA', 'OKP'])
 /** RFC 7518 §6.2.2, §6.3.2, §6.4.1. */
-const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+export const privateMembers: readonly string[] = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 export function jwks(wire: WireMetadata): ClientJwks | undefined {
   const value = wire.jwks

@@ -1,35 +1,44 @@
 import {
   type ApplicationType,
+  checkImplicitRedirectUri,
   checkRedirectUri,
   formatScope,
   InvalidClientMetadataError,
+  implicitGrantType,
   isSubset,
+  parseResponseType,
+  responseTypesAgree,
+  responseTypesOf,
 } from '../oauth/index.js'
 import { nearest } from '../platform/config/edit-distance.js'
+import { readClientKey } from './keys/index.js'
 import {
+  allowedNetworks,
   allowedOrigins,
   allowedResources,
   type ClientJwks,
   contacts,
   displayText,
+  fetchableUri,
   flag,
-  httpsUri,
   invalid,
   jwks,
   link,
   list,
   listOf,
   oneOf,
+  type SupportedAddresses,
   scope,
   seconds,
   text,
   type WireMetadata,
 } from './metadata-fields.js'
+import { checkOpenIdConsistency, type OpenIdMetadata, openIdWireNames, readOpenIdMetadata } from './openid-metadata.js'
 
 export type { ClientJwks } from './metadata-fields.js'
 
 /** What is registered about a client: RFC 7591 §2, and ours. Lists that were not given are empty. */
-export type ClientMetadata = {
+export type ClientMetadata = OpenIdMetadata & {
   /** Undefined where the client did not bring one: the server draws it. */
   readonly clientId?: string
   /** Brought along in plain text. It is in no metadata that was stored. */
@@ -59,6 +68,8 @@ export type ClientMetadata = {
   readonly allowedOrigins: readonly string[]
   /** Identifiers. Empty: any resource. */
   readonly allowedResources: readonly string[]
+  /** In CIDR notation: where it may prove itself from. Empty: anywhere. */
+  readonly allowedNetworks: readonly string[]
   /** Seconds. Undefined: the resource's, or the server's. */
   readonly accessTokenLifetime?: number
   /** Seconds without use. Undefined: the server's. */
@@ -78,6 +89,7 @@ export type ClientMetadata = {
 export type SupportedMetadata = {
   readonly grantTypes: readonly string[]
   readonly authenticationMethods: readonly string[]
+  readonly addresses: SupportedAddresses
 }
 
 const day = 24 * 60 * 60
@@ -106,6 +118,7 @@ const wireNames = {
   first_party: 'firstParty',
   allowed_origins: 'allowedOrigins',
   allowed_resources: 'allowedResources',
+  allowed_networks: 'allowedNetworks',
   access_token_lifetime: 'accessTokenLifetime',
   refresh_token_idle_lifetime: 'refreshTokenIdleLifetime',
   refresh_token_lifetime: 'refreshTokenLifetime',
@@ -114,6 +127,7 @@ const wireNames = {
   software_id: 'softwareId',
   software_version: 'softwareVersion',
   rate_tier: 'rateTier',
+  ...openIdWireNames,
 } as const satisfies Record<string, keyof ClientMetadata>
 
 /** All names that client metadata may have, as a client writes them. */
@@ -165,7 +179,6 @@ export function readClientMetadata(input: unknown, supported: SupportedMetadata)
   for (const uri of redirectUris ?? []) checkRedirectUri(uri, applicationType)
 
   const grantTypes = listOf(wire, 'grant_types', supported.grantTypes) ?? ['authorization_code']
-  const startsWithCode = grantTypes.includes('authorization_code')
 
   const metadata: ClientMetadata = {
     clientId: text(wire, 'client_id', {
@@ -176,14 +189,14 @@ export function readClientMetadata(input: unknown, supported: SupportedMetadata)
     clientSecret: text(wire, 'client_secret', { maxLength: 512, pattern: /^[\x20-\x7e]+$/, form: 'printable ASCII' }),
     clientName: displayText(wire, 'client_name', 200),
     clientUri: link(wire, 'client_uri'),
-    logoUri: httpsUri(wire, 'logo_uri'),
+    logoUri: fetchableUri(wire, 'logo_uri', supported.addresses),
     policyUri: link(wire, 'policy_uri'),
     tosUri: link(wire, 'tos_uri'),
     contacts: contacts(wire),
     applicationType,
     redirectUris: redirectUris ?? [],
     grantTypes,
-    responseTypes: listOf(wire, 'response_types', ['code']) ?? (startsWithCode ? ['code'] : []),
+    responseTypes: responseTypes(wire, supported) ?? responseTypesOf(grantTypes),
     tokenEndpointAuthMethod:
       oneOf(wire, 'token_endpoint_auth_method', supported.authenticationMethods) ??
       (applicationType === 'native' ? 'none' : 'client_secret_basic'),
@@ -191,11 +204,12 @@ export function readClientMetadata(input: unknown, supported: SupportedMetadata)
     defaultScope: scope(wire, 'default_scope'),
     requiredScope: scope(wire, 'required_scope'),
     jwks: jwks(wire),
-    jwksUri: httpsUri(wire, 'jwks_uri'),
+    jwksUri: fetchableUri(wire, 'jwks_uri', supported.addresses),
     requirePkce: flag(wire, 'require_pkce') ?? true,
     firstParty: flag(wire, 'first_party') ?? false,
     allowedOrigins: allowedOrigins(wire),
     allowedResources: allowedResources(wire),
+    allowedNetworks: allowedNetworks(wire),
     accessTokenLifetime: seconds(wire, 'access_token_lifetime', 60, 3600),
     refreshTokenIdleLifetime: seconds(wire, 'refresh_token_idle_lifetime', 60, 400 * day),
     refreshTokenLifetime: seconds(wire, 'refresh_token_lifetime', 60, 400 * day),
@@ -204,6 +218,7 @@ export function readClientMetadata(input: unknown, supported: SupportedMetadata)
     softwareId: displayText(wire, 'software_id', 200),
     softwareVersion: displayText(wire, 'software_version', 200),
     rateTier: text(wire, 'rate_tier', { maxLength: 64, pattern: /^[a-z0-9._-]+$/, form: 'the name of a tier' }),
+    ...readOpenIdMetadata(wire, applicationType, supported.addresses),
   }
   checkConsistency(metadata)
   return metadata
@@ -241,8 +256,14 @@ export function mergeClientMetadata(
   if ('client_secret' in change) throw invalid('client_secret', 'is changed by rotating it')
 
   const { client_secret: _, ...before } = formatClientMetadata(client)
-  // These two say the same thing: whoever changes the first should not have to repeat it in the second.
-  if ('grant_types' in change) delete before.response_types
+  // These two say the same thing, or nearly: whoever changes the first should not have to repeat it in the second.
+  const { grant_types: grantTypes } = change
+  if (
+    grantTypes !== undefined &&
+    !(Array.isArray(grantTypes) && responseTypesAgree(client.responseTypes, grantTypes))
+  ) {
+    delete before.response_types
+  }
   return readClientMetadata({ ...before, ...change }, supported)
 }
 
@@ -260,6 +281,10 @@ function checkConsistency(metadata: ClientMetadata): void {
   if (startsWithCode !== responseTypes.includes('code')) {
     throw invalid('response_types', 'has code if, and only if, grant_types has authorization_code')
   }
+  if (!responseTypesAgree(responseTypes, grantTypes)) {
+    throw invalid('response_types', 'has id_token or id_token token if, and only if, grant_types has implicit')
+  }
+  if (grantTypes.includes(implicitGrantType)) checkImplicit(metadata)
   if (grantTypes.includes('refresh_token') && !startsWithCode) {
     throw invalid(
       'grant_types',
@@ -274,6 +299,11 @@ function checkConsistency(metadata: ClientMetadata): void {
   if (method === 'private_key_jwt' && !metadata.jwks && metadata.jwksUri === undefined) {
     throw invalid('jwks', 'or jwks_uri is needed by private_key_jwt')
   }
+  const problems = metadata.jwks?.keys.map(readClientKey) ?? []
+  if (method === 'private_key_jwt' && problems.length > 0 && problems.every((each) => typeof each === 'string')) {
+    throw invalid('jwks', `has no key that signatures could be verified by: ${problems.join('; ')}`)
+  }
+  checkOpenIdConsistency(metadata)
 
   if (isPublicClient(metadata)) {
     // RFC 6749 §4.4.
@@ -299,6 +329,25 @@ function checkConsistency(metadata: ClientMetadata): void {
   if (idle !== undefined && absolute !== undefined && idle > absolute) {
     throw invalid('refresh_token_idle_lifetime', 'is longer than refresh_token_lifetime')
   }
+}
+
+/**
+ * Whoever reads the address of the answer has the tokens. So it leads to a host that others cannot be in place of. OIDC
+ * Registration §2.
+ */
+function checkImplicit({ redirectUris, applicationType }: ClientMetadata): void {
+  if (redirectUris.length === 0) throw invalid('redirect_uris', 'is missing: the grant type implicit needs one')
+  // Whatever app took the address would have them, and there is no PKCE: RFC 8252 §8.2.
+  if (applicationType === 'native') throw invalid('grant_types', 'has implicit, which is for web applications')
+  for (const uri of redirectUris) checkImplicitRedirectUri(uri)
+}
+
+/** Each in the order of words that we write. */
+function responseTypes(wire: WireMetadata, { grantTypes }: SupportedMetadata): readonly string[] | undefined {
+  const given = list(wire, 'response_types', 20)
+  if (given === undefined) return undefined
+  const inOrder = given.map((responseType) => parseResponseType(responseType) ?? responseType)
+  return listOf({ response_types: inOrder }, 'response_types', responseTypesOf(grantTypes))
 }
 
 /** The fields of an object, if all have names that we know (attack 94). */

@@ -1,8 +1,8 @@
 import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
-import { InvalidClientMetadataError } from '../oauth/index.js'
-import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
-import { coverCommit, describeRevocation } from '../revocation/index.js'
+import { InvalidClientMetadataError, implicitGrantType } from '../oauth/index.js'
+import { ConflictError } from '../platform/administration-errors.js'
+import { coverCommit } from '../revocation/index.js'
 import {
   auditEvents,
   type ClientSecret,
@@ -10,15 +10,13 @@ import {
   clients,
   type Db,
   isUniqueViolation,
-  notify,
-  partitions,
   revocations,
   type StoredClient,
-  tiers,
+  unusedClients,
   users,
 } from '../store/index.js'
 import { authenticationMethods } from './authentication/index.js'
-import { spansOneResource } from './default-scope.js'
+import { findClient, isUnknown, ownerOf, reread, usesSecret } from './find.js'
 import {
   type ClientMetadata,
   formatClientMetadata,
@@ -27,7 +25,9 @@ import {
   type SupportedMetadata,
 } from './metadata.js'
 import { narrowKeys } from './narrowing.js'
+import { prepareFor } from './prepare.js'
 import { generateSecret, hashSecret, strongSecretLength } from './secrets.js'
+import { endOtherSubjects, endOtherSubjectsOfMeanwhile } from './sector.js'
 
 export interface RegistrationOptions {
   readonly by: By
@@ -55,7 +55,7 @@ export async function registerClient(
   metadata: unknown,
   options: RegistrationOptions & { readonly allowWeakSecret?: boolean },
 ): Promise<RegisteredClient> {
-  const read = readClientMetadata(metadata, supported(options))
+  const read = readClientMetadata(metadata, supported(ctx, options))
   if (read.clientSecret !== undefined && read.clientSecret.length < strongSecretLength && !options.allowWeakSecret) {
     throw new InvalidClientMetadataError(
       `client_secret is shorter than ${strongSecretLength} characters: bring a longer one, or leave it out and one is made.`,
@@ -65,30 +65,39 @@ export async function registerClient(
   return createClient(ctx, read, options.by)
 }
 
+/** What a client has besides its metadata that registered itself (RFC 7591, RFC 7592), or that a document describes. */
+export type SelfRegistration = Pick<
+  StoredClient,
+  'selfRegistered' | 'registrationAccessHash' | 'unusedUntil' | DocumentFields
+>
+
+type DocumentFields = 'documentHash' | 'documentFetchedAt' | 'documentFreshUntil'
+
 /** The same for metadata that was read already: of a resource server, say. */
 export async function createClient(
   ctx: Context,
   { clientSecret: brought, ...metadata }: ClientMetadata,
   by: By,
   more: (tx: Db, client: StoredClient) => Promise<void> = async () => undefined,
+  own: SelfRegistration = {},
 ): Promise<RegisteredClient> {
   const clientId = metadata.clientId ?? ctx.random.uuid()
-  await checkScopes(ctx, metadata)
-  await checkTier(ctx, metadata)
-  await ensureReach(ctx, metadata)
+  await prepareFor(ctx, metadata)
   const clientSecret = brought ?? (usesSecret(metadata) ? generateSecret(ctx) : undefined)
   const secret: ClientSecret | undefined = clientSecret === undefined ? undefined : await hashSecret(ctx, clientSecret)
 
   const now = ctx.clock.now()
   const client: StoredClient = {
     ...metadata,
+    ...own,
     clientId,
     // A name may have been another's, deleted since: what users granted that one is not this one's.
     notBefore: metadata.clientId === undefined ? undefined : new Date(now.getTime() - 1),
     createdAt: now,
     updatedAt: now,
   }
-  const event = newEvent(ctx, { ...actOf(by), type: 'client.created', clientId })
+  const type = own.selfRegistered ? 'client.registered' : 'client.created'
+  const event = newEvent(ctx, { ...actOf(by), type, clientId })
   try {
     await ctx.db.transaction(async (tx) => {
       if (metadata.clientId !== undefined) {
@@ -120,222 +129,76 @@ export async function updateClient(
   patch: unknown,
   options: RegistrationOptions,
 ): Promise<RegisteredClient> {
-  const { by } = options
+  const read = (stored: StoredClient): ClientMetadata => mergeClientMetadata(stored, patch, supported(ctx, options))
+  // Whom an administrator looks after is not deleted as one that nobody uses.
+  const more = async (tx: Db) => void (await unusedClients.keep(tx, clientId))
+  return changeClient(ctx, clientId, { read, by: options.by, more })
+}
+
+export interface ClientChange {
+  /** What it is after it. Asked twice: before the work, and with the row held. */
+  readonly read: (stored: StoredClient) => ClientMetadata
+  readonly by: By
+  /** Throws where it may not be changed, as its row is at that moment. */
+  readonly require?: (stored: StoredClient) => void
+  /** What changes besides its metadata. */
+  readonly own?: Pick<SelfRegistration, DocumentFields>
+  /** Happens in the same transaction. @param clientSecret where the change made one */
+  readonly more?: (tx: Db, before: StoredClient, after: ClientMetadata, clientSecret?: string) => Promise<void>
+}
+
+/** The same for whoever knows by other rules what may be changed. @throws what `updateClient` does */
+export async function changeClient(
+  ctx: Context,
+  clientId: string,
+  { read, by, require, own, more }: ClientChange,
+): Promise<RegisteredClient> {
   const before = await findClient(ctx, clientId)
   const owner = ownerOf(before)
-  const read = (stored: StoredClient): ClientMetadata => mergeClientMetadata(stored, patch, supported(options))
   const metadata = read(before)
   if (owner !== undefined && !usesSecret(metadata)) {
     throw new ConflictError(`This client is the ${owner.role}: it must prove itself by a secret.`)
   }
-  await checkScopes(ctx, metadata)
-  await checkTier(ctx, metadata)
-  await ensureReach(ctx, metadata)
+  if (before.documentHash && metadata.firstParty) {
+    throw new ConflictError('Whoever writes the document at its client_id says what this client is: it is asked about.')
+  }
+  await prepareFor(ctx, metadata)
   const now = ctx.clock.now()
-  const clientSecret = usesSecret(metadata) && before.secrets.length === 0 ? generateSecret(ctx) : undefined
-  const secret = clientSecret === undefined ? undefined : await hashSecret(ctx, clientSecret)
+  // For one that has none, which is known when its row is held: of two changes at once the second finds that of the first.
+  const drawn = usesSecret(metadata) ? generateSecret(ctx) : undefined
+  const secret = drawn === undefined ? undefined : await hashSecret(ctx, drawn)
 
-  const narrowed = await ctx.db.transaction(async (tx) => {
+  const { narrowed, isOther, clientSecret } = await ctx.db.transaction(async (tx) => {
     // Whoever revokes takes this first.
     await revocations.lock(tx)
     const stored = await clients.findForUpdate(tx, clientId)
     if (!stored) throw isUnknown(clientId)
+    require?.(stored)
     const { clientSecret: _, ...changed } = read(stored)
-    await clients.update(tx, { ...stored, ...changed, clientId, updatedAt: now })
-    if (secret) await clients.addSecret(tx, clientId, secret, now)
+    await clients.update(tx, { ...stored, ...changed, ...own, clientId, updatedAt: now })
     if (!usesSecret(changed)) await clients.removeSecrets(tx, clientId)
+    const isFirst = secret !== undefined && usesSecret(changed) && (await clients.addFirstSecret(tx, clientId, secret))
+    const clientSecret = isFirst ? drawn : undefined
+    await more?.(tx, stored, changed, clientSecret)
     const detail = { changed: changedNames(stored, changed) }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'client.updated', clientId, detail }))
-    return narrowKeys(ctx, tx, { clientId, before: stored, after: changed, by })
+    const change = { clientId, before: stored, after: changed, by }
+    const narrowed = await narrowKeys(ctx, tx, change)
+    return { narrowed, isOther: await endOtherSubjects(ctx, tx, change), clientSecret }
   })
   if (narrowed) await coverCommit(ctx, narrowed)
-  return { client: await reread(ctx, clientId), clientSecret }
+  const client = await reread(ctx, clientId)
+  if (isOther) await endOtherSubjectsOfMeanwhile(ctx, { clientId, by })
+  return { client, clientSecret }
 }
 
-/**
- * Ends everything that was issued to the client, and issues nothing more until it is enabled.
- *
- * @returns false when it was disabled already
- * @throws {NotFoundError}
- */
-export async function disableClient(ctx: Context, clientId: string, by: By): Promise<boolean> {
-  const done = await ctx.db.transaction(async (tx) => {
-    await revocations.lock(tx)
-    // The row is held, so nobody changes whom it concerns until this is committed.
-    const client = await clients.findForUpdate(tx, clientId)
-    if (!client) throw isUnknown(clientId)
-    if (client.disabledAt) return false
-    const cause = { ...by, reason: 'client_disabled' }
-    await revocations.create(tx, describeRevocation(ctx, { kind: 'client', clientId, lasting: 'disabled' }, cause))
-    await notify(tx, { kind: 'client', id: clientId })
-    return true
-  })
-  await forget(ctx, clientId)
-  return done
-}
-
-/**
- * Lets a disabled client work again; what it had before stays ended.
- *
- * @returns false when it was not disabled: nothing of it is ended
- * @throws {NotFoundError}
- */
-export async function enableClient(ctx: Context, clientId: string, by: By): Promise<boolean> {
-  const done = await ctx.db.transaction(async (tx) => {
-    await revocations.lock(tx)
-    const client = await clients.findForUpdate(tx, clientId)
-    if (!client) throw isUnknown(clientId)
-    if (!client.disabledAt) return false
-    const event = newEvent(ctx, { ...actOf(by), type: 'client.enabled', clientId })
-    await clients.enable(tx, clientId, event.time)
-    await revocations.lift(tx, { kind: 'client', target: clientId, instant: event.time, event })
-    await auditEvents.create(tx, event)
-    return true
-  })
-  await forget(ctx, clientId)
-  return done
-}
-
-/**
- * Deletes the client and ends everything that was issued to it. That of a resource server or gateway goes with it.
- *
- * @throws {NotFoundError} {ConflictError}
- */
-export async function deleteClient(ctx: Context, clientId: string, by: By): Promise<void> {
-  const owner = ownerOf(await findClient(ctx, clientId))
-  if (owner !== undefined) {
-    throw new ConflictError(`This client is the ${owner.role}: delete that ${owner.noun}, and the client goes with it.`)
-  }
-  await ctx.db.transaction(async (tx) => {
-    await revocations.lock(tx)
-    if (!(await clients.findForUpdate(tx, clientId))) throw isUnknown(clientId)
-    await endAndRemoveClient(ctx, tx, clientId, by)
-  })
-  await forget(ctx, clientId)
-}
-
-/** The part of a deletion that happens inside the caller's transaction. */
-export async function endAndRemoveClient(ctx: Context, tx: Db, clientId: string, by: By): Promise<void> {
-  const cause = { ...by, reason: 'client_deleted' }
-  await revocations.create(tx, describeRevocation(ctx, { kind: 'client', clientId, lasting: 'deleted' }, cause))
-  await clients.remove(tx, clientId)
-}
-
-/** Seconds that the old secret stays valid where nobody said otherwise: a day, to bring out the new one. */
-export const defaultSecretOverlap = 86_400
-const longestSecretOverlap = 30 * 86_400
-
-/**
- * Makes a new secret. The one before it stays valid for the overlap; an older one ends at once, so that never more than
- * two are live.
- *
- * @param overlap seconds from 0 (the old one ends at once) to 30 days
- * @throws {NotFoundError} {ConflictError} for a client without a secret; {InvalidValueError}
- */
-export async function rotateSecret(
-  ctx: Context,
-  clientId: string,
-  { overlap = defaultSecretOverlap, by }: { readonly overlap?: number; readonly by: By },
-): Promise<RegisteredClient & { readonly clientSecret: string }> {
-  if (!Number.isInteger(overlap) || overlap < 0 || overlap > longestSecretOverlap) {
-    throw new InvalidValueError(`The overlap is a whole number of seconds from 0 to ${longestSecretOverlap}.`)
-  }
-  const clientSecret = generateSecret(ctx)
-  const secret = await hashSecret(ctx, clientSecret)
-  await ctx.db.transaction(async (tx) => {
-    const client = await clients.findForUpdate(tx, clientId)
-    if (!client) throw isUnknown(clientId)
-    if (!usesSecret(client)) {
-      throw new ConflictError(`The client ${clientId} has no secret: its method is ${client.tokenEndpointAuthMethod}.`)
-    }
-    await clients.addSecret(tx, clientId, secret, new Date(secret.createdAt.getTime() + overlap * 1000))
-    const event = { ...actOf(by), type: 'client.secret_rotated', clientId, detail: { overlap } }
-    await auditEvents.create(tx, newEvent(ctx, event))
-  })
-  return { client: await reread(ctx, clientId), clientSecret }
-}
-
-/** All clients, oldest first. */
-export function listClients(ctx: Context): Promise<readonly StoredClient[]> {
-  return clients.list(ctx.db)
-}
-
-/** One client as it is in the database, with its secrets' dates. @throws {NotFoundError} */
-export async function findClient(ctx: Context, clientId: string): Promise<ClientWithSecrets> {
-  const client = await clients.find(ctx.db, clientId)
-  if (!client) throw isUnknown(clientId)
-  return client
-}
-
-/** The answer to a registration. RFC 7591 §3.2.1. The secret is in it only where it is given. */
-export function toRegistration(client: StoredClient, clientSecret?: string): Record<string, unknown> {
-  const { client_id, ...metadata } = formatClientMetadata(client)
+/** What this server has, for whoever reads metadata. */
+export function supported(ctx: Context, { grantTypes }: Pick<RegistrationOptions, 'grantTypes'>): SupportedMetadata {
   return {
-    client_id,
-    ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
-    client_id_issued_at: Math.floor(client.createdAt.getTime() / 1000),
-    // 0: the secret in use does not expire by itself.
-    ...(usesSecret(client) ? { client_secret_expires_at: 0 } : {}),
-    ...metadata,
+    grantTypes: ctx.config.clients.implicit ? [...grantTypes, implicitGrantType] : grantTypes,
+    authenticationMethods: authenticationMethods.map(({ name }) => name),
+    addresses: ctx.outbound.problemOf,
   }
-}
-
-/** What an administrator sees of a client: its registration, and its state. */
-export function describeClient(client: ClientWithSecrets, now: Date, clientSecret?: string): Record<string, unknown> {
-  const time = (date: Date | undefined): string | undefined => date?.toISOString()
-  return {
-    ...toRegistration(client, clientSecret),
-    ...(client.resourceServerOf === undefined ? {} : { resource_server_of: client.resourceServerOf }),
-    ...(client.gateway === undefined ? {} : { gateway: client.gateway }),
-    ...(client.roles.length > 0 ? { roles: client.roles.map(({ resource, name }) => ({ resource, name })) } : {}),
-    created_at: time(client.createdAt),
-    updated_at: time(client.updatedAt),
-    disabled_at: time(client.disabledAt),
-    last_used_at: time(client.lastUsedAt),
-    secrets: client.secrets
-      .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
-      .map((secret) => ({
-        id: secret.id,
-        created_at: time(secret.createdAt),
-        expires_at: time(secret.expiresAt),
-        last_used_at: time(secret.lastUsedAt),
-        weak: secret.method === 'argon2id',
-      })),
-  }
-}
-
-/** @throws {InvalidClientMetadataError} when a request without a scope could not tell which resource it is for */
-async function checkScopes(ctx: Context, metadata: ClientMetadata): Promise<void> {
-  if (metadata.defaultScope.length === 0) return
-  await ctx.resources.refresh()
-  if (spansOneResource(ctx, metadata, metadata.defaultScope)) return
-  throw new InvalidClientMetadataError(
-    'default_scope does not say which resource it is for: choose scopes that one resource, and no other, owns all of.',
-    { reason: 'default_scope_ambiguous' },
-  )
-}
-
-/** @throws {InvalidClientMetadataError} */
-async function checkTier(ctx: Context, { rateTier }: ClientMetadata): Promise<void> {
-  if (rateTier === undefined || (await tiers.find(ctx.db, rateTier))) return
-  throw new InvalidClientMetadataError(`rate_tier names the tier ${rateTier}, which there is not.`, {
-    reason: 'tier_unknown',
-  })
-}
-
-/** A client whose grants live longer than all others' needs their partitions to be there. */
-async function ensureReach(ctx: Context, { refreshTokenLifetime = 0 }: ClientMetadata): Promise<void> {
-  const horizon = await partitions.horizonOf(ctx.db, ctx.config)
-  if (refreshTokenLifetime <= horizon.grantLifetime) return
-  await partitions.ensurePartitions(ctx.db.pool, { ...horizon, grantLifetime: refreshTokenLifetime }, ctx.clock.now())
-}
-
-function supported({ grantTypes }: RegistrationOptions): SupportedMetadata {
-  return { grantTypes, authenticationMethods: authenticationMethods.map(({ name }) => name) }
-}
-
-function usesSecret({ tokenEndpointAuthMethod }: Pick<StoredClient, 'tokenEndpointAuthMethod'>): boolean {
-  return tokenEndpointAuthMethod.startsWith('client_secret_')
 }
 
 /** Names on the wire of what a change changed; never the values, which may be somebody's address. */
@@ -344,25 +207,6 @@ function changedNames(before: StoredClient, after: ClientMetadata): readonly str
   const next = formatClientMetadata({ ...before, ...after })
   const names = new Set([...Object.keys(old), ...Object.keys(next)])
   return [...names].filter((name) => JSON.stringify(old[name]) !== JSON.stringify(next[name]))
-}
-
-/** What the client is part of, where it is none by itself. */
-function ownerOf({ resourceServerOf, gateway }: ClientWithSecrets): { role: string; noun: string } | undefined {
-  if (gateway !== undefined) return { role: `gateway ${gateway}`, noun: 'gateway' }
-  return resourceServerOf === undefined
-    ? undefined
-    : { role: `resource server of ${resourceServerOf}`, noun: 'resource' }
-}
-
-/** What this process remembers of it; other processes were notified. */
-async function forget(ctx: Context, clientId: string): Promise<void> {
-  ctx.clients.drop(clientId)
-  await ctx.revocations.refresh()
-}
-
-async function reread(ctx: Context, clientId: string): Promise<ClientWithSecrets> {
-  await forget(ctx, clientId)
-  return findClient(ctx, clientId)
 }
 
 function isUuid(text: string): boolean {
@@ -375,8 +219,4 @@ function isTaken(clientId: string): ConflictError {
 
 function isUsersId(clientId: string): ConflictError {
   return new ConflictError(`${clientId} is the id of a user. Choose another client_id.`)
-}
-
-function isUnknown(clientId: string): NotFoundError {
-  return new NotFoundError('client', `There is no client ${clientId}.`)
 }

@@ -12,7 +12,8 @@ import {
 import { auditEvents, gateways, isUniqueViolation, type Resource, resources, revocations } from '../store/index.js'
 import { displayText } from '../ui/index.js'
 import { readClientMetadata } from './metadata.js'
-import { createClient, endAndRemoveClient } from './registration.js'
+import { createClient } from './registration.js'
+import { endAndRemoveClient } from './state.js'
 
 export interface CreatedResource {
   readonly resource: Resource
@@ -40,7 +41,7 @@ export async function createResource(
 
   const metadata = readClientMetadata(
     { client_name: `${displayText(values.name ?? identifier, 180)} resource server`, grant_types: [] },
-    { grantTypes: [], authenticationMethods: ['client_secret_basic'] },
+    { grantTypes: [], authenticationMethods: ['client_secret_basic'], addresses: ctx.outbound.problemOf },
   )
   try {
     const { client, clientSecret = '' } = await createClient(ctx, metadata, by, async (tx, { clientId, createdAt }) => {

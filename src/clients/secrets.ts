@@ -34,11 +34,21 @@ export function findKeyedSecret(
   presented: string,
   now: Date,
 ): ClientSecret | undefined {
+  const found = matchKeyedSecret(ctx, secrets, presented)
+  return found && isLive(found, now) ? found : undefined
+}
+
+/** The same, also of one that has expired and is still known. */
+export function matchKeyedSecret(
+  ctx: Pick<Context, 'secrets'>,
+  secrets: readonly ClientSecret[],
+  presented: string,
+): ClientSecret | undefined {
   let found: ClientSecret | undefined
   // One hash for two secrets of a rotation: the work is that of `compareWithNothing`.
   const hashes = new Map<string, Buffer>()
   for (const secret of secrets) {
-    if (secret.method !== 'hmac-sha256' || secret.keyId === undefined || !isLive(secret, now)) continue
+    if (secret.method !== 'hmac-sha256' || secret.keyId === undefined) continue
     const key = ctx.secrets.find(secret.keyId)
     const hash = hashes.get(secret.keyId) ?? (key && hmacSha256(key.derive('client secret'), presented))
     if (!hash) continue
@@ -80,6 +90,6 @@ export function takeOver(ctx: Context, secret: ClientSecret, presented: string):
     .catch((error) => ctx.log.warn({ err: error }, 'a client secret was not taken over to the new key'))
 }
 
-function isLive(secret: ClientSecret, now: Date): boolean {
+export function isLive(secret: ClientSecret, now: Date): boolean {
   return secret.expiresAt === undefined || secret.expiresAt > now
 }

@@ -1,5 +1,9 @@
+import type { Context, Origin } from '../context.js'
+import { InvalidClientError } from '../oauth/index.js'
 import type { Logger } from '../platform/log.js'
-import { type ClientUse, clients, type Database } from '../store/index.js'
+import { networkOf } from '../platform/network.js'
+import { type ClientUse, clients, type Database, unusedClients } from '../store/index.js'
+import type { Client } from './directory.js'
 
 /** When clients and their secrets were last used: kept in memory, written behind in batches. */
 export interface ClientUseTrail {
@@ -26,4 +30,37 @@ export function createClientUseTrail(db: Database, log: Logger): ClientUseTrail 
       }
     },
   }
+}
+
+/**
+ * A client that registered itself is about to get its first token, and is none any more that nobody uses. Its row decides before the
+ * token is given away: its deletion, of which nobody hears, came first, or leaves it alone. It costs each client one statement.
+ *
+ * @throws {InvalidClientError} it is deleted
+ */
+export async function keepUsed(ctx: Context, clientId: string): Promise<void> {
+  const isKept = await unusedClients.keep(ctx.db, clientId)
+  ctx.clients.drop(clientId)
+  if (!isKept) throw new InvalidClientError('Client authentication failed.', { reason: 'client_unused' })
+}
+
+export interface Issued {
+  readonly grantType: string
+  readonly audience: string
+  readonly scope: string
+}
+
+/**
+ * Counts a token that was issued to a client. A public client is on its users' devices: from where it asks says nothing of the
+ * client, and is theirs.
+ */
+export function countIssued(
+  ctx: Context,
+  { clientId, tokenEndpointAuthMethod }: Pick<Client, 'clientId' | 'tokenEndpointAuthMethod'>,
+  { grantType, audience, scope }: Issued,
+  { ip }: Origin,
+): void {
+  const from = ip === undefined || tokenEndpointAuthMethod === 'none' ? undefined : networkOf(ip)
+  const whose = { kind: 'client', credential: clientId, api: audience } as const
+  ctx.usage.record({ ...whose, scope, outcome: grantType, at: ctx.clock.now(), from })
 }

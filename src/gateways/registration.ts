@@ -65,7 +65,7 @@ export async function createGateway(
   if (await gateways.find(ctx.db, name)) throw isTaken(name)
   const metadata = readClientMetadata(
     { client_name: `${name} gateway`, grant_types: [] },
-    { grantTypes: [], authenticationMethods: ['client_secret_basic'] },
+    { grantTypes: [], authenticationMethods: ['client_secret_basic'], addresses: ctx.outbound.problemOf },
   )
   try {
     const { client, clientSecret = '' } = await createClient(ctx, metadata, by, async (tx, { clientId, createdAt }) => {

@@ -19,19 +19,23 @@ export function bearerScope(app: FastifyInstance, register: Register): void {
 const credentials = /^Bearer +([\w.~+/-]+=*)$/i
 const inQuery = /[?&]access_token=/
 
+/** @throws {InvalidRequestError} for a token in the address, where logs keep it. RFC 6750 §2.3 (attack 73) */
+export function refuseTokenInQuery({ url }: Pick<FastifyRequest, 'url'>): void {
+  if (!inQuery.test(url)) return
+  throw new InvalidRequestError('The access token belongs into the Authorization header, never into the address.', {
+    reason: 'secret_in_query',
+  })
+}
+
 /**
  * The token in the Authorization header. RFC 6750 §2.1.
  *
  * @throws {MissingTokenError} where there is none, or another scheme's credentials
- * @throws {InvalidRequestError} where it is malformed, or in the address, where logs keep it (§2.3; attack 73)
+ * @throws {InvalidRequestError} where it is malformed, or in the address
  */
 export function bearerToken({ headers, url }: Pick<FastifyRequest, 'headers' | 'url'>): string {
   const { authorization = '' } = headers
-  if (inQuery.test(url)) {
-    throw new InvalidRequestError('The access token belongs into the Authorization header, never into the address.', {
-      reason: 'secret_in_query',
-    })
-  }
+  refuseTokenInQuery({ url })
   if (!/^Bearer(?: |$)/i.test(authorization)) {
     throw new MissingTokenError('An access token is missing.', { reason: 'token_missing' })
   }

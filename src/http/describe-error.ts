@@ -1,4 +1,5 @@
-import { type OAuthError, TooManyRequestsError } from '../oauth/errors.js'
+import { InsufficientScopeError, MissingTokenError, type OAuthError, TooManyRequestsError } from '../oauth/errors.js'
+import { expectationOf } from '../oauth/expectations.js'
 import type { Logger } from '../platform/log.js'
 import { asOAuthError, HttpError } from './refusal.js'
 import { noStoreHeaders } from './security-headers.js'
@@ -20,7 +21,7 @@ export function nameError(
   const { code, reason, status } = error
   if (status === 500) log.error({ err: error.cause ?? error, reason }, 'request failed')
   else if (status === 503) log.warn({ err: error.cause, reason }, 'request not served')
-  else log.info({ error: code, reason }, 'request refused')
+  else log.info({ error: code, reason, ...expectationOf(reason) }, 'request refused')
   const { retryAfter } = error
   return {
     error,
@@ -36,13 +37,50 @@ export function nameError(
   }
 }
 
+interface Asked {
+  readonly log: Logger
+  readonly requestId: string
+  readonly issuer: string
+}
+
+export interface ErrorAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: object
+}
+
 /** RFC 6749 §5.2: the error as JSON. */
-export function describeError(
-  thrown: unknown,
-  { log, requestId, issuer }: { readonly log: Logger; readonly requestId: string; readonly issuer: string },
-): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: object } {
+export function describeError(thrown: unknown, { log, requestId, issuer }: Asked): ErrorAnswer {
   const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId)
   return { status, headers: { ...headers, ...challenge(status, issuer) }, body: error.toJSON() }
+}
+
+/** RFC 6750 §3.1: there is no body for a request that knew of no authentication. */
+export function describeBearerError(
+  thrown: unknown,
+  { log, requestId, issuer }: Asked,
+): Omit<ErrorAnswer, 'body'> & { readonly body: object | undefined } {
+  const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId)
+  return {
+    status,
+    headers: { ...headers, ...challengeOfBearer(error, issuer) },
+    body: error instanceof MissingTokenError ? undefined : error.toJSON(),
+  }
+}
+
+/** RFC 6750 §3: for whoever comes with an access token, the challenge says what is wrong with it. */
+export function challengeOfBearer(error: OAuthError, issuer: string): Readonly<Record<string, string>> {
+  const isTold = [400, 401, 403].includes(error.status)
+  return isTold ? { 'WWW-Authenticate': bearerChallenge(error, issuer) } : {}
+}
+
+/** RFC 6750 §3: what an access token would have to be. */
+export function bearerChallenge(error: OAuthError, issuer: string): string {
+  const realm = `Bearer realm="${issuer}"`
+  if (error instanceof MissingTokenError) return realm
+  const { error: code, error_description: description } = error.toJSON()
+  const scope = error instanceof InsufficientScopeError ? `, scope="${error.scope}"` : ''
+  return `${realm}, error="${code}", error_description="${description}"${scope}`
 }
 
 /** RFC 6749 §5.2, RFC 7617 §2: asked of those that used the header; HTTP asks it of every 401. */

@@ -6,7 +6,7 @@ import { monotonicMilliseconds } from '../platform/monotonic.js'
 import type { Random } from '../platform/random.js'
 import { type CachedDocument, documentHeaders } from './cached-document.js'
 import { variesByOrigin } from './cors.js'
-import { describeError } from './describe-error.js'
+import { describeBearerError, describeError } from './describe-error.js'
 import { peerAddress, type TrustedProxies } from './request.js'
 import { isForm, refusalOf } from './screening.js'
 import { noStoreHeaders } from './security-headers.js'
@@ -32,7 +32,7 @@ export class FieldedAnswer {
 
 /**
  * The direct way: most requests of a busy server are one of a few, and have nothing special about them: a form for /token
- * with a length, or a GET of the JWKS, without query, `Origin` or anything that `refusalOf` would refuse. Fastify's
+ * with a length, or a GET of the JWKS or of UserInfo, without query, `Origin` or anything that `refusalOf` would refuse. Fastify's
  * objects, hooks and streams cost about a quarter of what a token takes. So they are answered here,
  * by the same functions and with the same header fields; everything else, also of the same addresses, goes through the
  * scopes. test/unit/http/direct.test.ts compares the two.
@@ -44,6 +44,12 @@ export interface DirectAnswers {
     answer: (form: DirectForm) => Promise<object | undefined>,
   ) => void
   readonly document: (scope: FastifyInstance, path: string, current: () => CachedDocument) => void
+  /** A GET of what an access token opens. */
+  readonly opened: (
+    scope: FastifyInstance,
+    path: string,
+    answer: (request: Pick<IncomingMessage, 'headers'>) => Promise<DirectText>,
+  ) => void
   /**
    * Whatever is asked below the path, by any method, is answered here alone: for requests that hold another's, so that no
    * header but those that the answer reads means anything, and no body is read.
@@ -55,6 +61,12 @@ export interface DirectAnswers {
   readonly listener: RequestListener
   /** From here on everything goes through Fastify, whose answers tell that the connection closes. */
   readonly stop: () => void
+}
+
+/** A text as it is sent. */
+export interface DirectText {
+  readonly contentType: string
+  readonly text: string
 }
 
 export type AnswerBelow = (request: IncomingMessage, rest: string, origin: Required<Origin>) => Promise<DirectReply>
@@ -83,6 +95,7 @@ type Answer = (request: IncomingMessage, response: ServerResponse) => void
 export function createDirectAnswers(options: DirectOptions): DirectAnswers {
   const { log, random, issuer, trusted, headers, bodyLimit, routing } = options
   const forms = new Map<string, Answer>()
+  /** By GET. */
   const documents = new Map<string, Answer>()
   const below = new Map<string, Answer>()
   let stopped = false
@@ -105,9 +118,11 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
     const ofResult = withJson(fixed)
     const respond = (response: ServerResponse, result: object | undefined): void => {
       if (result instanceof FieldedAnswer) {
-        const fields = [...fixed, ...Object.entries(result.fields).flat()]
+        // In front: the length must be the last.
+        const fields = result.body === undefined ? [...fixed] : [...ofResult]
+        for (const name in result.fields) fields.unshift(name, result.fields[name]!)
         if (result.body === undefined) sendNothing(response, fields)
-        else send(response, 200, withJson(fields), result.body)
+        else send(response, 200, fields, result.body)
       } else if (result === undefined) sendNothing(response, fixed)
       else send(response, 200, ofResult, result)
     }
@@ -140,6 +155,27 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       }
       response.writeHead(200, made.fields)
       response.end(document.body)
+    }
+  }
+
+  function answerOpened(
+    path: string,
+    fixed: readonly string[],
+    answer: (request: Pick<IncomingMessage, 'headers'>) => Promise<DirectText>,
+  ): Answer {
+    const refuse = (response: ServerResponse, thrown: unknown, requestId: string): void => {
+      const { status, headers: own, body } = describeBearerError(thrown, { log, requestId, issuer })
+      const fields = [...withoutReplaced(fixed, own), ...Object.entries(own).flat()]
+      if (body === undefined) response.writeHead(status, [...fields, 'Content-Length', '0']).end()
+      else send(response, status, withJson(fields), body)
+    }
+    return (request, response) => {
+      const requestId = random.uuid()
+      if (log.isLevelEnabled('info')) logged(response, 'GET', path, requestId)
+      answer(request).then(
+        ({ contentType, text }) => sendText(response, 200, [...fixed, 'Content-Type', contentType], text),
+        (error) => refuse(response, error, requestId),
+      )
     }
   }
 
@@ -180,6 +216,12 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       const fixed = [...Object.entries({ ...headers, ...noStoreHeaders }).flat(), ...varyOf(scope)]
       const address = `${scope.prefix}${path}`
       forms.set(address, answerForm(address, fixed, answer))
+    },
+
+    opened(scope, path, answer) {
+      const fixed = [...Object.entries({ ...headers, ...noStoreHeaders }).flat(), ...varyOf(scope)]
+      const address = `${scope.prefix}${path}`
+      documents.set(address, answerOpened(address, fixed, answer))
     },
 
     document(scope, path, current) {
@@ -263,6 +305,12 @@ function send(response: ServerResponse, status: number, fields: string[], body: 
   const length = Buffer.byteLength(text)
   fields[fields.length - 1] = String(length)
   response.writeHead(status, fields)
+  response.end(text, encodingOf(text, length))
+}
+
+function sendText(response: ServerResponse, status: number, fields: string[], text: string): void {
+  const length = Buffer.byteLength(text)
+  response.writeHead(status, [...fields, 'Content-Length', String(length)])
   response.end(text, encodingOf(text, length))
 }
 

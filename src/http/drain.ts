@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Server as TlsServer } from 'node:https'
 import { type Socket, Server as SocketServer } from 'node:net'
 import type { FastifyInstance } from 'fastify'
@@ -15,6 +15,16 @@ const interval = 50
 /** Milliseconds after which whoever is still sending or reading is cut. No answer of ours takes that long. */
 const longest = 8_000
 
+interface Connection {
+  /** It has brought no request yet: Node does not count it as idle. */
+  silent: boolean
+  /**
+   * The last one that is under way. Not in a set of all: a set that changes with each request is made anew again and again,
+   * and those before, which live until V8 collects everything, hold what they held.
+   */
+  answer: ServerResponse | undefined
+}
+
 /**
  * Prepares a server for being closed without a request that gets no answer. To be called before it listens.
  *
@@ -25,21 +35,31 @@ const longest = 8_000
  * @returns stops accepting connections, and waits until all have ended
  */
 export function prepareDrain(server: Server): () => Promise<void> {
-  /** Connections that have brought no request yet: Node does not count them as idle. */
-  const silent = new Set<Socket>()
+  const connections = new Map<Socket, Connection>()
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
-    silent.add(socket)
-    socket.once('close', () => silent.delete(socket))
+    connections.set(socket, { silent: true, answer: undefined })
+    socket.once('close', () => connections.delete(socket))
   })
-  server.on('request', ({ socket }) => silent.delete(socket))
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const connection = connections.get(socket)
+    if (!connection) return
+    connection.silent = false
+    connection.answer = response
+    // What holds an answer holds its request too, and an idle connection is cheap.
+    response.once('close', () => {
+      if (connection.answer === response) connection.answer = undefined
+    })
+  })
 
   return async () => {
     if (!server.listening) return
+    // What came before the stop, and is answered after it, must say so too: its client would think the connection open.
+    for (const { answer } of connections.values()) if (answer) answer.shouldKeepAlive = false
     await acceptAll(server)
     let over = false
     const cut = (): void => {
       if (over) return
-      for (const socket of silent) socket.destroy()
+      for (const [socket, { silent }] of connections) if (silent) socket.destroy()
       server.closeIdleConnections()
       setTimeout(soon, interval)
     }

@@ -28,8 +28,14 @@ export interface FailureLimits {
    * @throws {QueueFullError} when too many wait
    */
   readonly attempt: (subject: FailureSubject) => Promise<Attempt>
-  /** Counts a failure. @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told */
-  readonly fail: (subject: FailureSubject, event: AuditEvent | undefined) => Promise<void>
+  /**
+   * Counts a failure.
+   *
+   * @param what `refusal`: of who has proved to be the subject, and was refused all the same. It was no guess, so it counts
+   *   for the pair alone, and nobody else of the network pays for it
+   * @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told
+   */
+  readonly fail: (subject: FailureSubject, event: AuditEvent | undefined, what?: 'guess' | 'refusal') => Promise<void>
   /** Forgets the failures of the pair, or of the device; writes only where this process has heard of any. */
   readonly succeed: (subject: FailureSubject) => Promise<void>
   /** What another process counted, as notified: `key:window:count`. */
@@ -144,8 +150,13 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     refuse(buckets, counts, 0)
   }
 
-  async function fail(subject: FailureSubject, event: AuditEvent | undefined): Promise<void> {
-    const buckets = bucketsOf(subject)
+  async function fail(
+    subject: FailureSubject,
+    event: AuditEvent | undefined,
+    what: 'guess' | 'refusal' = 'guess',
+  ): Promise<void> {
+    const [pair, ...shared] = bucketsOf(subject)
+    const buckets = what === 'guess' ? [pair, ...shared] : [pair]
     const counts = await failures.add(db, buckets, event)
     rememberAll(buckets, counts)
     refuse(buckets, counts, 1)

@@ -6,17 +6,26 @@ export interface OpenApiOptions {
   readonly title: string
   readonly version: string
   readonly issuer: string
-  /** The operations of an API, and the scope that opens them. */
-  readonly apis: readonly {
-    readonly tag: string
-    readonly scope: string
-    readonly scopeSentence: string
-    // What their callers are is not asked here.
-    readonly operations: readonly Pick<Operation<never>, Exclude<keyof Operation<never>, 'run'>>[]
-  }[]
+  readonly apis: readonly DocumentedApi[]
 }
 
-type Documented = OpenApiOptions['apis'][number]['operations'][number]
+/** The operations of an API, and the scope that opens them. */
+export interface DocumentedApi {
+  readonly tag: string
+  readonly scope: string
+  readonly scopeSentence: string
+  /** Clients alone can have the scope, for themselves. */
+  readonly clientsAlone?: boolean
+  readonly operations: readonly DocumentedOperation[]
+}
+
+/** What their callers are is not asked here, nor how a route comes from it. */
+export interface DocumentedOperation extends Omit<Operation<never>, 'run' | 'body'> {
+  readonly body?: TSchema
+  /** Header fields that prove together who asks, in place of a token, and what each holds. */
+  readonly proof?: Readonly<Record<string, string>>
+}
+
 type Json = Readonly<Record<string, unknown>>
 
 /** The OpenAPI 3.1 document of operations, from the schemas that check their requests. */
@@ -32,25 +41,33 @@ export function openApiDocument({ title, version, issuer, apis }: OpenApiOptions
       }
     }
   }
-  const scopes = Object.fromEntries(apis.map(({ scope, scopeSentence }) => [scope, scopeSentence]))
+  const flows = {
+    authorizationCode: {
+      authorizationUrl: `${issuer}/authorize`,
+      tokenUrl: `${issuer}/token`,
+      scopes: scopesOf(apis.filter(({ clientsAlone }) => clientsAlone !== true)),
+    },
+    clientCredentials: { tokenUrl: `${issuer}/token`, scopes: scopesOf(apis) },
+  }
   return {
     openapi: '3.1.0',
     info: { title, version },
     servers: [{ url: issuer }],
     paths,
-    components: {
-      schemas,
-      securitySchemes: {
-        oauth2: {
-          type: 'oauth2',
-          flows: {
-            authorizationCode: { authorizationUrl: `${issuer}/authorize`, tokenUrl: `${issuer}/token`, scopes },
-            clientCredentials: { tokenUrl: `${issuer}/token`, scopes },
-          },
-        },
-      },
-    },
+    components: { schemas, securitySchemes: { oauth2: { type: 'oauth2', flows }, ...proofSchemes(apis) } },
   }
+}
+
+function scopesOf(apis: OpenApiOptions['apis']): Json {
+  return Object.fromEntries(apis.map(({ scope, scopeSentence }) => [scope, scopeSentence]))
+}
+
+/** A header field that proves something is what OpenAPI calls an API key, whatever it holds. */
+function proofSchemes(apis: OpenApiOptions['apis']): Json {
+  const fields = apis.flatMap(({ operations }) => operations.flatMap(({ proof = {} }) => Object.entries(proof)))
+  return Object.fromEntries(
+    fields.map(([name, description]) => [name, { type: 'apiKey', in: 'header', name, description }]),
+  )
 }
 
 /** What every operation may be refused with. */
@@ -62,7 +79,7 @@ const common: Readonly<Record<string, string>> = {
 }
 
 function describe(
-  { id, path, summary, description, query, body, bodyOptional, success, failures }: Documented,
+  { id, path, summary, description, query, body, bodyOptional, success, failures, proof }: DocumentedOperation,
   scope: string,
   schemas: Record<string, unknown>,
 ): Json {
@@ -78,7 +95,11 @@ function describe(
     operationId: id,
     summary,
     ...(description === undefined ? {} : { description }),
-    security: [{ oauth2: [scope] }],
+    // One of them suffices; all that is in one is needed together.
+    security: [
+      { oauth2: [scope] },
+      ...(proof ? [Object.fromEntries(Object.keys(proof).map((field) => [field, []]))] : []),
+    ],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body ? { requestBody: { required: bodyOptional !== true, ...content(body) } } : {}),
     responses: {

@@ -26,10 +26,15 @@ export interface SendPageOptions {
    * redirect URIs, in full.
    */
   readonly formAction?: readonly string[]
+  /**
+   * The page has `SubmitItself`, the one script that there is, and a form to another site alone: where that sends the browser
+   * on is its own matter, so that there is no `form-action`.
+   */
+  readonly submitsItself?: boolean
 }
 
 /**
- * Sends a page with a policy of its own: nothing is loaded, no script runs, only the style with the nonce applies, and no
+ * Sends a page with a policy of its own: nothing is loaded, no script runs but the one that a page may say it has, only the style with the nonce applies, and no
  * other site may frame it (RFC 9700 §4.16; attacks 24 and 127).
  *
  * @param page one whose outermost element is `Page`
@@ -38,17 +43,19 @@ export function sendPage(
   reply: FastifyReply,
   status: number,
   page: VNode,
-  { formAction = [] }: SendPageOptions = {},
+  { formAction = [], submitsItself = false }: SendPageOptions = {},
 ): FastifyReply {
   const nonce = pageSettings(reply).random.bytes(16).toString('base64url')
   const targets = ["'self'", ...new Set(formAction.map(formActionSource).filter((source) => source !== undefined))]
+  const [scripts, forms] = submitsItself
+    ? [`script-src 'nonce-${nonce}'; `, '']
+    : ['', `form-action ${targets.join(' ')}; `]
   noStore(reply)
   return reply
     .code(status)
     .header(
       'Content-Security-Policy',
-      `default-src 'none'; style-src 'nonce-${nonce}'; img-src 'self' data:; form-action ${targets.join(' ')}; ` +
-        "frame-ancestors 'none'; base-uri 'none'",
+      `default-src 'none'; ${scripts}style-src 'nonce-${nonce}'; img-src 'self' data:; ${forms}frame-ancestors 'none'; base-uri 'none'`,
     )
     .type('text/html; charset=utf-8')
     .send(renderPage(page, { nonce }))

@@ -8,15 +8,15 @@ import {
   MissingTokenError,
   OAuthError,
   type OAuthErrorOptions,
+  TooManyRequestsError,
 } from '../oauth/errors.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
-import { nameError } from './describe-error.js'
+import { bearerChallenge, nameError } from './describe-error.js'
+import { takeJson } from './json-body.js'
 import { type Register, registerWithAllMethods } from './methods.js'
 import { pageSettings } from './pages.js'
 import { HttpError } from './refusal.js'
-import type { BodyType } from './screening.js'
 import { noStore } from './security-headers.js'
-import { bearerChallenge } from './send-error.js'
 
 /** What is wrong with one member of what was sent. */
 export interface FieldProblem {
@@ -72,47 +72,24 @@ export const problemSchema = Type.Object(
   { $id: 'Problem', additionalProperties: false, description: 'RFC 9457' },
 )
 
-const BODY_TYPE = 'bodyType'
-
 /**
  * A scope for APIs of JSON that an access token opens: errors are RFC 9457 problem documents, with an RFC 6750 §3 challenge
  * where the token is what is wrong; bodies are JSON, and nothing is ever stored.
  */
 export function problemScope(app: FastifyInstance, register: Register): void {
   app.register(async (scope) => {
-    scope.decorate(BODY_TYPE, 'json' satisfies BodyType)
     scope.setErrorHandler(sendProblem)
-    scope.removeAllContentTypeParsers()
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-      try {
-        done(null, readJson(body as Buffer))
-      } catch (error) {
-        done(error as Error)
-      }
-    })
+    takeJson(
+      scope,
+      (cause) =>
+        new ProblemError('The body is not JSON in UTF-8.', { kind: 'malformed', reason: 'json_malformed', cause }),
+    )
     scope.addHook('onRequest', (_request, reply, done) => {
       noStore(reply)
       done()
     })
     await registerWithAllMethods(scope, register)
   })
-}
-
-/** What bodies in this scope are. */
-export function bodyTypeOf(scope: FastifyInstance): BodyType {
-  return scope.hasDecorator(BODY_TYPE) ? 'json' : 'form'
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-/** @returns undefined for a body of no length */
-function readJson(body: Buffer): unknown {
-  if (body.length === 0) return undefined
-  try {
-    return JSON.parse(utf8.decode(body))
-  } catch (cause) {
-    throw new ProblemError('The body is not JSON in UTF-8.', { kind: 'malformed', reason: 'json_malformed', cause })
-  }
 }
 
 function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -160,6 +137,7 @@ function asProblem(thrown: unknown): unknown {
 function kindOf(error: OAuthError): string {
   if (error instanceof ProblemError) return error.kind
   if (error instanceof MissingTokenError) return 'token-missing'
+  if (error instanceof TooManyRequestsError) return 'too-many-requests'
   if (error instanceof HttpError) return `http-${error.status}`
   return error.code.replaceAll('_', '-')
 }

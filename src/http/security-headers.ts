@@ -15,7 +15,7 @@ export function securityHeaders(issuer: string): Readonly<Record<string, string>
     'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
     'X-Frame-Options': 'DENY',
     'Cross-Origin-Resource-Policy': 'same-origin',
-    // Two years. A browser ignores it on plain http (RFC 6797 §7.2). It counts for all ports of a host: for `localhost`
+    // Two years. A browser ignores it on plain http (RFC 6797 §8.1). It counts for all ports of a host: for `localhost`
     // it would take plain http from whatever else is developed on this machine.
     ...(protocol === 'https:' && !isLoopbackHost(hostname)
       ? { 'Strict-Transport-Security': 'max-age=63072000; includeSubDomains' }

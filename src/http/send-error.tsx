@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { InsufficientScopeError, MissingTokenError, OAuthError, type OAuthErrorOptions } from '../oauth/errors.js'
+import { InvalidTokenError, MissingTokenError, OAuthError, type OAuthErrorOptions } from '../oauth/errors.js'
 import { ErrorPage, errorTexts } from '../ui/index.js'
-import { challenge, nameError } from './describe-error.js'
+import { bearerChallenge, challenge, challengeOfBearer, nameError } from './describe-error.js'
 import { pageSettings, sendPage } from './pages.js'
 import { wantsPage } from './request.js'
 
@@ -35,25 +35,22 @@ export function sendJsonError(thrown: unknown, request: FastifyRequest, reply: F
   return reply.type('application/json; charset=utf-8').send(error.toJSON())
 }
 
-/** RFC 6750 §3: for whoever comes with an access token, the challenge says what is wrong with it. */
+/** RFC 6750 §3: the error as JSON, and as a challenge. */
 export function sendBearerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = prepareError(thrown, request, reply)
-  const { status } = error
-  if (status === 400 || status === 401 || status === 403) {
-    reply.header('WWW-Authenticate', bearerChallenge(error, pageSettings(reply).issuer))
-  }
+  reply.headers(challengeOfBearer(error, pageSettings(reply).issuer))
   // RFC 6750 §3.1: no error code for a request that knew of no authentication.
   if (error instanceof MissingTokenError) return reply.header('Content-Length', '0').send()
   return reply.type('application/json; charset=utf-8').send(error.toJSON())
 }
 
-/** RFC 6750 §3: what an access token would have to be. */
-export function bearerChallenge(error: OAuthError, issuer: string): string {
-  const realm = `Bearer realm="${issuer}"`
-  if (error instanceof MissingTokenError) return realm
-  const { error: code, error_description: description } = error.toJSON()
-  const scope = error instanceof InsufficientScopeError ? `, scope="${error.scope}"` : ''
-  return `${realm}, error="${code}", error_description="${description}"${scope}`
+/** RFC 7591 §3.2.2: JSON in any case; where the token is what is wrong, an RFC 6750 §3 challenge besides. */
+export function sendRegistrationError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = prepareError(thrown, request, reply)
+  if (error instanceof InvalidTokenError) {
+    reply.header('WWW-Authenticate', bearerChallenge(error, pageSettings(reply).issuer))
+  }
+  return reply.type('application/json; charset=utf-8').send(error.toJSON())
 }
 
 /** The error as a page, at the address that was asked for. */

@@ -6,10 +6,10 @@ import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
 import { createDirectAnswers, decorateDirect } from './direct.js'
 import { decorateFarewells, prepareDrain } from './drain.js'
+import { bodyTypeOf } from './json-body.js'
 import { routeAllMethods } from './methods.js'
 import { createNodeServer } from './node-server.js'
 import { decoratePages } from './pages.js'
-import { bodyTypeOf } from './problem-scope.js'
 import { HttpError } from './refusal.js'
 import { type Encoded, trustedProxies } from './request.js'
 import { refusalOf } from './screening.js'
@@ -22,7 +22,10 @@ export interface HttpServerOptions {
   readonly random: Random
 }
 
-/** 64 KiB: the largest body that any endpoint reads. */
+/**
+ * 64 KiB: the largest body that any endpoint reads but /leaks, where it is 1 MiB of who proved to be somebody, and 256 KiB of who
+ * only names a key that the body is signed with, of a few at once.
+ */
 const BODY_LIMIT = 64 * 1024
 
 /**
@@ -52,7 +55,8 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
       ignoreTrailingSlash: false,
       ignoreDuplicateSlashes: false,
       caseSensitive: true,
-      maxParamLength: 200,
+      // The id of a client may be a URL of 255 characters, of which three are for each slash.
+      maxParamLength: 800,
       // The rules of OAuth for repeated, empty and malformed parameters are in `readParameters`.
       querystringParser: (encoded: string) => ({ encoded }),
     },
@@ -71,9 +75,10 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
   app.removeAllContentTypeParsers()
   app.register(formbody, { bodyLimit: BODY_LIMIT, parser: (encoded: string): Encoded => ({ encoded }) })
 
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers)
-    done()
+    // Before anybody looks at its body: what is not there takes no media type.
+    done(request.is404 ? nothingHere() : undefined)
   })
   decorateFarewells(app)
   // Fastify has answers say `Connection: close` from here on.
@@ -94,9 +99,13 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
   })
   app.setErrorHandler(sendAnyError)
   app.setNotFoundHandler((request, reply) => {
-    sendAnyError(new HttpError(404, 'There is nothing at this address.', { reason: 'not_found' }), request, reply)
+    sendAnyError(nothingHere(), request, reply)
   })
   return app
+}
+
+function nothingHere(): HttpError {
+  return new HttpError(404, 'There is nothing at this address.', { reason: 'not_found' })
 }
 
 /** Fastify's own lines (where it listens) are ours to write. Its type of a logger is narrower than pino's. */

@@ -2,9 +2,11 @@ import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
 import { checkNewPassword } from '../platform/crypto/password.js'
+import { networkForm, parseNetwork } from '../platform/network.js'
 import { plainText } from '../platform/plain-text.js'
 import { coverCommit, describeRevocation } from '../revocation/index.js'
-import { auditEvents, revocations, type User, users } from '../store/index.js'
+import { auditEvents, notify, revocations, type User, users } from '../store/index.js'
+import { readProfile } from './claims.js'
 import { normaliseEmail } from './email.js'
 
 export interface NewUser {
@@ -13,23 +15,33 @@ export interface NewUser {
   readonly admin?: boolean
   /** Without one the user cannot sign in by password. */
   readonly password?: string | undefined
+  /** In CIDR notation: where they may sign in from, and be signed in. Default: anywhere. */
+  readonly allowedNetworks?: readonly string[] | undefined
 }
 
+/** What is given; the rest stays. */
+export interface UserChange extends Pick<NewUser, 'name' | 'allowedNetworks'> {
+  /** All of the standard claims besides name and e-mail address, by their names. OIDC Core §5.1 */
+  readonly profile?: Readonly<Record<string, unknown>> | undefined
+  /** Whether somebody has made sure that the address is theirs. */
+  readonly emailVerified?: boolean | undefined
+}
+
+const mostNetworks = 100
 const maxNameLength = 200
 
 /**
- * @throws {InvalidValueError} for an address or a password that may not be used
+ * @throws {InvalidValueError} for an address, a network or a password that may not be used
  * @throws {ConflictError} when the address is another user's
  */
 export async function createUser(ctx: Context, user: NewUser, by: By): Promise<User> {
   const email = requireEmail(user.email)
-  const name = user.name === undefined ? undefined : plainText(user.name, maxNameLength)
-  if (user.name !== undefined && name === undefined) {
-    throw new InvalidValueError(`The name is not a text of 1 to ${maxNameLength} visible characters.`)
-  }
+  const name = checkName(user.name)
+  const allowedNetworks = checkNetworks(user.allowedNetworks) ?? []
   const passwordHash = user.password === undefined ? undefined : await hashNewPassword(ctx, user.password, email)
   const now = ctx.clock.now()
-  const created = { id: ctx.random.uuid(), email, name, admin: user.admin ?? false, createdAt: now, updatedAt: now }
+  const admin = user.admin ?? false
+  const created = { id: ctx.random.uuid(), email, name, admin, allowedNetworks, createdAt: now, updatedAt: now }
   await ctx.db.transaction(async (tx) => {
     if (!(await users.create(tx, { ...created, passwordHash }))) {
       throw new ConflictError('There is a user with this e-mail address already.')
@@ -38,6 +50,35 @@ export async function createUser(ctx: Context, user: NewUser, by: By): Promise<U
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.created', subject: created.id, detail }))
   })
   return created
+}
+
+/**
+ * Changes what is given, from the next request on: whoever is signed in outside of networks that are given is so no more.
+ *
+ * @throws {NotFoundError} {InvalidValueError}
+ */
+export async function updateUser(ctx: Context, userId: string, change: UserChange, by: By): Promise<User> {
+  const name = checkName(change.name)
+  const allowedNetworks = checkNetworks(change.allowedNetworks)
+  const profile = change.profile && readProfile(change.profile)
+  const { emailVerified } = change
+  const now = ctx.clock.now()
+  const emailVerifiedAt = emailVerified === undefined ? undefined : emailVerified ? now : null
+  const updated = await ctx.db.transaction(async (tx) => {
+    if (!(await users.findForUpdate(tx, userId))) throw isUnknown()
+    await users.update(tx, userId, { name, allowedNetworks, profile, emailVerifiedAt }, now)
+    // Never the values, which are somebody's.
+    const changed = { name, allowed_networks: allowedNetworks, profile, email_verified: emailVerified }
+    const given = Object.entries(changed).filter(([, value]) => value !== undefined)
+    const detail = { changed: given.map(([field]) => field) }
+    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.updated', subject: userId, detail }))
+    await notify(tx, { kind: 'user', id: userId })
+    const user = await users.findById(tx, userId)
+    if (!user) throw isUnknown()
+    return user
+  })
+  ctx.users.drop(userId)
+  return updated
 }
 
 /**
@@ -102,8 +143,10 @@ export async function enableUser(ctx: Context, userId: string, by: By): Promise<
     await users.enable(tx, userId, event.time)
     await revocations.lift(tx, { kind: 'user', target: userId, instant: event.time, event })
     await auditEvents.create(tx, event)
+    await notify(tx, { kind: 'user', id: userId })
     return true
   })
+  ctx.users.drop(userId)
   await ctx.revocations.refresh()
   return done
 }
@@ -133,10 +176,30 @@ export function describeUser(user: User): Record<string, unknown> {
     email: user.email,
     name: user.name,
     admin: user.admin,
+    allowed_networks: user.allowedNetworks,
+    email_verified_at: user.emailVerifiedAt?.toISOString(),
+    profile: user.profile,
     created_at: user.createdAt.toISOString(),
     updated_at: user.updatedAt.toISOString(),
     disabled_at: user.disabledAt?.toISOString(),
   }
+}
+
+function checkName(text: string | undefined): string | undefined {
+  const name = text === undefined ? undefined : plainText(text, maxNameLength)
+  if (text === undefined || name !== undefined) return name
+  throw new InvalidValueError(`The name is not a text of 1 to ${maxNameLength} visible characters.`)
+}
+
+/** In the one spelling that addresses are compared with. */
+function checkNetworks(texts: readonly string[] | undefined): readonly string[] | undefined {
+  if (texts && texts.length > mostNetworks) throw new InvalidValueError(`A user has at most ${mostNetworks} networks.`)
+  const networks = texts?.map((text) => {
+    const network = parseNetwork(text)
+    if (network !== undefined) return network
+    throw new InvalidValueError(`${JSON.stringify(text.slice(0, 80))} is not a network, ${networkForm}.`)
+  })
+  return networks && [...new Set(networks)]
 }
 
 function requireEmail(text: string): string {

@@ -1,13 +1,15 @@
 // Owns what the user is asked on the way, whoever asks: the interaction that waits for them, what is left to do, and the
 // steps (login, consent), each a route and a page. How a request is answered in the end is the feature's that started it.
 
+export { clientLogoRoute } from './consent/client-logo.route.js'
 export { consentRoute } from './consent/consent.route.js'
 export {
   addressOf,
   alreadyOver,
-  type Demands,
+  type ClientDemands,
   type Ending,
   type Granted,
+  type OwnDemands,
   type Prompt,
   type Refused,
   startAgain,
@@ -16,4 +18,5 @@ export {
 } from './interaction.js'
 export { loginRoute } from './login/login.route.js'
 export { findSituation } from './situation.js'
-export { findEnabledClient } from './visit.js'
+export { createStarts, type Starts } from './starts.js'
+export { destinationHost, findEnabledClient, strangersHost } from './visit.js'

@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
-import { PageError, readCookie, writeCookie } from '../http/index.js'
-import type { OAuthError } from '../oauth/index.js'
+import { originOf, PageError, readCookie, writeCookie } from '../http/index.js'
+import { type OAuthError, TooManyRequestsError } from '../oauth/index.js'
 import { sha256, timingSafeEqual } from '../platform/crypto/hash.js'
 import { drawOpaque, readOpaque } from '../platform/crypto/opaque.js'
 import { type Decision, dayBucket, type Interaction, interactions, type Session } from '../store/index.js'
@@ -10,32 +10,58 @@ import { errorTexts } from '../ui/index.js'
 
 export type Prompt = 'none' | 'login' | 'consent' | 'select_account'
 
-/** What a request asks of its user. It is kept as it was checked: nothing in a later form can change it (attack 25). */
-export interface Demands {
-  readonly clientId: string
-  readonly scope: readonly string[]
-  readonly resources: readonly string[]
+/** How somebody has to be signed in. */
+export interface LoginDemands {
   readonly prompt: readonly Prompt[]
   /** Seconds. */
   readonly maxAge?: number | undefined
   readonly loginHint?: string | undefined
-  /** The redirect URI, in full: where the browser goes in the end. */
-  readonly destination: string
+  /** Who it must be, by the `sub` that the client knows. OIDC Core §3.1.2.1 */
+  readonly subject?: string | undefined
   /** The path and query that make the same request again. */
   readonly restart: string
+}
+
+/** What was wrong with a request, as its client is told. */
+export interface Refusal {
+  readonly code: string
+  readonly description: string
+  readonly reason: string
+}
+
+/** What a client's request asks of its user. */
+export interface ClientDemands extends LoginDemands {
+  readonly clientId: string
+  readonly scope: readonly string[]
+  readonly resources: readonly string[]
+  /** The redirect URI, in full: where the browser goes in the end. */
+  readonly destination: string
+  /** Why the request is refused, once its user has signed in. RFC 9700 §4.11.2 */
+  readonly refusal?: Refusal | undefined
   /** What the feature that made the request needs to answer it. */
   readonly detail: Readonly<Record<string, string | undefined>>
 }
 
+/** A page of ours wants to know who its reader is. It is for no client, and grants nothing. */
+export interface OwnDemands extends LoginDemands {
+  readonly clientId?: undefined
+  /** The path of the page, below the issuer. Nothing that a browser sends is ever part of it but ids that were checked. */
+  readonly page: `/account${string}`
+}
+
+/** What is asked of a user. It is kept as it was checked: nothing in a later form can change it (attack 25). */
+export type Demands = ClientDemands | OwnDemands
+
 /** What an interaction keeps. */
-interface Kept extends Demands {
+type Kept = Demands & {
   /** The login that failed last. */
   readonly failedLogin?: { readonly username: string } | undefined
 }
 
 /**
- * How a request is answered once its user was asked. The feature that started the interaction implements it; the steps
- * know no feature.
+ * How a client's request is answered once its user was asked. The feature that started the interaction implements it; the
+ * steps know no feature. What a page of ours started needs none: the browser goes back to the page, which asks for itself
+ * who is signed in.
  */
 export interface Ending {
   readonly grant: (ctx: Context, reply: FastifyReply, granted: Granted) => Promise<FastifyReply>
@@ -43,7 +69,7 @@ export interface Ending {
 }
 
 export interface Granted {
-  readonly demands: Demands
+  readonly demands: ClientDemands
   readonly client: Client
   readonly session: Session
   readonly scope: readonly string[]
@@ -52,10 +78,13 @@ export interface Granted {
   /** Where the user consented: what they decided. `remembered`: not asked again. */
   readonly consent?: { readonly decisions: readonly Decision[]; readonly remembered: boolean } | undefined
   readonly origin: Origin
+  /** Asks anew, where another document describes the client by now. */
+  readonly again: () => FastifyReply | Promise<FastifyReply>
 }
 
 export interface Refused {
-  readonly demands: Demands
+  readonly client: Client
+  readonly demands: ClientDemands
   readonly error: OAuthError
   readonly interaction?: Interaction | undefined
   /** Who said no; undefined where it was not the user. */
@@ -76,13 +105,24 @@ export interface OpenInteraction {
 /** The value of the cookie that tells browsers apart before anybody signed in. */
 const browserIdPattern = /^[A-Za-z0-9_-]{43}$/
 
-/** Stores the request for the browser that made it, and gives the id for the addresses of its steps. */
+/**
+ * Stores the request for the browser that made it, and gives the id for the addresses of its steps.
+ *
+ * @throws {TooManyRequestsError} where a network begins more than people do
+ */
 export async function startInteraction(
   ctx: Context,
   request: FastifyRequest,
   reply: FastifyReply,
   demands: Demands,
 ): Promise<string> {
+  const retryAfter = ctx.starts.take(originOf(request).ip ?? '')
+  if (retryAfter !== undefined) {
+    throw new TooManyRequestsError('Too many logins were begun here. Try again later.', {
+      reason: 'interactions_exceeded',
+      retryAfter,
+    })
+  }
   const known = readCookie(request, 'browser')
   // One id for all tabs: a second login that is started must not end the first.
   const browserId = known && browserIdPattern.test(known) ? known : ctx.random.bytes(32).toString('base64url')
@@ -110,13 +150,16 @@ export async function startInteraction(
 export async function openInteraction(ctx: Context, request: FastifyRequest, id: string): Promise<OpenInteraction> {
   const opaque = readOpaque('oin', id)
   const row = opaque && (await interactions.find(ctx.db, opaque.bucket, opaque.hash))
-  if (!row) throw new PageError(errorTexts.interactionExpired.message, expired('interaction_unknown'))
+  if (!row) {
+    const { message, advice } = errorTexts.interactionExpired
+    throw new PageError(message, { reason: 'interaction_unknown', advice })
+  }
 
   const { failedLogin, ...demands } = row.request as Kept
   const browserId = readCookie(request, 'browser')
   if (browserId === undefined || !timingSafeEqual(sha256(browserId), row.browserHash)) {
-    // Whoever has the address may be somebody else: the hint, which is a person's address, is not shown to them.
-    const actions = startAgain(ctx, { ...demands, restart: withoutHint(demands.restart) })
+    // Whoever has the address may be somebody else: who is meant, by address or ID token, is not shown to them.
+    const actions = startAgain(ctx, { restart: withoutHints(demands.restart) })
     const reason = browserId === undefined ? 'browser_cookie_missing' : 'browser_cookie_of_another'
     const { message, advice } = errorTexts.otherBrowser
     throw new PageError(message, { reason, advice, actions })
@@ -135,14 +178,18 @@ export async function rememberFailedLogin(ctx: Context, open: OpenInteraction, u
 
 /** What says that the request was answered before, or that its time is over. */
 export function alreadyOver(ctx: Context, demands: Demands, reason: string): PageError {
-  return new PageError(errorTexts.interactionExpired.message, { ...expired(reason), actions: startAgain(ctx, demands) })
+  const { message, advice } = demands.clientId === undefined ? errorTexts.signInExpired : errorTexts.interactionExpired
+  return new PageError(message, { reason, advice, actions: startAgain(ctx, demands) })
 }
 
 /** Links longer than this are not taken by every server and browser on the way. */
 const longestLink = 8_000
 
 /** The way on from a dead end: the same request once more. */
-export function startAgain(ctx: Context, { restart }: Demands): readonly { href: string; label: string }[] {
+export function startAgain(
+  ctx: Context,
+  { restart }: Pick<Demands, 'restart'>,
+): readonly { href: string; label: string }[] {
   const href = ctx.config.server.issuer + restart
   return href.length <= longestLink ? [{ href, label: 'Start again' }] : []
 }
@@ -156,13 +203,10 @@ export function stepAddress(ctx: Context, id: string, step: 'login' | 'consent')
   return addressOf(ctx, `/interaction/${id}/${step}`)
 }
 
-function expired(reason: string) {
-  return { reason, advice: errorTexts.interactionExpired.advice }
-}
-
-function withoutHint(restart: string): string {
+function withoutHints(restart: string): string {
   const [path = '', query] = restart.split('?', 2)
+  if (query === undefined) return path
   const parameters = new URLSearchParams(query)
-  parameters.delete('login_hint')
+  for (const name of ['login_hint', 'id_token_hint']) parameters.delete(name)
   return `${path}?${parameters}`
 }

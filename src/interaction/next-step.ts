@@ -1,7 +1,8 @@
 import type { Client } from '../clients/index.js'
 import { ConsentRequiredError, InvalidScopeError, LoginRequiredError, type OAuthError } from '../oauth/index.js'
 import type { Decision, Session } from '../store/index.js'
-import type { Demands } from './interaction.js'
+import { DeferredError } from './deferred-error.js'
+import type { ClientDemands, LoginDemands } from './interaction.js'
 
 /** A scope that this user can grant to this client. */
 export interface OfferedScope {
@@ -28,12 +29,14 @@ export type LoginReason = 'signed_out' | 'reauthenticate' | 'select_account'
 
 /** What the steps know of a request that waits for its user. */
 export interface Waiting {
-  readonly demands: Pick<Demands, 'prompt' | 'maxAge' | 'scope'>
+  readonly demands: Pick<ClientDemands, 'prompt' | 'maxAge' | 'scope' | 'refusal'>
   readonly client: Pick<Client, 'firstParty'>
   /** It is answered on the user's device. */
   readonly onDevice: boolean
   /** When its user signed in, in this interaction. */
   readonly authenticatedAt?: Date | undefined
+  /** Somebody is signed in, and is not whom the request names. OIDC Core §3.1.2.2 */
+  readonly isAnother: boolean
 }
 
 /**
@@ -49,12 +52,21 @@ export function nextStep(
 ): Step {
   const { demands, client, authenticatedAt } = waiting
   const silent = demands.prompt.includes('none')
-  const reason = whyLogin(demands, authenticatedAt, session, now)
+  if (waiting.isAnother && authenticatedAt) {
+    // Attack 22: asked, they signed in as somebody else again.
+    const message = 'The user who signed in is not the one that was asked for.'
+    return { kind: 'error', error: new LoginRequiredError(message, { reason: 'login_of_another_user' }) }
+  }
+  const reason = waiting.isAnother ? 'select_account' : whyLogin(demands, authenticatedAt, session, now)
   if (reason) {
     if (!silent) return { kind: 'login', reason }
     return { kind: 'error', error: new LoginRequiredError('The user has to sign in.', { reason: `login_${reason}` }) }
   }
 
+  if (demands.refusal) {
+    const { code, description, reason } = demands.refusal
+    return { kind: 'error', error: new DeferredError(description, { code, reason }) }
+  }
   const { offered } = consents
   if (demands.scope.length > 0 && offered.length === 0) {
     return {
@@ -73,8 +85,18 @@ export function nextStep(
   return { kind: 'respond', scope: granted.map(({ name }) => name) }
 }
 
+/** The same for a page of ours, which only asks who is signed in, and since when. */
+export function nextStepToPage(
+  { demands, authenticatedAt }: { readonly demands: LoginDemands; readonly authenticatedAt?: Date | undefined },
+  session: Pick<Session, 'authTime'> | undefined,
+  now: Date,
+): Step {
+  const reason = whyLogin(demands, authenticatedAt, session, now)
+  return reason ? { kind: 'login', reason } : { kind: 'respond', scope: [] }
+}
+
 function whyLogin(
-  { prompt, maxAge }: Waiting['demands'],
+  { prompt, maxAge }: Pick<LoginDemands, 'prompt' | 'maxAge'>,
   authenticatedAt: Date | undefined,
   session: Pick<Session, 'authTime'> | undefined,
   now: Date,

@@ -2,8 +2,8 @@ import type { Client } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { allowedByRoles } from '../resources/index.js'
 import { consents, type HeldRole, roles, type Session } from '../store/index.js'
-import { ownersFor } from '../tokens/index.js'
-import type { Demands } from './interaction.js'
+import { ownersFor, subjectFor } from '../tokens/index.js'
+import type { ClientDemands } from './interaction.js'
 import { type Consents, nextStep, type OfferedScope, type Step } from './next-step.js'
 import { isOnDevice } from './on-device.js'
 
@@ -14,7 +14,7 @@ export interface Situation {
 }
 
 export interface Standing {
-  readonly demands: Demands
+  readonly demands: ClientDemands
   readonly client: Client
   readonly session: Session | undefined
   /** When its user signed in, in this interaction. */
@@ -28,13 +28,17 @@ export async function findSituation(ctx: Context, standing: Standing): Promise<S
   const { demands, client, session } = standing
   const now = ctx.clock.now()
   const onDevice = isOnDevice(client, demands.destination)
-  const waiting = { ...standing, onDevice }
+  const isAnother =
+    session !== undefined &&
+    demands.subject !== undefined &&
+    demands.subject !== subjectFor(ctx, client, session.userId)
+  const waiting = { ...standing, onDevice, isAnother }
   if (!session) return { consents: nothing, step: nextStep(waiting, undefined, nothing, now) }
 
   const usesRoles = demands.resources.some((identifier) => ctx.resources.find(identifier)?.usesRoles)
   const [held, decisions] = await Promise.all([
     usesRoles ? roles.heldBy(ctx.db, { kind: 'user', holder: session.userId }) : [],
-    onDevice ? [] : consents.list(ctx.db, session.userId, client.clientId),
+    onDevice ? [] : consents.list(ctx.db, session.userId, client),
   ])
   const found = { offered: offeredScope(ctx, client, demands, held), decisions }
   return { consents: found, step: nextStep(waiting, session, found, now) }
@@ -44,7 +48,7 @@ export async function findSituation(ctx: Context, standing: Standing): Promise<S
 function offeredScope(
   ctx: Context,
   client: Client,
-  { scope, resources }: Demands,
+  { scope, resources }: ClientDemands,
   held: readonly HeldRole[],
 ): readonly OfferedScope[] {
   const ownersOf = ownersFor(ctx, client)

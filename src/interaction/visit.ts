@@ -1,18 +1,41 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Client } from '../clients/index.js'
+import { type Client, isDocumentOff } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { checkCsrfToken, csrfToken, originOf, PageError, readCookie, seeOther } from '../http/index.js'
 import { findSession } from '../identity/index.js'
 import type { Session } from '../store/index.js'
 import { errorTexts } from '../ui/index.js'
-import { type Ending, type OpenInteraction, openInteraction, stepAddress } from './interaction.js'
+import {
+  addressOf,
+  type ClientDemands,
+  type Ending,
+  type OpenInteraction,
+  type OwnDemands,
+  openInteraction,
+  stepAddress,
+} from './interaction.js'
+import { nextStepToPage, type Step } from './next-step.js'
 import { findSituation, type Situation } from './situation.js'
 
 /** A browser at one of the steps of its interaction. */
-export interface Visit extends OpenInteraction, Situation {
-  readonly client: Client
+export type Visit = ClientVisit | OwnVisit
+
+interface AnyVisit extends OpenInteraction {
   readonly session: Session | undefined
+  readonly step: Step
   readonly origin: Origin
+}
+
+/** On the way to a client. */
+export interface ClientVisit extends AnyVisit, Situation {
+  readonly demands: ClientDemands
+  readonly client: Client
+}
+
+/** On the way to a page of ours. */
+export interface OwnVisit extends AnyVisit {
+  readonly demands: OwnDemands
+  readonly client?: undefined
 }
 
 /**
@@ -23,7 +46,7 @@ export interface Visit extends OpenInteraction, Situation {
 export async function openVisit(ctx: Context, request: FastifyRequest, id: string): Promise<Visit> {
   const [open, session] = await Promise.all([
     openInteraction(ctx, request, id),
-    findSession(ctx, readCookie(request, 'session')),
+    findSession(ctx, readCookie(request, 'session'), originOf(request)),
   ])
   return visitAs(ctx, open, session, originOf(request))
 }
@@ -37,26 +60,39 @@ export async function visitAs(
   authenticatedAt = open.row.authenticatedAt,
 ): Promise<Visit> {
   const { demands } = open
+  if (demands.clientId === undefined) {
+    const step = nextStepToPage({ demands, authenticatedAt }, session, ctx.clock.now())
+    return { ...open, demands, step, session, origin }
+  }
   const client = await findEnabledClient(ctx, demands.clientId)
   const situation = await findSituation(ctx, { demands, client, session, authenticatedAt })
-  return { ...open, ...situation, client, session, origin }
+  return { ...open, ...situation, demands, client, session, origin }
 }
 
 /** @throws {PageError} when there is no such client, or it may do nothing */
 export async function findEnabledClient(ctx: Context, clientId: string): Promise<Client> {
   const client = await ctx.clients.find(clientId)
+  const isOff = client && isDocumentOff(ctx, client)
   const disabled = client?.disabledAt || ctx.revocations.find({ kind: 'client', target: clientId })?.terminal
-  if (client && !disabled) return client
+  if (client && !disabled && !isOff) return client
   const { message, advice } = errorTexts.unknownClient
-  throw new PageError(message, { reason: client ? 'client_disabled' : 'client_unknown', advice })
+  const reason = isOff ? 'client_documents_off' : client ? 'client_disabled' : 'client_unknown'
+  throw new PageError(message, { reason, advice })
 }
 
 /** Goes to what is left to do: another step, or the answer. No step knows another. */
 export async function proceed(ctx: Context, reply: FastifyReply, visit: Visit, ending: Ending): Promise<FastifyReply> {
-  const { id, step, demands, client, session, row, origin } = visit
-  if (step.kind === 'error') return ending.refuse(ctx, reply, { demands, error: step.error, interaction: row, origin })
+  const { id, step, session, row, origin } = visit
+  if (visit.client === undefined) {
+    const { page } = visit.demands
+    return seeOther(reply, step.kind === 'login' ? stepAddress(ctx, id, 'login') : addressOf(ctx, page))
+  }
+  const { demands, client } = visit
+  if (step.kind === 'error')
+    return ending.refuse(ctx, reply, { client, demands, error: step.error, interaction: row, origin })
   if (step.kind === 'respond' && session) {
-    return ending.grant(ctx, reply, { demands, client, session, scope: step.scope, interaction: row, origin })
+    const again = () => seeOther(reply, stepAddress(ctx, id, 'consent'))
+    return ending.grant(ctx, reply, { demands, client, session, scope: step.scope, interaction: row, origin, again })
   }
   return seeOther(reply, stepAddress(ctx, id, step.kind === 'consent' ? 'consent' : 'login'))
 }
@@ -87,8 +123,18 @@ export function requireFormToken(
 const formKey = (ctx: Context): Buffer => ctx.secrets.current.derive('form token')
 const formId = ({ id }: OpenInteraction, form: string): string => `${id} ${form}`
 
+/** By what the pages call a client: the host that says what it is, or the one that it is answered at. */
+export function hostOf({ clientId, documentHash }: Client, destination: string): string {
+  return documentHash ? new URL(clientId).host : destinationHost(destination)
+}
+
 /** What the pages call the place that the request leads to: a host that was checked, or an app's own scheme. */
 export function destinationHost(destination: string): string {
   const { protocol, host } = new URL(destination)
   return /^https?:$/.test(protocol) ? host : protocol.slice(0, -1)
+}
+
+/** Where a client that registered itself is at home, by its first redirect URI: anybody can take any name (attack 98). */
+export function strangersHost({ selfRegistered, redirectUris: [uri] }: Client): string | undefined {
+  return selfRegistered && uri !== undefined ? destinationHost(uri) : undefined
 }

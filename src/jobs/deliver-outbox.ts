@@ -1,18 +1,39 @@
 import { setMaxListeners } from 'node:events'
 import { newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
+import { deliverNotice } from '../notices/index.js'
+import type { Call, Outcome } from '../platform/delivery.js'
 import { oneAtATime } from '../platform/one-at-a-time.js'
-import { type Call, type Outcome, pushRevocation } from '../protocol/revocation/index.js'
+import { pushLogout } from '../protocol/logout/index.js'
+import { pushRevocation } from '../protocol/revocation/index.js'
 import { auditEvents, type Lane, type Message, outbox } from '../store/index.js'
 
 type Deliver = (ctx: Context, message: Message, call: Call) => Promise<Outcome>
 type Failure = Exclude<Outcome, { readonly kind: 'delivered' }>
 
-/** Who delivers what, by the kind of the message. */
-const deliverers: Readonly<Record<string, Deliver>> = { revocation: pushRevocation }
+interface Deliverer {
+  readonly deliver: Deliver
+  /** Messages of one lane that are under way at once, and lanes: a destination that hangs holds up its own lane and no other. */
+  readonly messages: number
+  readonly lanes: number
+  /** Of these, lanes that nothing got through the last time: so that however many hang, one that does not finds a place. */
+  readonly troubled: number
+  /** What log and audit call a destination: a path or query may be a secret. */
+  readonly nameOf: (destination: string) => string
+}
 
-/** Messages of one lane that are under way at once, and lanes: a destination that hangs holds up its own lane and no other. */
-const atOnce = { messages: 8, lanes: 32 }
+/**
+ * By the kind of the message. Clients are many, and some are strangers: of their lanes there are fewer than of all, so that
+ * however many hang, the others are delivered; and of a lane as much as two of one host may have (`platform/outbound`).
+ */
+const deliverers: Readonly<Record<string, Deliverer>> = {
+  revocation: { deliver: pushRevocation, messages: 8, lanes: 32, troubled: 32, nameOf: originOf },
+  notice: { deliver: deliverNotice, messages: 8, lanes: 32, troubled: 32, nameOf: originOf },
+  logout: { deliver: pushLogout, messages: 2, lanes: 24, troubled: 8, nameOf: (clientId) => clientId },
+}
+
+/** Of all kinds together. */
+const lanesAtOnce = 32
 
 /** Milliseconds that one call may take. */
 const timeout = 5_000
@@ -57,6 +78,7 @@ interface Round {
 }
 
 interface RunningLane {
+  readonly kind: string
   /** There may be more than was claimed. */
   again: boolean
   ended: Promise<void>
@@ -92,21 +114,34 @@ export function createDelivery(ctx: Context): Delivery {
 
   const look = oneAtATime(async () => {
     if (stopped) return
-    forgetOldTroubles()
-    for (const lane of await outbox.listDue(db, Object.keys(deliverers), clock.now())) {
-      const key = `${lane.kind} ${lane.destination}`
+    const due = await outbox.listDue(db, Object.keys(deliverers), clock.now())
+    forgetOldTroubles(new Set(due.map(keyOf)))
+    for (const lane of due) {
+      const key = keyOf(lane)
       const running = lanes.get(key)
       // What is due may have come after that lane has claimed.
       if (running) running.again = true
-      else if (lanes.size < atOnce.lanes && !isLeftAlone(key) && !stopped) start(key, lane)
+      else if (hasRoom(key, lane) && !isLeftAlone(key) && !stopped) start(key, lane)
     }
   })
 
-  /** Between two clocks that differ by a jump there is no row of rounds (attack 133), and after a long silence neither. */
-  function forgetOldTroubles(): void {
+  function hasRoom(key: string, { kind }: Lane): boolean {
+    const ofKind = [...lanes].filter(([, running]) => running.kind === kind)
+    const most = deliverers[kind]!
+    if (lanes.size >= lanesAtOnce || ofKind.length >= most.lanes) return false
+    return !troubles.has(key) || ofKind.filter(([other]) => troubles.has(other)).length < most.troubled
+  }
+
+  /**
+   * Between two clocks that differ by a jump there is no row of rounds (attack 133), and after a long silence neither. A lane that
+   * waits for its turn since is no better for it: else many of them together would take the places of those that work.
+   */
+  function forgetOldTroubles(due: ReadonlySet<string>): void {
     const now = clock.now().getTime()
-    for (const [key, { until }] of troubles) {
-      if (Math.abs(until - now) > (outbox.longestPause + 60) * 1000) troubles.delete(key)
+    for (const [key, trouble] of troubles) {
+      if (Math.abs(trouble.until - now) <= (outbox.longestPause + 60) * 1000) continue
+      if (due.has(key)) troubles.set(key, { ...trouble, rounds: 0, since: now, until: now })
+      else troubles.delete(key)
     }
   }
 
@@ -117,7 +152,7 @@ export function createDelivery(ctx: Context): Delivery {
   }
 
   function start(key: string, lane: Lane): void {
-    const running: RunningLane = { again: true, ended: Promise.resolve() }
+    const running: RunningLane = { kind: lane.kind, again: true, ended: Promise.resolve() }
     lanes.set(key, running)
     running.ended = drive(key, lane, running)
       .catch((error) => log.warn({ err: error, kind: lane.kind }, 'messages could not be claimed'))
@@ -131,7 +166,7 @@ export function createDelivery(ctx: Context): Delivery {
       const trouble = troubles.get(key)
       const now = clock.now()
       const until = new Date(now.getTime() + lease)
-      const limit = trouble ? 1 : atOnce.messages
+      const limit = trouble ? 1 : deliverers[lane.kind]!.messages
       const messages = await outbox.claim(db, { ...lane, now, until, limit, youngest: trouble !== undefined })
       if (messages.length === 0) continue
       // The same one again says nothing about the others, and has its own pauses.
@@ -162,7 +197,7 @@ export function createDelivery(ctx: Context): Delivery {
 
   async function attempt(message: Message, round: Round): Promise<Outcome['kind']> {
     const about = { message: message.id, kind: message.kind }
-    const outcome = await deliverers[message.kind]!(ctx, message, { signal: breakOff.signal, timeout }).catch(
+    const outcome = await deliverers[message.kind]!.deliver(ctx, message, { signal: breakOff.signal, timeout }).catch(
       (error) => {
         log.error({ err: error, ...about }, 'a message could not be made')
         return { kind: 'failed', reason: 'unexpected' } as const
@@ -192,7 +227,7 @@ export function createDelivery(ctx: Context): Delivery {
     round.wait = Math.max(round.wait, wait)
     const { kind, attempts } = message
     const { reason } = failure
-    const about = { kind, destination: originOf(message.destination) }
+    const about = { kind, destination: nameOf(message) }
     // Once for each, however often it is tried.
     if (attempts === 1) ctx.audit.count({ type: 'outbox.failed', actor: 'system', reason, detail: about })
     log.warn({ ...about, message: message.id, attempts, reason }, 'a message waits for its next attempt')
@@ -209,7 +244,7 @@ export function createDelivery(ctx: Context): Delivery {
 
   async function giveUp(message: Message, reason: string): Promise<void> {
     const { id, kind, attempts } = message
-    const detail = { message: id, kind, destination: originOf(message.destination), attempts }
+    const detail = { message: id, kind, destination: nameOf(message), attempts }
     const gone = await db.transaction(async (tx) => {
       if (!(await outbox.giveUp(tx, message))) return false
       await auditEvents.create(tx, newEvent(ctx, { type: 'outbox.given_up', actor: 'system', reason, detail }))
@@ -223,7 +258,7 @@ export function createDelivery(ctx: Context): Delivery {
     const now = clock.now()
     const before = new Date(now.getTime() - patience.milliseconds)
     for (let count = mostGivenUp; count === mostGivenUp && !stopped; ) {
-      const detail = { kind: lane.kind, destination: originOf(lane.destination) }
+      const detail = { kind: lane.kind, destination: nameOf(lane) }
       count = await db.transaction(async (tx) => {
         const messages = await outbox.giveUpOverdue(tx, { ...lane, before, now, limit: mostGivenUp })
         if (messages === 0) return 0
@@ -259,7 +294,14 @@ export function createDelivery(ctx: Context): Delivery {
   }
 }
 
-/** For log and audit: a path or query may be a secret. */
+function keyOf({ kind, destination }: Lane): string {
+  return `${kind} ${destination}`
+}
+
+function nameOf({ kind, destination }: Lane): string {
+  return deliverers[kind]!.nameOf(destination)
+}
+
 function originOf(destination: string): string {
   return URL.canParse(destination) ? new URL(destination).origin : 'elsewhere'
 }

@@ -20,6 +20,10 @@ export function createTierCatalogue(db: Database): TierCatalogue {
 }
 
 function unchanged(known: Tier | undefined, tier: Tier): Tier | undefined {
-  const isSame = known?.limit === tier.limit && known.window === tier.window && known.burst === tier.burst
+  const isSame =
+    known?.limit === tier.limit &&
+    known.window === tier.window &&
+    known.burst === tier.burst &&
+    known.rotateEvery === tier.rotateEvery
   return isSame ? known : undefined
 }

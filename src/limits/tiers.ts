@@ -1,7 +1,15 @@
 import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
-import { auditEvents, isUniqueViolation, type Tier, tiers } from '../store/index.js'
+import {
+  auditEvents,
+  type Db,
+  isUniqueViolation,
+  revocations,
+  type Tier,
+  type TierHolders,
+  tiers,
+} from '../store/index.js'
 
 export interface TierNumbers {
   /** Requests in a window. */
@@ -12,10 +20,19 @@ export interface TierNumbers {
   readonly burst: number
 }
 
+/** What a tier is, beside its numbers. */
+export interface TierPolicy {
+  /** Seconds after which keys and client secrets are to be rotated; `default`: the setting says it. */
+  readonly rotateEvery?: number | 'never' | 'default' | undefined
+}
+
 const bounds = { limit: 10_000_000, window: 86_400, burst: 10_000_000 }
 
 /** Requests a second. The store counts on whole nanoseconds and Redis in microseconds, so this many are told apart well. */
 const fastest = 100_000
+
+/** Seconds. A reminder a day before is the last one, so what is due more often is not reminded of. */
+const rotation = { least: 86_400, most: 3_650 * 86_400 }
 
 /**
  * @param numbers without a burst: all of the limit may come at once
@@ -24,7 +41,7 @@ const fastest = 100_000
 export async function createTier(
   ctx: Context,
   name: string,
-  numbers: Omit<TierNumbers, 'burst'> & Partial<TierNumbers>,
+  { rotateEvery, ...numbers }: Omit<TierNumbers, 'burst'> & Partial<TierNumbers> & TierPolicy,
   by: By,
 ): Promise<Tier> {
   // It goes into header fields, between quotation marks.
@@ -33,11 +50,12 @@ export async function createTier(
   }
   const now = ctx.clock.now()
   const { limit, window, burst = limit } = numbers
-  const tier = { name, ...checked({ limit, window, burst }), createdAt: now, updatedAt: now }
+  const policy = { rotateEvery: checkedRotation(rotateEvery, undefined) }
+  const tier = { name, ...checked({ limit, window, burst }), ...policy, createdAt: now, updatedAt: now }
   try {
     await ctx.db.transaction(async (tx) => {
       await tiers.create(tx, tier)
-      const detail = { tier: name, ...numbersOf(tier) }
+      const detail = { tier: name, ...numbersOf(tier), rotate_every: tier.rotateEvery }
       await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'tier.created', detail }))
     })
   } catch (error) {
@@ -53,13 +71,19 @@ export async function createTier(
  *
  * @throws {NotFoundError} {InvalidValueError}
  */
-export async function updateTier(ctx: Context, name: string, change: Partial<TierNumbers>, by: By): Promise<Tier> {
+export async function updateTier(
+  ctx: Context,
+  name: string,
+  { rotateEvery, ...change }: Partial<TierNumbers> & TierPolicy,
+  by: By,
+): Promise<Tier> {
   const tier = await ctx.db.transaction(async (tx) => {
     const before = await tiers.findForUpdate(tx, name)
     if (!before) throw isUnknown(name)
-    const after = { ...before, ...checked({ ...numbersOf(before), ...change }), updatedAt: ctx.clock.now() }
+    const policy = { rotateEvery: checkedRotation(rotateEvery, before.rotateEvery) }
+    const after = { ...before, ...checked({ ...numbersOf(before), ...change }), ...policy, updatedAt: ctx.clock.now() }
     await tiers.update(tx, after)
-    const detail = { tier: name, ...numbersOf(after) }
+    const detail = { tier: name, ...numbersOf(after), rotate_every: after.rotateEvery }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'tier.updated', detail }))
     return after
   })
@@ -67,19 +91,37 @@ export async function updateTier(ctx: Context, name: string, change: Partial<Tie
   return tier
 }
 
-/** @throws {NotFoundError} {ConflictError} while clients have it: they would be without a limit */
+/** @throws {NotFoundError} {ConflictError} while clients or API keys have it: they would be without a limit */
 export async function deleteTier(ctx: Context, name: string, by: By): Promise<void> {
+  const now = ctx.clock.now()
+  await requireUnused(ctx.db, name, now)
+  // Piece by piece, before anybody has to wait.
+  await tiers.takeFromOver(ctx.db, name, now)
   await ctx.db.transaction(async (tx) => {
+    // Whoever makes a key holds it, so that none is made with the tier meanwhile.
+    await revocations.lock(tx)
     if (!(await tiers.findForUpdate(tx, name))) throw isUnknown(name)
-    const clients = await tiers.countClients(tx, name)
-    if (clients > 0) {
-      const who = clients === 1 ? '1 client has' : `${clients} clients have`
-      throw new ConflictError(`${who} the tier ${name}: give them another one first, or none.`)
-    }
+    await requireUnused(tx, name, now)
+    await tiers.takeFromOver(tx, name, now)
     await tiers.remove(tx, name)
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'tier.deleted', detail: { tier: name } }))
   })
   await ctx.rateLimits.tiers.refresh()
+}
+
+/** @throws {ConflictError} */
+async function requireUnused(db: Db, name: string, now: Date): Promise<void> {
+  const { clients, apiKeys } = await tiers.countHolders(db, name, now)
+  if (clients + apiKeys === 0) return
+  const some = (count: number, noun: string) => (count === 0 ? [] : [`${count} ${noun}${count === 1 ? '' : 's'}`])
+  const who = [...some(clients, 'client'), ...some(apiKeys, 'API key')].join(' and ')
+  const advice = [
+    ...(clients > 0 ? ['give clients another one, or none'] : []),
+    ...(apiKeys > 0 ? ['end the keys, or make others in their place'] : []),
+  ]
+  throw new ConflictError(
+    `${who} ${clients + apiKeys === 1 ? 'has' : 'have'} the tier ${name}: first ${advice.join(', and ')}.`,
+  )
 }
 
 export function listTiers(ctx: Context): Promise<readonly Tier[]> {
@@ -87,16 +129,18 @@ export function listTiers(ctx: Context): Promise<readonly Tier[]> {
 }
 
 /** @throws {NotFoundError} */
-export async function findTier(ctx: Context, name: string): Promise<{ readonly tier: Tier; readonly clients: number }> {
+export async function findTier(ctx: Context, name: string): Promise<TierHolders & { readonly tier: Tier }> {
   const tier = await tiers.find(ctx.db, name)
   if (!tier) throw isUnknown(name)
-  return { tier, clients: await tiers.countClients(ctx.db, name) }
+  return { tier, ...(await tiers.countHolders(ctx.db, name, ctx.clock.now())) }
 }
 
 /** What an administrator sees of a tier. */
-export function describeTier({ name, limit, window, burst, createdAt, updatedAt }: Tier): Record<string, unknown> {
+export function describeTier(tier: Tier): Record<string, unknown> {
+  const { name, limit, window, burst, rotateEvery, createdAt, updatedAt } = tier
   return {
     ...{ name, limit, window, burst },
+    rotate_every: rotateEvery === 0 ? 'never' : rotateEvery,
     created_at: createdAt.toISOString(),
     updated_at: updatedAt.toISOString(),
   }
@@ -118,6 +162,15 @@ function checked(numbers: TierNumbers): TierNumbers {
     )
   }
   return numbers
+}
+
+/** As it is kept. @param before where nothing is said of it */
+function checkedRotation(asked: TierPolicy['rotateEvery'], before: number | undefined): number | undefined {
+  if (asked === undefined) return before
+  if (asked === 'default') return undefined
+  if (asked === 'never') return 0
+  if (Number.isInteger(asked) && asked >= rotation.least && asked <= rotation.most) return asked
+  throw new InvalidValueError('Credentials are rotated every day at most, and every ten years at least.')
 }
 
 function isUnknown(name: string): NotFoundError {

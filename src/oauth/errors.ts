@@ -134,14 +134,19 @@ export class InteractionRequiredError extends OAuthError {
   override readonly code = 'interaction_required'
 }
 
-/** The parameter `request`: this server reads no request objects. OIDC Core §3.1.2.6. */
-export class RequestNotSupportedError extends OAuthError {
-  override readonly code = 'request_not_supported'
+/** What is asked of the login is more than this server can do. OpenID Connect Core Error Code unmet_authentication_requirements §1. */
+export class UnmetAuthenticationRequirementsError extends OAuthError {
+  override readonly code = 'unmet_authentication_requirements'
 }
 
-/** The parameter `request_uri`: this server fetches no request objects. OIDC Core §3.1.2.6. */
-export class RequestUriNotSupportedError extends OAuthError {
-  override readonly code = 'request_uri_not_supported'
+/** The parameter `request` holds no request object of this client that could be believed. OIDC Core §3.1.2.6, RFC 9101 §7. */
+export class InvalidRequestObjectError extends OAuthError {
+  override readonly code = 'invalid_request_object'
+}
+
+/** The parameter `request_uri` names no address of this client, or no request object is there. OIDC Core §3.1.2.6, RFC 9101 §7. */
+export class InvalidRequestUriError extends OAuthError {
+  override readonly code = 'invalid_request_uri'
 }
 
 /** The parameter `registration`: a client is registered by an administrator. OIDC Core §3.1.2.6. */
@@ -184,4 +189,9 @@ export class InvalidRedirectUriError extends OAuthError {
 /** Any other field of client metadata that may not be registered. RFC 7591 §3.2.2. */
 export class InvalidClientMetadataError extends OAuthError {
   override readonly code = 'invalid_client_metadata'
+}
+
+/** A software statement: there is nobody whose word about a client counts here. RFC 7591 §3.2.2. */
+export class InvalidSoftwareStatementError extends OAuthError {
+  override readonly code = 'invalid_software_statement'
 }

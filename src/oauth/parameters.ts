@@ -12,12 +12,13 @@ export type Parameters = Readonly<Record<string, string | readonly string[] | un
 export type ReadParametersOptions = {
   /** Names that may occur more than once, such as `resource` (RFC 8707 §2). Their value is always an array. */
   readonly repeatable?: readonly string[]
+  /** Names whose value may have 32 KiB: signed ones. */
+  readonly long?: readonly string[]
 }
 
 const maxParameters = 200
-const maxBytes = 8192
-/** Each byte of a value takes at most three characters on the wire. */
-const maxEncodedLength = 3 * maxBytes
+const maxBytes = 8_192
+const maxLongBytes = 32_768
 
 /** An object that inherits no member and that V8, unlike the result of Object.create(null), keeps in its fast mode. */
 class NoMembers {
@@ -30,10 +31,13 @@ Reflect.deleteProperty(NoMembers.prototype, 'constructor')
  * Reads an application/x-www-form-urlencoded text: a query without its `?`, or a body. Parameters without a value count
  * as omitted, but still as an occurrence. RFC 6749 §3.1, §3.2 and Appendix B.
  *
- * @throws {InvalidRequestError} when a parameter is repeated (attack 18), malformed or longer than 8 KiB, or when there
+ * @throws {InvalidRequestError} when a parameter is repeated (attack 18), malformed or too long, or when there
  *   are more than 200 of them, which is found out before any is decoded
  */
-export function readParameters(encoded: string, { repeatable = [] }: ReadParametersOptions = {}): Parameters {
+export function readParameters(
+  encoded: string,
+  { repeatable = [], long = [] }: ReadParametersOptions = {},
+): Parameters {
   const parameters = new NoMembers()
   if (encoded === '') return parameters
   refuseTooMany(encoded)
@@ -51,8 +55,9 @@ export function readParameters(encoded: string, { repeatable = [] }: ReadParamet
     const nameEnd = hasValue ? equals : end
 
     if (end > start) {
-      const name = component(encoded, start, nameEnd, isEncoded)
-      const value = hasValue ? component(encoded, equals + 1, end, isEncoded) : ''
+      const name = component(encoded.slice(start, nameEnd), maxBytes, isEncoded)
+      const most = long.length > 0 && long.includes(name) ? maxLongBytes : maxBytes
+      const value = hasValue ? component(encoded.slice(equals + 1, end), most, isEncoded) : ''
       if (repeatable.length > 0 && repeatable.includes(name)) {
         if (value !== '') parameters[name] = [...(parameters[name] ?? []), value]
       } else {
@@ -101,13 +106,13 @@ function refuseTooMany(encoded: string): void {
   throw new InvalidRequestError(`There are more than ${maxParameters} parameters.`, { reason: 'parameters_too_many' })
 }
 
-function component(encoded: string, start: number, end: number, isEncoded: boolean): string {
-  if (end - start > maxEncodedLength) throw tooLong()
-  const raw = encoded.slice(start, end)
+function component(raw: string, most: number, isEncoded: boolean): string {
+  // Each byte takes at most three characters on the wire.
+  if (raw.length > 3 * most) throw tooLong(most)
   const decoded = isEncoded ? decodeAscii(raw) : raw
   if (decoded === undefined) throw malformed()
   // No character takes more than three bytes in UTF-8 (a surrogate pair takes four, and is two characters here).
-  if (decoded.length * 3 > maxBytes && Buffer.byteLength(decoded) > maxBytes) throw tooLong()
+  if (decoded.length * 3 > most && Buffer.byteLength(decoded) > most) throw tooLong(most)
   return decoded
 }
 
@@ -117,8 +122,8 @@ function repeated(name: string): InvalidRequestError {
   return new InvalidRequestError(`${subject} is given more than once.`, { reason: 'parameter_repeated' })
 }
 
-function tooLong(): InvalidRequestError {
-  return new InvalidRequestError('A parameter is longer than 8 KiB.', { reason: 'parameter_too_long' })
+function tooLong(most: number): InvalidRequestError {
+  return new InvalidRequestError(`A parameter is longer than ${most / 1024} KiB.`, { reason: 'parameter_too_long' })
 }
 
 function malformed(): InvalidRequestError {

@@ -87,6 +87,22 @@ function checkPrivateUseUri(uri: string, scheme: string, applicationType: Applic
   if (parse(uri).href !== uri) throw invalid('is not in its canonical form')
 }
 
+/**
+ * For tokens in the address of the answer: https, and not this machine, where any program may listen. OIDC Registration §2
+ * (`application_type`).
+ *
+ * @param uri that `checkRedirectUri` has passed
+ * @throws {InvalidRedirectUriError}
+ */
+export function checkImplicitRedirectUri(uri: string): void {
+  const { protocol, hostname } = new URL(uri)
+  if (protocol !== 'https:') throw invalid('is not https, as the grant type implicit needs it')
+  // RFC 6761 §6.3: so are all names below it.
+  if (isLoopbackHost(hostname) || hostname.endsWith('.localhost')) {
+    throw invalid('is at this machine, where the grant type implicit leads nowhere')
+  }
+}
+
 /** http is acceptable on these three names alone, each in this spelling. RFC 8252 §7.3, §8.3. */
 export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'

@@ -12,14 +12,18 @@ export const wellKnownScopes: ReadonlyMap<string, string> = new Map([
   ['phone', 'See your phone number.'],
   ['offline_access', 'Keep this access while you are signed out.'],
   ['api_keys', 'See, make, change and end API keys that act for you.'],
+  ['leaks', 'Report API keys that were found in public.'],
 ])
 
-/** Opens `/api-keys`: well known, and the only such scope that a client can have for itself. */
+/** Opens `/api-keys`: well known, and a client can have it for itself. */
 export const apiKeysScope = 'api_keys'
+
+/** Opens `/leaks`, for clients that act for themselves alone. */
+export const leaksScope = 'leaks'
 
 /** Whether a scope is about a person, so that there is none of it without one. */
 export function concernsUser(name: string): boolean {
-  return wellKnownScopes.has(name) && name !== apiKeysScope
+  return wellKnownScopes.has(name) && name !== apiKeysScope && name !== leaksScope
 }
 
 /** A scope of this server itself, for the clients of resource servers: to follow the revocation feed. */

@@ -22,6 +22,7 @@ export type Noun =
   | 'message'
   | 'api-key'
   | 'gateway'
+  | 'registration-token'
 
 /** There is no such thing. */
 export class NotFoundError extends AdministrationError {

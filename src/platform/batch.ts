@@ -42,41 +42,45 @@ interface Waiting<Item, Result> {
   readonly due: number
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
+  isAnswered: boolean
 }
 
 /** @throws {DeadlineError} by the returned function, when its result did not come in time */
 export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): (item: Item) => Promise<Result> {
   let queue: Waiting<Item, Result>[] = []
-  /** Who has no answer yet, in the order in which they came: with one deadline for all, they fall due in that order. */
-  const unanswered = new Set<Waiting<Item, Result>>()
-  let running = 0
+  /**
+   * What is run now, at most `inFlight` of them. Who waits is in one of these or in the queue, and in no set of all: a set that
+   * changes with each item is made anew again and again, and those before hold what they held until V8 collects everything.
+   */
+  const runs: (readonly Waiting<Item, Result>[])[] = []
   let scheduled = false
   let timer: NodeJS.Timeout | undefined
 
   function schedule(): void {
-    if (scheduled || running >= options.inFlight || queue.length === 0) return
+    if (scheduled || runs.length >= options.inFlight || queue.length === 0) return
     scheduled = true
     setImmediate(flush)
   }
 
   function flush(): void {
     scheduled = false
-    while (queue.length > 0 && running < options.inFlight) {
-      running++
-      runAll(queue.splice(0, options.size)).finally(() => {
-        running--
+    while (queue.length > 0 && runs.length < options.inFlight) {
+      const run = queue.splice(0, options.size)
+      runs.push(run)
+      runAll(run).finally(() => {
+        runs.splice(runs.indexOf(run), 1)
         schedule()
       })
     }
   }
 
   async function runAll(all: readonly Waiting<Item, Result>[]): Promise<void> {
-    const items = all.filter((waiting) => unanswered.has(waiting))
+    const items = all.filter(({ isAnswered }) => !isAnswered)
     if (items.length === 0) return
     try {
       const results = await options.run(items.map(({ item }) => item))
       items.forEach((waiting, index) => {
-        unanswered.delete(waiting)
+        waiting.isAnswered = true
         waiting.resolve(results[index] as Result)
       })
     } catch (error) {
@@ -102,7 +106,7 @@ export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): 
   }
 
   function refuse(waiting: Waiting<Item, Result>, error: unknown): void {
-    unanswered.delete(waiting)
+    waiting.isAnswered = true
     waiting.reject(error)
   }
 
@@ -114,21 +118,19 @@ export function createBatch<Item, Result>(options: BatchOptions<Item, Result>): 
   function expire(): void {
     timer = undefined
     const now = monotonicMilliseconds()
-    for (const waiting of unanswered) {
-      if (waiting.due > now) {
-        arm(waiting.due - now)
-        break
-      }
-      refuse(waiting, new DeadlineError('no answer in time'))
+    let next = Number.POSITIVE_INFINITY
+    for (const waiting of [...runs.flat(), ...queue]) {
+      if (waiting.isAnswered) continue
+      if (waiting.due > now) next = Math.min(next, waiting.due)
+      else refuse(waiting, new DeadlineError('no answer in time'))
     }
-    queue = queue.filter((waiting) => unanswered.has(waiting))
+    queue = queue.filter(({ isAnswered }) => !isAnswered)
+    if (Number.isFinite(next)) arm(next - now)
   }
 
   return (item) =>
     new Promise<Result>((resolve, reject) => {
-      const waiting = { item, due: monotonicMilliseconds() + options.deadline, resolve, reject }
-      queue.push(waiting)
-      unanswered.add(waiting)
+      queue.push({ item, due: monotonicMilliseconds() + options.deadline, resolve, reject, isAnswered: false })
       if (!timer) arm(options.deadline)
       schedule()
     })

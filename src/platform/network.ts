@@ -11,8 +11,10 @@ export const UNKNOWN_ADDRESS = '0.0.0.0'
 export function normaliseAddress(address: string): string {
   if (isIPv4(address)) return address
   // Longer than any address with zone and port can be: not worth parsing.
-  if (address.length > 120) return UNKNOWN_ADDRESS
+  return address.length > 120 ? UNKNOWN_ADDRESS : normaliseOther(address)
+}
 
+const normaliseOther = remembering((address) => {
   const [, bracketed] = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(address) ?? []
   const bare = (bracketed ?? address).replace(/%.*$/s, '')
   if (isIPv6(bare)) {
@@ -27,6 +29,22 @@ export function normaliseAddress(address: string): string {
 
   const [, withoutPort] = /^([\d.]+):\d{1,5}$/.exec(bare) ?? []
   return withoutPort !== undefined && isIPv4(withoutPort) ? withoutPort : UNKNOWN_ADDRESS
+})
+
+/** Addresses, or parts of them, that are not worked out anew: each request has one, and mostly one of few. */
+const remembered = 1_000
+
+function remembering(compute: (address: string) => string): (address: string) => string {
+  let known = new Map<string, string>()
+  return (address) => {
+    let result = known.get(address)
+    if (result === undefined) {
+      result = compute(address)
+      if (known.size >= remembered) known = new Map()
+      known.set(address, result)
+    }
+    return result
+  }
 }
 
 /**
@@ -35,11 +53,13 @@ export function normaliseAddress(address: string): string {
  */
 export function networkOf(address: string): string {
   const normalised = normaliseAddress(address)
-  if (isIPv4(normalised)) return `${normalised.slice(0, normalised.lastIndexOf('.'))}.0/24`
-
-  const prefix = groupsOf(normalised).slice(0, 4)
-  return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/64`
+  return isIPv4(normalised) ? `${normalised.slice(0, normalised.lastIndexOf('.'))}.0/24` : networkOfIpv6(normalised)
 }
+
+const networkOfIpv6 = remembering((address) => {
+  const prefix = groupsOf(address).slice(0, 4)
+  return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/64`
+})
 
 /**
  * The /48 of an IPv6 address, the most that one site is commonly given (RFC 6177 §2), which holds 65,536 networks of the
@@ -51,6 +71,9 @@ export function siteOf(address: string): string | undefined {
   const prefix = groupsOf(normalised).slice(0, 3)
   return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/48`
 }
+
+/** For messages: what `parseNetwork` takes. */
+export const networkForm = 'such as 192.0.2.0/24 or 2001:db8:0:1::/64, with no bits behind its length'
 
 /**
  * A network in CIDR notation, in one spelling: `192.0.2.0/24`, `2001:db8::/48`. A bare address is the network of itself, and one
@@ -82,6 +105,18 @@ export function isInNetwork(address: string, network: string): boolean {
     const shift = 8 - Math.min(8, Math.max(0, length - at * 8))
     return byte >> shift === others[at]! >> shift
   })
+}
+
+/**
+ * Whether whoever comes from an address is let in by a list of networks; an empty list lets everybody in. An address that is
+ * not known, or could not be read, is in no network.
+ *
+ * @param networks as `parseNetwork` gives them
+ */
+export function isLetIn(address: string | undefined, networks: readonly string[]): boolean {
+  if (networks.length === 0) return true
+  if (address === undefined || normaliseAddress(address) === UNKNOWN_ADDRESS) return false
+  return networks.some((network) => isInNetwork(address, network))
 }
 
 /** Of a normalised address: four, or sixteen. */

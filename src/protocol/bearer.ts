@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '../context.js'
-import { bearerToken } from '../http/index.js'
+import { bearerToken, originOf } from '../http/index.js'
 import { InsufficientScopeError, InvalidTokenError } from '../oauth/index.js'
+import { isLetIn } from '../platform/network.js'
 import { type PresentedToken, readAccessToken } from './introspection/index.js'
 
 /**
@@ -12,14 +13,40 @@ import { type PresentedToken, readAccessToken } from './introspection/index.js'
  * @throws {TemporarilyUnavailableError} while what is revoked is not known
  */
 export async function authorizeBearer(ctx: Context, request: FastifyRequest, scope: string): Promise<PresentedToken> {
-  const value = bearerToken(request)
-  ctx.assertFresh()
-  const token = await readAccessToken(ctx, value)
-  if (!token || token.claims.aud !== ctx.config.server.issuer || isRevoked(ctx, token)) throw invalid()
+  const token = await readLiveToken(ctx, bearerToken(request))
+  if (token.claims.aud !== ctx.config.server.issuer) throw invalid()
   if (!token.claims.scope?.split(' ').includes(scope)) {
     throw new InsufficientScopeError('The access token does not have the scope.', { reason: 'scope_missing', scope })
   }
+  await requireNetwork(ctx, request, token)
   return token
+}
+
+/**
+ * The same, for whomever it is and whatever it allows.
+ *
+ * @throws {InvalidTokenError} {TemporarilyUnavailableError}
+ */
+export async function readLiveToken(ctx: Context, value: string): Promise<PresentedToken> {
+  ctx.assertFresh()
+  const token = await readAccessToken(ctx, value)
+  if (!token || isRevoked(ctx, token)) throw invalid()
+  return token
+}
+
+/**
+ * A client may prove itself from its networks alone, and a token that it has for itself is no way around that.
+ *
+ * @throws {InvalidTokenError}
+ */
+async function requireNetwork(ctx: Context, request: FastifyRequest, { claims }: PresentedToken): Promise<void> {
+  const { client_id: clientId, grant_id: grantId, key_owner: keyOwner } = claims
+  if (grantId !== undefined || keyOwner !== undefined) return
+  const client = await ctx.clients.find(clientId)
+  const { ip } = originOf(request)
+  if (!client || isLetIn(ip, client.allowedNetworks)) return
+  ctx.audit.count({ type: 'token.refused', actor: `client:${clientId}`, clientId, reason: 'client_network', ip })
+  throw invalid('client_network')
 }
 
 /** Whether it has ended since it was accepted: for answers that go on. */
@@ -31,8 +58,6 @@ function isRevoked(ctx: Context, { endableBy, claims }: PresentedToken): boolean
   return ctx.revocations.ends(endableBy, claims.iat)
 }
 
-function invalid(): InvalidTokenError {
-  return new InvalidTokenError('The access token is unknown, expired, revoked or meant for somebody else.', {
-    reason: 'token_invalid',
-  })
+function invalid(reason = 'token_invalid'): InvalidTokenError {
+  return new InvalidTokenError('The access token is unknown, expired, revoked or meant for somebody else.', { reason })
 }

@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { createExposureWatch, findApiKeys } from '../api-keys/index.js'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } from '../http/index.js'
 import { countRequest } from '../limits/index.js'
 import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
-import { within } from '../platform/deadline.js'
-import { monotonicMilliseconds } from '../platform/monotonic.js'
+import { Deadline } from '../platform/deadline.js'
 
 export interface ClientRequest {
   /** Authenticated. */
@@ -18,10 +18,10 @@ export interface ClientRequest {
 export type ClientlessRequest = Omit<ClientRequest, 'client'>
 
 /**
- * Milliseconds from the request to a 503 at the latest. A statement has the same bound, but a request sends several, and
- * each may have waited. Who waits for a slow hash before it is known has its own bounds, and the rest is left after it.
+ * Milliseconds from the request to a 503 at the latest, whatever it waits for: statements, of which each has the same bound, the
+ * keys of a client, or others. A slow hash has bounds of its own, and the rest is left after it.
  */
-const deadline = { whole: 5_000, rest: 1_000 }
+const bound = { whole: 5_000, rest: 1_000 }
 
 /**
  * A POST endpoint for clients: reads the form, authenticates the client and counts the request for its tier, so that no
@@ -36,24 +36,33 @@ export function clientEndpoint(
   handle: (request: ClientRequest) => Promise<object | undefined>,
   alone?: (request: ClientlessRequest) => Promise<object> | undefined,
 ): void {
-  const answer = async ({ authorization, encoded, origin }: DirectForm): Promise<object | undefined> => {
-    const since = monotonicMilliseconds()
-    const parameters = readParameters(encoded, { repeatable })
+  async function attend(form: DirectForm, deadline: Deadline): Promise<object | undefined> {
+    const { authorization, encoded, origin } = form
+    const parameters = readParameters(encoded, { repeatable, long })
     if (alone && !namesClient(authorization, parameters)) {
       const answering = alone({ parameters, origin })
-      if (answering) return await within(deadline.whole, answering)
+      if (answering) return await answering
     }
-    const client = await authenticateClient(ctx, authorization, parameters, origin)
+    const client = await authenticateClient(ctx, authorization, parameters, origin, { deadline })
     // Most have none, and wait for nothing here.
     const limit = client.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, origin)
-    const left = Math.max(deadline.whole - (monotonicMilliseconds() - since), deadline.rest)
     // Awaited: to hand a promise on costs two turns more.
-    const body = await within(left, handle({ client, parameters, origin }))
+    const body = await handle({ client, parameters, origin })
     return limit && !(body instanceof FieldedAnswer) ? new FieldedAnswer(body, limit) : body
   }
+  const answer = (form: DirectForm): Promise<object | undefined> => {
+    const deadline = new Deadline(bound.whole, bound.rest)
+    return deadline.of(attend(form, deadline))
+  }
+  const lookForKeys = createExposureWatch(ctx)
   directAnswers(app).form(app, path, answer)
   app.post(path, async (request, reply) => {
-    refuseSecretsInQuery(request)
+    if (hasSecretInQuery(request)) {
+      await lookForKeys([request.url], originOf(request))
+      throw new InvalidRequestError('Credentials and tokens belong into the body, never into the address.', {
+        reason: 'secret_in_query',
+      })
+    }
     const { authorization } = request.headers
     let answered = await answer({ authorization, encoded: encodedBody(request), origin: originOf(request) })
     if (answered instanceof FieldedAnswer) {
@@ -67,6 +76,7 @@ export function clientEndpoint(
 }
 
 const repeatable = ['resource']
+const long = ['client_assertion']
 
 /** Also by half: whatever is sent of one is checked. */
 function namesClient(authorization: string | undefined, { client_id, client_secret, client_assertion }: Parameters) {
@@ -80,13 +90,10 @@ const secretNames =
  * What stands in an address stands in logs and histories. RFC 6749 §2.3.1 (attack 73). A name may be written by its bytes,
  * and a whole query encoded by mistake: both are read, whatever else in it is malformed.
  */
-function refuseSecretsInQuery(request: FastifyRequest): void {
-  const at = request.url.indexOf('?')
-  if (at < 0) return
-  const query = request.url.slice(at + 1)
+function hasSecretInQuery({ url }: FastifyRequest): boolean {
+  const at = url.indexOf('?')
+  if (at < 0) return false
+  const query = url.slice(at + 1)
   const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-  if (!secretNames.test(query) && !secretNames.test(decoded)) return
-  throw new InvalidRequestError('Credentials and tokens belong into the body, never into the address.', {
-    reason: 'secret_in_query',
-  })
+  return secretNames.test(query) || secretNames.test(decoded) || findApiKeys(query).length > 0
 }

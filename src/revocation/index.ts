@@ -14,6 +14,7 @@ export {
 } from './ended-by.js'
 export { createRevocationList, type RevocationList } from './list.js'
 export {
+  commitRevocation,
   coverCommit,
   describeRevocation,
   longestAccessToken,

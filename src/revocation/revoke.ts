@@ -1,6 +1,6 @@
 import { newEvent } from '../audit/index.js'
 import type { Context, Origin } from '../context.js'
-import { type ApiKeyOwner, type NewRevocation, revocations } from '../store/index.js'
+import { type ApiKeyOwner, type KeyEnding, type NewRevocation, revocations } from '../store/index.js'
 import { type KeySet, keySetTarget } from './ended-by.js'
 import { placeOf, type StatusClaim } from './status-lists/index.js'
 
@@ -41,7 +41,8 @@ export type RevocationTarget =
       /** The key lives, and what was exchanged for it up to now ends. */
       readonly lives?: boolean
     }
-  | { readonly kind: 'api_keys'; readonly set: KeySet }
+  /** Without `ending` they live, and whoever remembers one asks again. */
+  | { readonly kind: 'api_keys'; readonly set: KeySet; readonly ending?: KeyEnding }
 
 export interface RevocationCause {
   /** Who revokes: `client:…`, `user:…`, `operator`, `system`. */
@@ -56,7 +57,11 @@ export interface RevocationCause {
  * not depend on how many tokens there are.
  */
 export async function revoke(ctx: Context, target: RevocationTarget, cause: RevocationCause): Promise<void> {
-  const revocation = describeRevocation(ctx, target, cause)
+  await commitRevocation(ctx, describeRevocation(ctx, target, cause))
+}
+
+/** The same of what was described before. */
+export async function commitRevocation(ctx: Context, revocation: NewRevocation): Promise<void> {
   await revocations.add(ctx.db, revocation)
   await coverCommit(ctx, revocation)
   await ctx.revocations.refresh()
@@ -74,7 +79,8 @@ export async function coverCommit(ctx: Context, revocation: NewRevocation): Prom
     const event = newEvent(ctx, about)
     instant = event.time
     const expiresAt = revocation.expiresAt && new Date(instant.getTime() + (longestAccessToken + 1) * 1000)
-    await revocations.add(ctx.db, { ...revocation, instant, expiresAt, event })
+    // Keys that were made meanwhile are not among those that ended.
+    await revocations.add(ctx.db, { ...revocation, instant, expiresAt, event, ending: undefined })
   }
   while (!revocation.terminal && wholeSecond(instant) < wholeSecond(ctx.clock.now())) await repeat()
   const isFound = revocation.grantsOf !== undefined || revocation.kind === 'client'
@@ -188,6 +194,7 @@ export function describeRevocation(
         ...common,
         kind: 'api_keys',
         target: keySetTarget(target.set),
+        ending: target.ending,
         terminal: false,
         // Everybody.
         audiences: [],

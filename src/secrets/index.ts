@@ -20,6 +20,9 @@ export type Purpose =
   | 'rate limit'
   | 'api key'
   | 'verified credential'
+  | 'pairwise subject'
+  | 'pairwise session'
+  | 'client logo'
 
 export interface SecretKey {
   readonly id: string

@@ -26,6 +26,8 @@ interface Key {
 
 const findAll: BatchedStatement<Key, Readonly<Record<string, unknown>> | undefined> = {
   name: 'access_tokens.find',
+  // Nothing is committed, so nothing is waited for: what comes meanwhile makes the next batch larger.
+  inFlight: 1,
   text: `SELECT i.n, t.claims FROM unnest($1::int[], $2::bytea[]) WITH ORDINALITY AS i (bucket, hash, n)
            JOIN access_token t ON t.bucket = i.bucket AND t.token_hash = i.hash`,
   parameters: (keys) => [keys.map(({ bucket }) => bucket), keys.map(({ hash }) => hash)],

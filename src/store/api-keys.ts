@@ -1,68 +1,25 @@
+import { type ApiKeyEnd, endOf, isEndedBy, list as listEnds } from './api-key-ends.js'
+import {
+  type ApiKey,
+  type ApiKeyOwner,
+  fromDocument,
+  fromPrisma,
+  type NewApiKey,
+  type PresentedApiKey,
+  toPrisma,
+} from './api-key-rows.js'
 import type { BatchedStatement, Database, Db, Row } from './database.js'
-import { type ApiKey as ApiKeyRow, Prisma } from './prisma/client.js'
-import { seconds, toTime, toTimeIfAny } from './rows.js'
+import { Prisma } from './prisma/client.js'
+import { seconds, toTimeIfAny } from './rows.js'
 
-export type ApiKeyKind = 'secret' | 'publishable' | 'signing'
-
-/** Whose key it is. */
-export interface ApiKeyOwner {
-  readonly kind: 'user' | 'client'
-  /** A `sub` or a `client_id`. */
-  readonly id: string
-}
-
-/** A key as it is kept. */
-export interface ApiKey {
-  readonly id: string
-  readonly prefix: string
-  readonly environment: string
-  readonly kind: ApiKeyKind
-  readonly owner: ApiKeyOwner
-  readonly name: string
-  readonly description?: string | undefined
-  readonly scope: readonly string[]
-  /** Identifiers. */
-  readonly resources: readonly string[]
-  /** In CIDR notation; empty: it may be used from anywhere. */
-  readonly networks: readonly string[]
-  readonly origins: readonly string[]
-  readonly tier?: string | undefined
-  /** Of a signing key. */
-  readonly publicJwk?: Readonly<Record<string, unknown>> | undefined
-  readonly createdAt: Date
-  readonly updatedAt: Date
-  /** Undefined: never. */
-  readonly expiresAt?: Date | undefined
-  /** It has a successor since then, and lives on until `expiresAt`. */
-  readonly rotatedAt?: Date | undefined
-  readonly successor?: string | undefined
-  readonly endedAt?: Date | undefined
-  readonly endReason?: string | undefined
-  readonly lastUsedAt?: Date | undefined
-  /** The network, a /24 or /64. */
-  readonly lastUsedFrom?: string | undefined
-}
-
-/** Of the secret: a keyed hash, and the key that it was made by. */
-export interface ApiKeyHash {
-  readonly hash: Buffer
-  readonly keyId: string
-}
-
-export interface NewApiKey extends ApiKey {
-  /** A signing key has none. */
-  readonly secret?: ApiKeyHash | undefined
-}
-
-/** What is asked about a key whenever it is used. */
-export interface PresentedApiKey {
-  readonly key: ApiKey
-  readonly secret?: ApiKeyHash | undefined
-  /** The owner exists, is not disabled, and nothing of theirs was ended since the key was made. */
-  readonly ownerStands: boolean
-  /** What a client is registered for now, without resources where any will do; undefined for a user, whom roles bound. */
-  readonly registration?: { readonly scope: readonly string[]; readonly resources: readonly string[] } | undefined
-}
+export type {
+  ApiKey,
+  ApiKeyHash,
+  ApiKeyKind,
+  ApiKeyOwner,
+  NewApiKey,
+  PresentedApiKey,
+} from './api-key-rows.js'
 
 /**
  * Of a key that was made in the second in which everything of its owner ended it cannot be said which came first: whoever
@@ -70,15 +27,11 @@ export interface PresentedApiKey {
  */
 const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
   name: 'api_keys.find',
+  // Nothing is committed, so nothing is waited for: what comes meanwhile makes the next batch larger.
+  inFlight: 1,
+  // One document costs the driver less than thirty columns, and as a text it is not read twice.
   text: `
-    SELECT i.n, k.id, k.prefix, k.environment, k.kind, k.hash, k.key_id, k.public_jwk, k.owner_kind, k.owner, k.name, k.description,
-           k.scope, k.resources, k.networks, k.origins, k.tier, ${seconds('k.created_at')} AS created_at,
-           ${seconds('k.updated_at')} AS updated_at, ${seconds('k.expires_at')} AS expires_at,
-           ${seconds('k.rotated_at')} AS rotated_at, k.successor, ${seconds('k.ended_at')} AS ended_at, k.end_reason,
-           ${seconds('k.last_used_at')} AS last_used_at, k.last_used_from,
-           o.found AND (o.not_before IS NULL OR k.created_at >= date_trunc('second', o.not_before) + interval '1 second')
-             AS owner_stands,
-           o.scope AS owner_scope, o.allowed_resources AS owner_resources
+    SELECT i.n, row_to_json(r)::text AS document
       FROM unnest($1::text[]) WITH ORDINALITY AS i (id, n)
       JOIN api_key k ON k.id = i.id
       LEFT JOIN LATERAL (
@@ -88,11 +41,23 @@ const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
          UNION ALL
         SELECT c.disabled_at IS NULL, c.not_before, c.scope, c.allowed_resources
           FROM client c WHERE k.owner_kind = 'client' AND c.client_id = k.owner
-      ) o ON true`,
+      ) o ON true
+      LEFT JOIN LATERAL (${endOf('k')}) e ON k.ended_at IS NULL
+     CROSS JOIN LATERAL (
+       SELECT k.id, k.prefix, k.environment, k.kind, encode(k.hash, 'hex') AS hash, k.key_id, k.public_jwk, k.owner_kind,
+              k.owner, k.name, k.description, k.scope, k.resources, k.networks, k.origins, k.tier, k.created_by_client,
+              ${seconds('k.created_at')} AS created_at, ${seconds('k.updated_at')} AS updated_at,
+              ${seconds('k.expires_at')} AS expires_at, ${seconds('k.rotated_at')} AS rotated_at, k.successor,
+              ${seconds('COALESCE(k.ended_at, e.ended_at)')} AS ended_at, COALESCE(k.end_reason, e.reason) AS end_reason,
+              ${seconds('k.last_used_at')} AS last_used_at, k.last_used_from, ${seconds('k.exposed_at')} AS exposed_at,
+              o.found AND (o.not_before IS NULL OR k.created_at >= date_trunc('second', o.not_before) + interval '1 second')
+                AS owner_stands,
+              o.scope AS owner_scope, o.allowed_resources AS owner_resources
+     ) r`,
   parameters: (ids) => [ids],
   results: (ids, rows) => {
     const found: (PresentedApiKey | undefined)[] = ids.map(() => undefined)
-    for (const row of rows) found[Number(row['n']) - 1] = fromColumns(row)
+    for (const { n, document } of rows) found[Number(n) - 1] = fromDocument(ids[Number(n) - 1]!, document)
     return found
   },
 }
@@ -107,24 +72,40 @@ export async function findHeld(db: Db, ids: readonly string[]): Promise<readonly
   return findAll.results(ids, await db.prisma.$queryRawUnsafe<Row[]>(findAll.text, ids))
 }
 
+/**
+ * The caller holds the lock of revocations, under which a key takes its position: an end of many ends those before it.
+ *
+ * @returns false where there is a key of this id already: of two callers one makes it
+ */
+export async function create(db: Db, key: NewApiKey): Promise<boolean> {
+  const { count } = await db.prisma.apiKey.createMany({ data: [toPrisma(key)], skipDuplicates: true })
+  return count === 1
+}
+
 /** Rows of one insert: each has some twenty parameters, of which a statement has at most 32,767. */
 const together = 1_000
 
+/** The caller holds the lock of revocations. */
 export async function createAll(db: Db, keys: readonly NewApiKey[]): Promise<void> {
   for (let start = 0; start < keys.length; start += together) {
     await db.prisma.apiKey.createMany({ data: keys.slice(start, start + together).map(toPrisma) })
   }
 }
 
-/** Of keys that have ended already: who takes their place. */
+/**
+ * Of keys that have ended already: who takes their place, if somebody does. None of them awaits a successor any more.
+ *
+ * @returns how many did
+ */
 export async function nameSuccessors(
   db: Db,
-  pairs: readonly (readonly [id: string, successor: string])[],
-): Promise<void> {
-  const [ids, successors] = [pairs.map(([id]) => id), pairs.map(([, successor]) => successor)]
-  await db.prisma.$executeRaw`
-    UPDATE api_key k SET successor = i.successor FROM unnest(${ids}::text[], ${successors}::text[]) AS i (id, successor)
-     WHERE k.id = i.id`
+  pairs: readonly (readonly [id: string, successor: string | undefined])[],
+): Promise<number> {
+  const [ids, successors] = [pairs.map(([id]) => id), pairs.map(([, successor]) => successor ?? null)]
+  return db.prisma.$executeRaw`
+    UPDATE api_key k SET successor = COALESCE(i.successor, k.successor), awaits_successor = NULL
+      FROM unnest(${ids}::text[], ${successors}::text[]) AS i (id, successor)
+     WHERE k.id = i.id AND k.awaits_successor`
 }
 
 export interface ApiKeyUse {
@@ -136,7 +117,7 @@ export interface ApiKeyUse {
 
 /**
  * Writes behind when keys were last used, and from where. One that somebody else is changing or writing right now is left out:
- * this waits for nobody, so it can deadlock with nobody, and the next use is written.
+ * this waits for nobody, so it can deadlock with nobody, and the next use is written. What was reported late is not the last.
  */
 export async function recordUse(database: Database, uses: readonly ApiKeyUse[]): Promise<void> {
   await database.query(
@@ -147,10 +128,19 @@ export async function recordUse(database: Database, uses: readonly ApiKeyUse[]):
         FOR NO KEY UPDATE OF api_key SKIP LOCKED
      )
      UPDATE api_key k SET last_used_at = GREATEST(k.last_used_at, held.at),
-            last_used_from = COALESCE(held.origin, k.last_used_from)
+            last_used_from = CASE WHEN k.last_used_at IS NULL OR held.at >= k.last_used_at
+                                  THEN COALESCE(held.origin, k.last_used_from)
+                                  ELSE COALESCE(k.last_used_from, held.origin) END
        FROM held WHERE k.id = held.id`,
     [uses.map(({ id }) => id), uses.map(({ at }) => at), uses.map(({ from }) => from ?? null)],
   )
+}
+
+/** Marks a key that lives as exposed. @returns the key to the first who says so; undefined to all others */
+export async function expose(db: Db, id: string, now: Date): Promise<ApiKey | undefined> {
+  const where = { id, exposedAt: null, ...lives(now, await listEnds(db)) }
+  const [row] = await db.prisma.apiKey.updateManyAndReturn({ where, data: { exposedAt: now } })
+  return row && fromPrisma(row)
 }
 
 /** Which keys are meant; what is left out may be anything. */
@@ -160,6 +150,8 @@ export interface ApiKeyFilter {
   readonly environment?: string | undefined
   /** Neither ended nor expired at this time. */
   readonly liveAt?: Date | undefined
+  /** Ended or expired at this time. */
+  readonly overAt?: Date | undefined
 }
 
 /** What it is worth, as `stateOf` in src/api-keys says it. */
@@ -181,32 +173,83 @@ export async function page(
         { OR: [{ createdAt: { gt: after.createdAt } }, { id: { gt: after.id } }] },
       ]
     : []
+  const ends = await listEnds(db)
   const rows = await db.prisma.apiKey.findMany({
-    where: { AND: [conditions(filter), ...(filter.state ? [stateCondition(filter.state, now)] : []), ...behind] },
+    where: {
+      AND: [conditions(filter, ends), ...(filter.state ? [stateCondition(filter.state, now, ends)] : []), ...behind],
+    },
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     take: limit,
   })
-  return rows.map(fromPrisma)
+  return rows.map((row) => fromPrisma(row, ends))
 }
 
-function stateCondition(state: ApiKeyState, now: Date): Prisma.ApiKeyWhereInput {
-  if (state === 'ended') return { endedAt: { not: null } }
-  if (state === 'expired') return { endedAt: null, expiresAt: { lte: now } }
-  const lives = { endedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] }
-  return { ...lives, successor: state === 'rotated' ? { not: null } : null }
+type Ends = readonly ApiKeyEnd[]
+
+function stateCondition(state: ApiKeyState, now: Date, ends: Ends): Prisma.ApiKeyWhereInput {
+  if (state === 'ended') return { OR: [{ endedAt: { not: null } }, ...ends.map(isEndedBy)] }
+  if (state === 'expired') return { ...hasNotEnded(ends), expiresAt: { lte: now } }
+  return { ...lives(now, ends), successor: state === 'rotated' ? { not: null } : null }
 }
 
-export function count(db: Db, filter: ApiKeyFilter): Promise<number> {
-  return db.prisma.apiKey.count({ where: conditions(filter) })
+function hasNotEnded(ends: Ends): Prisma.ApiKeyWhereInput {
+  return { endedAt: null, AND: ends.map((end) => ({ NOT: isEndedBy(end) })) }
+}
+
+function lives(at: Date, ends: Ends): Prisma.ApiKeyWhereInput {
+  return { ...hasNotEnded(ends), OR: [{ expiresAt: null }, { expiresAt: { gt: at } }] }
+}
+
+/** How many keys of an owner live, up to a number: what is beyond it, and what ended before, is not looked at. */
+export async function countLive(db: Db, { kind, id }: ApiKeyOwner, now: Date, most: number): Promise<number> {
+  const [row] = await db.query(
+    'api_keys.count_live',
+    `SELECT count(*)::int AS live
+       FROM (SELECT 1 FROM api_key k
+              WHERE k.owner_kind = $1 AND k.owner = $2 AND k.ended_at IS NULL
+                AND (k.expires_at IS NULL OR k.expires_at > $3::timestamptz)
+                AND NOT EXISTS (${endOf('k')})
+              LIMIT $4) k`,
+    [kind, id, now.toISOString(), most],
+  )
+  return row?.['live'] ?? 0
+}
+
+/** When everything that these owners had by then ended last; undefined where nothing ever did. */
+export async function lastEndOfOwners(db: Db, owners: readonly ApiKeyOwner[]): Promise<Date | undefined> {
+  const of = (wanted: ApiKeyOwner['kind']) => [
+    ...new Set(owners.flatMap(({ kind, id }) => (kind === wanted ? [id] : []))),
+  ]
+  const [row] = await db.query(
+    'api_keys.last_end_of_owners',
+    `SELECT ${seconds('max(o.not_before)')} AS instant
+       FROM (SELECT not_before FROM user_account WHERE id = ANY ($1::uuid[])
+              UNION ALL
+             SELECT not_before FROM client WHERE client_id = ANY ($2::text[])) o`,
+    [of('user'), of('client')],
+  )
+  return toTimeIfAny(row?.['instant'] ?? null)
 }
 
 /** Oldest first. */
 export async function list(db: Db, filter: ApiKeyFilter = {}): Promise<readonly ApiKey[]> {
+  const ends = await listEnds(db)
   const rows = await db.prisma.apiKey.findMany({
-    where: conditions(filter),
+    where: conditions(filter, ends),
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
   })
-  return rows.map(fromPrisma)
+  return rows.map((row) => fromPrisma(row, ends))
+}
+
+/** Those that an end of many has ended, by their id, behind one of them. Complete when the rows of all of them say so. */
+export async function listEndedBy(
+  db: Db,
+  endId: string,
+  { after = '', awaitsSuccessor, limit }: { after?: string; awaitsSuccessor?: true; limit: number },
+): Promise<readonly ApiKey[]> {
+  const where = { endId, id: { gt: after }, ...(awaitsSuccessor ? { awaitsSuccessor } : {}) }
+  const rows = await db.prisma.apiKey.findMany({ where, orderBy: { id: 'asc' }, take: limit })
+  return rows.map((row) => fromPrisma(row))
 }
 
 /**
@@ -222,7 +265,8 @@ export async function rotate(
   const count = await db.prisma.$executeRaw`
     UPDATE api_key SET successor = ${successor}, rotated_at = ${now}, updated_at = ${now},
            expires_at = LEAST(expires_at, ${expiresAt})
-     WHERE id = ${id} AND successor IS NULL AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})`
+     WHERE id = ${id} AND successor IS NULL AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ${now})
+       AND NOT EXISTS (${Prisma.raw(endOf('api_key'))})`
   if (count !== 1) return undefined
   const row = await db.prisma.apiKey.findUniqueOrThrow({ where: { id } })
   return fromPrisma(row)
@@ -241,7 +285,7 @@ export type ApiKeyChange = Pick<
  */
 export async function change(db: Db, id: string, changed: ApiKeyChange, now: Date): Promise<ApiKey | undefined> {
   const [row] = await db.prisma.apiKey.updateManyAndReturn({
-    where: { id, ...conditions({ liveAt: now }) },
+    where: { id, ...lives(now, await listEnds(db)) },
     data: {
       name: changed.name,
       description: changed.description ?? null,
@@ -256,89 +300,25 @@ export async function change(db: Db, id: string, changed: ApiKeyChange, now: Dat
   return row && fromPrisma(row)
 }
 
-/** Ends all that are meant and live. @returns them, as they were but for their end */
-export async function endAll(
+/** Ends those that live. @returns them, as they were but for their end */
+export async function endEach(
   db: Db,
-  filter: ApiKeyFilter & { readonly id?: string },
-  { now, reason }: { readonly now: Date; readonly reason: string },
+  ids: readonly string[],
+  { now, reason, replaces }: { readonly now: Date; readonly reason: string; readonly replaces: boolean },
 ): Promise<readonly ApiKey[]> {
-  const where = { ...conditions({ ...filter, liveAt: now }), ...(filter.id === undefined ? {} : { id: filter.id }) }
   const rows = await db.prisma.apiKey.updateManyAndReturn({
-    where,
-    data: { endedAt: now, endReason: reason, updatedAt: now },
+    where: { id: { in: [...ids] }, ...lives(now, await listEnds(db)) },
+    data: { endedAt: now, endReason: reason, updatedAt: now, awaitsSuccessor: replaces || null },
   })
-  return rows.map(fromPrisma)
+  return rows.map((row) => fromPrisma(row))
 }
 
-function conditions({ owner, prefix, environment, liveAt }: ApiKeyFilter): Prisma.ApiKeyWhereInput {
+function conditions({ owner, prefix, environment, liveAt, overAt }: ApiKeyFilter, ends: Ends): Prisma.ApiKeyWhereInput {
   return {
     ...(owner ? { ownerKind: owner.kind, owner: owner.id } : {}),
     ...(prefix === undefined ? {} : { prefix }),
     ...(environment === undefined ? {} : { environment }),
-    ...(liveAt ? { endedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: liveAt } }] } : {}),
+    ...(liveAt ? lives(liveAt, ends) : {}),
+    ...(overAt ? { OR: [{ endedAt: { not: null } }, { expiresAt: { lte: overAt } }, ...ends.map(isEndedBy)] } : {}),
   }
-}
-
-function toPrisma({ owner, secret, publicJwk, ...key }: NewApiKey): Prisma.ApiKeyCreateManyInput {
-  return {
-    ...key,
-    ownerKind: owner.kind,
-    owner: owner.id,
-    scope: [...key.scope],
-    resources: [...key.resources],
-    networks: [...key.networks],
-    origins: [...key.origins],
-    hash: secret ? new Uint8Array(secret.hash) : null,
-    keyId: secret?.keyId ?? null,
-    publicJwk: (publicJwk as Prisma.InputJsonValue | undefined) ?? Prisma.DbNull,
-  }
-}
-
-function fromPrisma({ ownerKind, owner, hash: _, keyId: __, ...row }: ApiKeyRow): ApiKey {
-  return {
-    ...row,
-    kind: row.kind as ApiKeyKind,
-    owner: { kind: ownerKind === 'user' ? 'user' : 'client', id: owner },
-    description: row.description ?? undefined,
-    tier: row.tier ?? undefined,
-    publicJwk: (row.publicJwk as ApiKey['publicJwk'] | null) ?? undefined,
-    expiresAt: row.expiresAt ?? undefined,
-    rotatedAt: row.rotatedAt ?? undefined,
-    successor: row.successor ?? undefined,
-    endedAt: row.endedAt ?? undefined,
-    endReason: row.endReason ?? undefined,
-    lastUsedAt: row.lastUsedAt ?? undefined,
-    lastUsedFrom: row.lastUsedFrom ?? undefined,
-  }
-}
-
-function fromColumns(row: Row): PresentedApiKey {
-  const key: ApiKey = {
-    id: row['id'],
-    prefix: row['prefix'],
-    environment: row['environment'],
-    kind: row['kind'],
-    owner: { kind: row['owner_kind'], id: row['owner'] },
-    name: row['name'],
-    description: row['description'] ?? undefined,
-    scope: row['scope'],
-    resources: row['resources'],
-    networks: row['networks'],
-    origins: row['origins'],
-    tier: row['tier'] ?? undefined,
-    publicJwk: row['public_jwk'] ?? undefined,
-    createdAt: toTime(row['created_at']),
-    updatedAt: toTime(row['updated_at']),
-    expiresAt: toTimeIfAny(row['expires_at']),
-    rotatedAt: toTimeIfAny(row['rotated_at']),
-    successor: row['successor'] ?? undefined,
-    endedAt: toTimeIfAny(row['ended_at']),
-    endReason: row['end_reason'] ?? undefined,
-    lastUsedAt: toTimeIfAny(row['last_used_at']),
-    lastUsedFrom: row['last_used_from'] ?? undefined,
-  }
-  const secret = row['hash'] === null ? undefined : { hash: row['hash'], keyId: row['key_id'] }
-  const scope = row['owner_scope']
-  const registration = scope === null ? undefined : { scope, resources: row['owner_resources'] }
-  return { key, secret, ownerStands: row['owner_stands'] === true, registration }
 }

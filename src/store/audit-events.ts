@@ -7,7 +7,7 @@ export interface AuditEvent {
   readonly time: Date
   /** noun.verb, such as `login.failed` */
   readonly type: string
-  /** `user:…`, `client:…`, `operator` (the command line) or `system` */
+  /** `user:…`, `client:…`, `operator` (the command line), `reporter:…` (of a leak, by its key) or `system` */
   readonly actor: string
   readonly clientId?: string | undefined
   readonly subject?: string | undefined

@@ -24,6 +24,7 @@ export interface AuthorizationCode extends Held {
   readonly clientId: string
   readonly redirectUri?: string | undefined
   readonly codeChallenge?: string | undefined
+  readonly nonce?: string | undefined
   readonly createdAt: Date
   readonly expiresAt: Date
   readonly usedAt?: Date | undefined
@@ -46,7 +47,7 @@ const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
   // Nothing is committed, so nothing is waited for: what comes meanwhile makes the next batch larger.
   inFlight: 1,
   text: `
-    SELECT i.n, a.client_id, a.redirect_uri, a.code_challenge, ${seconds('a.created_at')} AS created_at,
+    SELECT i.n, a.client_id, a.redirect_uri, a.code_challenge, a.nonce, ${seconds('a.created_at')} AS created_at,
            ${seconds('a.expires_at')} AS expires_at, ${seconds('a.used_at')} AS used_at,
            (${standing('i.now')}) AS standing, ${heldColumns}${keyed('AND a.bucket BETWEEN $4 AND $5 OFFSET 0')}`,
   parameters: (all) => [...keyParameters(all)],
@@ -60,6 +61,7 @@ const findAll: BatchedStatement<Key, AuthorizationCode | undefined> = {
         clientId: row['client_id'],
         redirectUri: row['redirect_uri'] ?? undefined,
         codeChallenge: row['code_challenge'] ?? undefined,
+        nonce: row['nonce'] ?? undefined,
         createdAt: toTime(row['created_at']),
         expiresAt: toTime(row['expires_at']),
         usedAt: toTimeIfAny(row['used_at']),
@@ -87,9 +89,11 @@ export interface Redemption extends Presentation {
   readonly attemptId: string
 }
 
-const redeemAll = byFormat<Redemption>((opaque) => ({
-  name: opaque ? 'authorization_codes.redeem_opaque' : 'authorization_codes.redeem',
-  text: `
+/** @param eventType what the audit calls it */
+const redeemAs = (name: string, eventType: string) =>
+  byFormat<Redemption>((opaque) => ({
+    name: opaque ? `authorization_codes.${name}_opaque` : `authorization_codes.${name}`,
+    text: `
     WITH locked AS MATERIALIZED (
       -- Those that may be used, locked in the order of their keys, so that two processes cannot deadlock; without the
       -- bounds of the buckets, as for refresh tokens.
@@ -101,15 +105,18 @@ const redeemAll = byFormat<Redemption>((opaque) => ({
         FROM locked p
        WHERE a.bucket = p.bucket AND a.code_hash = p.code_hash
       RETURNING p.n, p.now, p.grant_id, p.client_id, p.user_id
-    ), ${writePresented('code.redeemed', 5, opaque)}
+    ), ${writePresented(eventType, 5, opaque)}
     SELECT n FROM presented`,
-  parameters: (items) => [
-    ...keyParameters(items.map(({ code, now }) => ({ bucket: code.bucket, hash: code.hash, now }))).slice(0, 3),
-    uuids(items.map(({ attemptId }) => attemptId)),
-    ...presentationParameters(items, opaque),
-  ],
-  results: winners,
-}))
+    parameters: (items) => [
+      ...keyParameters(items.map(({ code, now }) => ({ bucket: code.bucket, hash: code.hash, now }))).slice(0, 3),
+      uuids(items.map(({ attemptId }) => attemptId)),
+      ...presentationParameters(items, opaque),
+    ],
+    results: winners,
+  }))
+
+const redeemAll = redeemAs('redeem', 'code.redeemed')
+const redeemAllAtOnce = redeemAs('redeem_at_once', 'implicit.issued')
 
 /**
  * Spends the code and writes what was made for it, under a grant that stands. Of concurrent callers exactly one gets true.
@@ -117,9 +124,18 @@ const redeemAll = byFormat<Redemption>((opaque) => ({
  * @returns false when the code is used or expired, or its grant has ended
  */
 export function redeem(database: Database, redemption: Redemption): Promise<boolean> {
+  return decide(database, redemption, redeemAll)
+}
+
+/** The same for a code that nobody was given: its tokens are in the answer of the authorization request. OIDC Core §3.2. */
+export function redeemAtOnce(database: Database, redemption: Redemption): Promise<boolean> {
+  return decide(database, redemption, redeemAllAtOnce)
+}
+
+function decide(database: Database, redemption: Redemption, statementOf: typeof redeemAll): Promise<boolean> {
   const { code, now } = redemption
   return untilDecided(
-    () => database.run(redeemAll(redemption), redemption),
+    () => database.run(statementOf(redemption), redemption),
     async () => {
       const found = await find(database, code.bucket, code.hash, now)
       return found?.standing === true && !found.usedAt && found.expiresAt > now

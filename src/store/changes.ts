@@ -4,6 +4,7 @@ import type { Db } from './database.js'
 /** What other processes must hear of: their memory of it is dropped, or there is something to do. */
 export type Change =
   | { readonly kind: 'client'; readonly id: string }
+  | { readonly kind: 'user'; readonly id: string }
   | { readonly kind: 'resources' }
   | { readonly kind: 'tiers' }
   | { readonly kind: 'gateways' }
@@ -122,6 +123,7 @@ function parseChange(payload: string | undefined): Change | undefined {
   const id = colon < 0 ? '' : payload.slice(colon + 1)
   switch (kind) {
     case 'client':
+    case 'user':
     case 'failures':
     case 'outbox':
       return { kind, id }

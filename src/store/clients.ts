@@ -1,19 +1,11 @@
 import { notify } from './changes.js'
+import type { ClientSecret } from './client-secrets.js'
 import type { Database, Db, Row } from './database.js'
 import { type Client as ClientRow, Prisma } from './prisma/client.js'
 import type { HeldRole } from './rows.js'
 
-export interface ClientSecret {
-  readonly id: string
-  readonly method: 'hmac-sha256' | 'argon2id'
-  readonly hash: Buffer
-  /** The key of the keyed hash. */
-  readonly keyId?: string | undefined
-  readonly createdAt: Date
-  /** Undefined: until it is rotated. */
-  readonly expiresAt?: Date | undefined
-  readonly lastUsedAt?: Date | undefined
-}
+/** As registered; what is in the database was checked before. */
+type SigningAlgName = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
 
 /** A client as registered: its metadata by the names of RFC 7591 in camelCase, and its state. */
 export interface StoredClient {
@@ -38,6 +30,7 @@ export interface StoredClient {
   readonly firstParty: boolean
   readonly allowedOrigins: readonly string[]
   readonly allowedResources: readonly string[]
+  readonly allowedNetworks: readonly string[]
   readonly accessTokenLifetime?: number | undefined
   readonly refreshTokenIdleLifetime?: number | undefined
   readonly refreshTokenLifetime?: number | undefined
@@ -47,6 +40,34 @@ export interface StoredClient {
   readonly softwareVersion?: string | undefined
   /** Of the limit on its requests. */
   readonly rateTier?: string | undefined
+  /** public or pairwise. OIDC Core §8 */
+  readonly subjectType?: 'public' | 'pairwise' | undefined
+  readonly sectorIdentifierUri?: string | undefined
+  readonly idTokenSignedResponseAlg?: SigningAlgName | undefined
+  readonly userinfoSignedResponseAlg?: SigningAlgName | undefined
+  readonly requestObjectSigningAlg?: string | undefined
+  readonly requestUris: readonly string[]
+  readonly tokenEndpointAuthSigningAlg?: string | undefined
+  /** issuer or endpoint */
+  readonly clientAssertionAudience?: 'issuer' | 'endpoint' | undefined
+  /** Seconds. */
+  readonly defaultMaxAge?: number | undefined
+  readonly requireAuthTime?: boolean | undefined
+  readonly defaultAcrValues: readonly string[]
+  readonly initiateLoginUri?: string | undefined
+  readonly postLogoutRedirectUris: readonly string[]
+  readonly backchannelLogoutUri?: string | undefined
+  readonly backchannelLogoutSessionRequired?: boolean | undefined
+  /** By RFC 7591, and not by an administrator. */
+  readonly selfRegistered?: boolean | undefined
+  /** SHA-256 of the token by which it reads and changes its own registration. RFC 7592 §3 */
+  readonly registrationAccessHash?: Buffer | undefined
+  /** Deleted then, unless it got a token before. */
+  readonly unusedUntil?: Date | undefined
+  /** SHA-256 of the document at its client_id, where that is what describes it. */
+  readonly documentHash?: Buffer | undefined
+  readonly documentFetchedAt?: Date | undefined
+  readonly documentFreshUntil?: Date | undefined
   readonly notBefore?: Date | undefined
   readonly disabledAt?: Date | undefined
   readonly lastUsedAt?: Date | undefined
@@ -65,8 +86,24 @@ export interface ClientWithSecrets extends StoredClient {
   readonly gateway?: string | undefined
 }
 
+/**
+ * By name: of `c.*` a statement that is prepared has the columns of that time, and fails once on each connection when the next
+ * release adds one.
+ */
+const columns = `
+  c.client_id, c.client_name, c.client_uri, c.logo_uri, c.policy_uri, c.tos_uri, c.contacts, c.redirect_uris,
+  c.grant_types, c.response_types, c.token_endpoint_auth_method, c.scope, c.default_scope, c.required_scope,
+  c.application_type, c.jwks, c.jwks_uri, c.require_pkce, c.first_party, c.allowed_origins, c.allowed_resources,
+  c.allowed_networks, c.access_token_lifetime, c.refresh_token_idle_lifetime, c.refresh_token_lifetime,
+  c.refresh_token_rotation, c.refresh_token_retry_window, c.software_id, c.software_version, c.rate_tier, c.subject_type,
+  c.sector_identifier_uri, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.request_object_signing_alg,
+  c.request_uris, c.token_endpoint_auth_signing_alg, c.client_assertion_audience, c.default_max_age, c.require_auth_time,
+  c.default_acr_values, c.initiate_login_uri, c.post_logout_redirect_uris, c.backchannel_logout_uri,
+  c.backchannel_logout_session_required, c.self_registered, c.registration_access_hash, c.unused_until, c.document_hash,
+  c.document_fetched_at, c.document_fresh_until, c.not_before, c.disabled_at, c.last_used_at, c.created_at, c.updated_at`
+
 const findStatement = `
-  SELECT c.*, r.identifier AS resource_server_of, g.name AS gateway,
+  SELECT ${columns}, r.identifier AS resource_server_of, g.name AS gateway,
          (SELECT json_agg(json_build_object('id', s.id, 'method', s.method, 'hash', encode(s.hash, 'hex'), 'keyId', s.key_id,
                                             'createdAt', s.created_at, 'expiresAt', s.expires_at, 'lastUsedAt', s.last_used_at)
                           ORDER BY s.created_at DESC)
@@ -97,6 +134,23 @@ export async function find(database: Database, clientId: string): Promise<Client
   }
 }
 
+/** Which of these clients get tokens by themselves, and may reach this API with them; disabled ones, too. */
+export async function listReaching(
+  database: Database,
+  clientIds: readonly string[],
+  resource: string,
+): Promise<ReadonlySet<string>> {
+  if (clientIds.length === 0) return new Set()
+  const rows = await database.query(
+    'clients.list_reaching',
+    `SELECT client_id FROM client
+      WHERE client_id = ANY ($1::text[]) AND 'client_credentials' = ANY (grant_types)
+        AND (allowed_resources = '{}' OR $2 = ANY (allowed_resources))`,
+    [clientIds, resource],
+  )
+  return new Set(rows.map((row) => row['client_id']))
+}
+
 /** Holds the row to the end of the transaction, so that of two changes the second sees the first. */
 export async function findForUpdate(db: Db, clientId: string): Promise<StoredClient | undefined> {
   await db.prisma.$executeRaw`SELECT 1 FROM client WHERE client_id = ${clientId} FOR UPDATE`
@@ -121,9 +175,18 @@ export async function create(db: Db, client: StoredClient, secret: ClientSecret 
 
 /** Replaces the metadata; secrets and state are left. */
 export async function update(db: Db, client: StoredClient): Promise<void> {
-  const { clientId, notBefore: _, disabledAt: __, lastUsedAt: ___, createdAt: ____, ...data } = toPrisma(client)
+  const { clientId, ...all } = toPrisma(client)
+  const { notBefore: _, disabledAt: __, lastUsedAt: ___, createdAt: ____, unusedUntil: _____, ...data } = all
   await db.prisma.client.update({ where: { clientId }, data, select: { clientId: true } })
   await notify(db, { kind: 'client', id: clientId })
+}
+
+/** Replaces the token by which it changes its registration. @returns false where it is another than `from` */
+export async function rotateRegistrationAccess(db: Db, clientId: string, from: Buffer, to: Buffer): Promise<boolean> {
+  const count = await db.prisma.$executeRaw`
+    UPDATE client SET registration_access_hash = ${to}
+     WHERE client_id = ${clientId} AND registration_access_hash = ${from}`
+  return count === 1
 }
 
 /** Enables a disabled client; what was issued before stays ended. */
@@ -144,49 +207,10 @@ export async function remove(db: Db, clientId: string): Promise<void> {
   await notify(db, { kind: 'client', id: clientId })
 }
 
-/**
- * Adds a secret; the one before it ends at `othersExpireAt` where it would live longer, and those before that at once: at
- * most two live at a time. The caller holds the client's row.
- */
-export async function addSecret(db: Db, clientId: string, secret: ClientSecret, othersExpireAt: Date): Promise<void> {
-  const previous = await db.prisma.clientSecret.findFirst({
-    where: { clientId },
-    select: { id: true },
-    orderBy: [{ expiresAt: { sort: 'desc', nulls: 'first' } }, { createdAt: 'desc' }],
-  })
-  await db.prisma.clientSecret.deleteMany({ where: { clientId, id: { not: previous?.id } } })
-  await db.prisma.clientSecret.updateMany({
-    where: { clientId, OR: [{ expiresAt: null }, { expiresAt: { gt: othersExpireAt } }] },
-    data: { expiresAt: othersExpireAt },
-  })
-  // One that is over is of no use to anybody.
-  await db.prisma.clientSecret.deleteMany({ where: { clientId, expiresAt: { lte: secret.createdAt } } })
-  await db.prisma.clientSecret.create({
-    data: { ...secret, hash: new Uint8Array(secret.hash), clientId },
-    select: { id: true },
-  })
-  await notify(db, { kind: 'client', id: clientId })
-}
-
-/** Forgets the secrets of a client that proves itself by none any more. */
-export async function removeSecrets(db: Db, clientId: string): Promise<void> {
-  await db.prisma.clientSecret.deleteMany({ where: { clientId } })
-  await notify(db, { kind: 'client', id: clientId })
-}
-
 /** How many clients are registered for each of the scopes. */
 export async function countRegisteredFor(db: Db, scope: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const counts = await Promise.all(scope.map((name) => db.prisma.client.count({ where: { scope: { has: name } } })))
   return new Map(scope.map((name, index) => [name, counts[index] ?? 0]))
-}
-
-/** Keeps a secret under another hash: after its key was replaced. */
-export async function rehashSecret(database: Database, id: string, hash: Buffer, keyId: string): Promise<void> {
-  await database.query(
-    'clients.rehash_secret',
-    `UPDATE client_secret SET hash = $2, key_id = $3, method = 'hmac-sha256' WHERE id = $1`,
-    [id, hash, keyId],
-  )
 }
 
 export interface ClientUse {
@@ -229,16 +253,6 @@ export async function isAllowedOrigin(database: Database, origin: string): Promi
   return rows.length > 0
 }
 
-/** Seconds: the longest that any client's refresh tokens may live; partitions are created that far ahead. */
-export async function longestRefreshTokenLifetime(db: Db): Promise<number> {
-  const [row] = await db.query(
-    'clients.longest_refresh_token',
-    'SELECT max(refresh_token_lifetime) AS longest FROM client',
-    [],
-  )
-  return row?.['longest'] ?? 0
-}
-
 function fromPrisma(row: ClientRow): StoredClient {
   return {
     ...row,
@@ -248,6 +262,7 @@ function fromPrisma(row: ClientRow): StoredClient {
     policyUri: row.policyUri ?? undefined,
     tosUri: row.tosUri ?? undefined,
     applicationType: row.applicationType === 'native' ? 'native' : 'web',
+    allowedNetworks: row.allowedNetworks ?? [],
     jwks: (row.jwks as StoredClient['jwks'] | null) ?? undefined,
     jwksUri: row.jwksUri ?? undefined,
     accessTokenLifetime: row.accessTokenLifetime ?? undefined,
@@ -256,6 +271,28 @@ function fromPrisma(row: ClientRow): StoredClient {
     softwareId: row.softwareId ?? undefined,
     softwareVersion: row.softwareVersion ?? undefined,
     rateTier: row.rateTier ?? undefined,
+    subjectType: (row.subjectType as StoredClient['subjectType'] | null) ?? undefined,
+    sectorIdentifierUri: row.sectorIdentifierUri ?? undefined,
+    idTokenSignedResponseAlg: (row.idTokenSignedResponseAlg as SigningAlgName | null) ?? undefined,
+    userinfoSignedResponseAlg: (row.userinfoSignedResponseAlg as SigningAlgName | null) ?? undefined,
+    requestObjectSigningAlg: row.requestObjectSigningAlg ?? undefined,
+    requestUris: row.requestUris ?? [],
+    tokenEndpointAuthSigningAlg: row.tokenEndpointAuthSigningAlg ?? undefined,
+    clientAssertionAudience:
+      (row.clientAssertionAudience as StoredClient['clientAssertionAudience'] | null) ?? undefined,
+    defaultMaxAge: row.defaultMaxAge ?? undefined,
+    requireAuthTime: row.requireAuthTime ?? undefined,
+    defaultAcrValues: row.defaultAcrValues ?? [],
+    initiateLoginUri: row.initiateLoginUri ?? undefined,
+    postLogoutRedirectUris: row.postLogoutRedirectUris ?? [],
+    backchannelLogoutUri: row.backchannelLogoutUri ?? undefined,
+    backchannelLogoutSessionRequired: row.backchannelLogoutSessionRequired ?? undefined,
+    selfRegistered: row.selfRegistered ?? undefined,
+    registrationAccessHash: row.registrationAccessHash ? Buffer.from(row.registrationAccessHash) : undefined,
+    unusedUntil: row.unusedUntil ?? undefined,
+    documentHash: row.documentHash ? Buffer.from(row.documentHash) : undefined,
+    documentFetchedAt: row.documentFetchedAt ?? undefined,
+    documentFreshUntil: row.documentFreshUntil ?? undefined,
     notBefore: row.notBefore ?? undefined,
     disabledAt: row.disabledAt ?? undefined,
     lastUsedAt: row.lastUsedAt ?? undefined,
@@ -295,6 +332,7 @@ function toPrisma(client: StoredClient): Prisma.ClientUncheckedCreateInput & { c
     firstParty: client.firstParty,
     allowedOrigins: [...client.allowedOrigins],
     allowedResources: [...client.allowedResources],
+    allowedNetworks: [...client.allowedNetworks],
     accessTokenLifetime: client.accessTokenLifetime ?? null,
     refreshTokenIdleLifetime: client.refreshTokenIdleLifetime ?? null,
     refreshTokenLifetime: client.refreshTokenLifetime ?? null,
@@ -303,6 +341,27 @@ function toPrisma(client: StoredClient): Prisma.ClientUncheckedCreateInput & { c
     softwareId: client.softwareId ?? null,
     softwareVersion: client.softwareVersion ?? null,
     rateTier: client.rateTier ?? null,
+    subjectType: client.subjectType ?? null,
+    sectorIdentifierUri: client.sectorIdentifierUri ?? null,
+    idTokenSignedResponseAlg: client.idTokenSignedResponseAlg ?? null,
+    userinfoSignedResponseAlg: client.userinfoSignedResponseAlg ?? null,
+    requestObjectSigningAlg: client.requestObjectSigningAlg ?? null,
+    requestUris: [...client.requestUris],
+    tokenEndpointAuthSigningAlg: client.tokenEndpointAuthSigningAlg ?? null,
+    clientAssertionAudience: client.clientAssertionAudience ?? null,
+    defaultMaxAge: client.defaultMaxAge ?? null,
+    requireAuthTime: client.requireAuthTime ?? null,
+    defaultAcrValues: [...client.defaultAcrValues],
+    initiateLoginUri: client.initiateLoginUri ?? null,
+    postLogoutRedirectUris: [...client.postLogoutRedirectUris],
+    backchannelLogoutUri: client.backchannelLogoutUri ?? null,
+    backchannelLogoutSessionRequired: client.backchannelLogoutSessionRequired ?? null,
+    selfRegistered: client.selfRegistered ?? null,
+    registrationAccessHash: client.registrationAccessHash ? new Uint8Array(client.registrationAccessHash) : null,
+    unusedUntil: client.unusedUntil ?? null,
+    documentHash: client.documentHash ? new Uint8Array(client.documentHash) : null,
+    documentFetchedAt: client.documentFetchedAt ?? null,
+    documentFreshUntil: client.documentFreshUntil ?? null,
     notBefore: client.notBefore ?? null,
     disabledAt: client.disabledAt ?? null,
     lastUsedAt: client.lastUsedAt ?? null,
@@ -310,3 +369,5 @@ function toPrisma(client: StoredClient): Prisma.ClientUncheckedCreateInput & { c
     updatedAt: client.updatedAt,
   }
 }
+
+export * from './client-secrets.js'

@@ -1,4 +1,5 @@
-import type { Database } from './database.js'
+import type { StoredClient } from './clients.js'
+import type { Database, Db } from './database.js'
 
 /** What a user decided about one scope of one client. */
 export interface Decision {
@@ -12,13 +13,30 @@ export interface Decision {
  * The user's standing decisions; those from before a revocation of the user are gone, and those of the same second: while
  * a revocation waits for its commit, decisions are written that are younger than its instant. Its second is never older
  * than its commit (`coverCommit`), so whole seconds are what can be compared. Whoever decides just after is asked again.
+ *
+ * @param client what was decided when another document described it does not count (attack 96)
  */
-export async function list(database: Database, userId: string, clientId: string): Promise<readonly Decision[]> {
+export async function list(
+  database: Database,
+  userId: string,
+  { clientId, documentHash }: Pick<StoredClient, 'clientId' | 'documentHash'>,
+): Promise<readonly Decision[]> {
   const rows = await database.query(
     'consents.list',
     `SELECT c.resource, c.scope, c.granted FROM consent c JOIN user_account u ON u.id = c.user_id
-      WHERE c.user_id = $1 AND c.client_id = $2 AND (u.not_before IS NULL OR date_trunc('second', c.decided_at) > u.not_before)`,
-    [userId, clientId],
+      WHERE c.user_id = $1 AND c.client_id = $2 AND (u.not_before IS NULL OR date_trunc('second', c.decided_at) > u.not_before)
+        AND c.document_hash IS NOT DISTINCT FROM $3::bytea`,
+    [userId, clientId, documentHash ?? null],
   )
   return rows.map((row) => ({ resource: row['resource'], scope: row['scope'], granted: row['granted'] }))
+}
+
+/** The user is asked anew. */
+export async function remove(db: Db, userId: string, clientId: string): Promise<void> {
+  await db.prisma.consent.deleteMany({ where: { userId, clientId } })
+}
+
+/** Forgets what all users decided about a client: they are asked again. */
+export async function removeOfClient(db: Db, clientId: string): Promise<void> {
+  await db.prisma.consent.deleteMany({ where: { clientId } })
 }

@@ -22,6 +22,8 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   live('signing_key'),
   lasting('tier'),
   lasting('client'),
+  live('registration_token'),
+  live('registration_answer'),
   lasting('client_secret'),
   lasting('resource'),
   lasting('resource_scope'),
@@ -30,9 +32,12 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   lasting('role_holder'),
   lasting('user_account'),
   lasting('api_key'),
+  lasting('api_key_end'),
   lasting('consent'),
+  lasting('notice'),
   lasting('revocation'),
   lasting('failure_count'),
+  lasting('client_assertion'),
   // What was delivered since a backup is delivered again, and known by its id; nobody would tell what was not.
   lasting('outbox'),
   live('session'),
@@ -46,6 +51,8 @@ export const movedTables: readonly { readonly name: string; readonly live: boole
   live('status_block'),
   live('status_index'),
   lasting('audit_event'),
+  lasting('usage_count'),
+  lasting('usage_network'),
 ]
 
 /** Tables that stay where they are, and why. */

@@ -1,3 +1,4 @@
+import type { ClaimsRequest } from '../oauth/index.js'
 import { type AuditEvent, insertColumns } from './audit-events.js'
 import { weekBucket } from './buckets.js'
 import type { Decision } from './consents.js'
@@ -17,6 +18,8 @@ export interface Grant {
   readonly resources: readonly string[]
   readonly offline: boolean
   readonly authTime: Date
+  /** The claims that were asked for one by one. OIDC Core §5.5 */
+  readonly claims?: ClaimsRequest | undefined
   readonly createdAt: Date
   readonly expiresAt: Date
 }
@@ -28,6 +31,8 @@ export interface NewCode {
   /** As in the request; undefined where it had none. */
   readonly redirectUri?: string | undefined
   readonly codeChallenge?: string | undefined
+  /** Comes back in the ID token. OIDC Core §3.1.2.1 */
+  readonly nonce?: string | undefined
   readonly expiresAt: Date
 }
 
@@ -35,6 +40,8 @@ export interface NewGrant {
   readonly grant: Grant
   readonly code: NewCode
   readonly event: AuditEvent
+  /** SHA-256 of the document at the client_id, as the user was shown it; undefined where no document describes the client. */
+  readonly documentHash?: Buffer | undefined
   /** The interaction that this is the answer to. */
   readonly answers?: AnsweredInteraction | undefined
 }
@@ -70,8 +77,11 @@ export const standingJoins = `
         LEFT JOIN LATERAL (SELECT ended_at, expires_at FROM session
                             WHERE bucket = g.session_bucket AND id = g.session_id OFFSET 0) s ON true`
 
-/** `answered`: the interaction was answered before, or has expired. `ended`: the session, user or client ended meanwhile. */
-export type GrantOutcome = 'created' | 'answered' | 'ended'
+/**
+ * `answered`: the interaction was answered before, or has expired. `ended`: the session, user or client ended meanwhile.
+ * `changed`: another document describes the client by now; the interaction still waits.
+ */
+export type GrantOutcome = 'created' | 'answered' | 'ended' | 'changed'
 
 const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
   name: 'grants.create',
@@ -81,15 +91,18 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
                            $9::bool[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
                            $13::int[], $14::bytea[], $15::text[], $16::text[], $17::timestamptz[],
                            $18::int[], $19::uuid[], $20::text[], $21::text[], $22::text[],
-                           $23::int[], $24::bytea[], $25::uuid[], $26::text[], $27::jsonb[])
+                           $23::int[], $24::bytea[], $25::uuid[], $26::text[], $27::jsonb[], $32::text[], $33::jsonb[],
+                           $34::bytea[])
         WITH ORDINALITY
         AS i (bucket, id, client_id, user_id, session_bucket, session_id, scope, resources, offline, auth_time, created_at,
               expires_at, code_bucket, code_hash, redirect_uri, code_challenge, code_expires_at,
               event_bucket, event_id, event_type, event_ip, event_request_id,
-              interaction_bucket, interaction_hash, consent_event_id, consent_event_type, consent_detail, n)
+              interaction_bucket, interaction_hash, consent_event_id, consent_event_type, consent_detail, nonce, claims,
+              document_hash, n)
     ), allowed AS (
       -- Under a live session of a live user and client: a revocation that came first leaves nothing to redeem.
-      SELECT i.*
+      -- Nobody consented to a document that they did not see (attack 96): as_shown is whether it is the same.
+      SELECT i.*, c.document_hash IS NOT DISTINCT FROM i.document_hash AS as_shown
         FROM input i
         JOIN client c ON c.client_id = i.client_id AND c.disabled_at IS NULL
         JOIN user_account u ON u.id = i.user_id AND u.disabled_at IS NULL
@@ -98,7 +111,7 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
     ), first AS (
       -- The same interaction twice in one batch has one winner.
       SELECT DISTINCT ON (interaction_bucket, interaction_hash) * FROM allowed
-       WHERE interaction_hash IS NOT NULL ORDER BY interaction_bucket, interaction_hash, n
+       WHERE interaction_hash IS NOT NULL AND as_shown ORDER BY interaction_bucket, interaction_hash, n
     ), waiting AS (
       -- No bounds of the buckets from parameters: with them PostgreSQL 18 would lose who stands behind a row that is waited
       -- for (see untilDecided), and a form that is sent twice would have somebody else's refused.
@@ -114,28 +127,29 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
       RETURNING i.n
     ), granted AS (
       INSERT INTO authorization_grant (bucket, id, client_id, user_id, session_bucket, session_id, scope, resources, offline,
-                                       auth_time, created_at, expires_at)
+                                       auth_time, created_at, expires_at, claims)
       SELECT i.bucket, i.id, i.client_id, i.user_id, i.session_bucket, i.session_id, string_to_array(i.scope, ' '),
-             string_to_array(i.resources, ' '), i.offline, i.auth_time, i.created_at, i.expires_at
+             string_to_array(i.resources, ' '), i.offline, i.auth_time, i.created_at, i.expires_at, i.claims
         FROM allowed i
-       WHERE i.interaction_hash IS NULL OR i.n IN (SELECT n FROM answered)
+       WHERE i.as_shown AND (i.interaction_hash IS NULL OR i.n IN (SELECT n FROM answered))
       RETURNING id
     ), coded AS (
       INSERT INTO authorization_code (bucket, code_hash, grant_bucket, grant_id, client_id, redirect_uri, code_challenge,
-                                      created_at, expires_at)
+                                      created_at, expires_at, nonce)
       SELECT i.code_bucket, i.code_hash, i.bucket, i.id, i.client_id, i.redirect_uri, i.code_challenge, i.created_at,
-             i.code_expires_at
+             i.code_expires_at, i.nonce
         FROM input i JOIN granted USING (id)
     ), consented AS (
-      INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at)
+      -- With the document: this and a change of it may pass each other unseen.
+      INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at, document_hash)
       SELECT DISTINCT ON (i.user_id, i.client_id, d.resource, d.scope)
-             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at
+             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at, i.document_hash
         FROM unnest($28::int[], $29::text[], $30::text[], $31::bool[]) AS d (n, resource, scope, granted)
         JOIN input i ON i.n = d.n
         JOIN granted USING (id)
        ORDER BY i.user_id, i.client_id, d.resource, d.scope, d.n DESC
           ON CONFLICT (user_id, client_id, resource, scope)
-          DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at
+          DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at, document_hash = excluded.document_hash
     ), audited AS (
       ${insertColumns}
       SELECT i.event_bucket, e.id, i.created_at, e.type, 'user:' || i.user_id, i.client_id, i.user_id::text, i.id,
@@ -148,7 +162,7 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
        ) e
     )
     SELECT i.n, EXISTS (SELECT FROM granted g WHERE g.id = i.id) AS created,
-           EXISTS (SELECT FROM allowed a WHERE a.n = i.n) AS allowed
+           (SELECT a.as_shown FROM allowed a WHERE a.n = i.n) AS as_shown
       FROM input i`,
   parameters: (items) => [
     items.map(({ grant }) => grant.bucket),
@@ -182,11 +196,15 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
     items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ resource }) => resource)),
     items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ scope }) => scope)),
     items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ granted }) => granted)),
+    items.map(({ code }) => code.nonce ?? null),
+    items.map(({ grant }) => (grant.claims ? JSON.stringify(grant.claims) : null)),
+    items.map(({ documentHash }) => documentHash ?? null),
   ],
   results: (items, rows) => {
     const outcomes: GrantOutcome[] = items.map(() => 'ended')
-    for (const row of rows) {
-      if (row['allowed']) outcomes[Number(row['n']) - 1] = row['created'] ? 'created' : 'answered'
+    for (const { n, created, as_shown: asShown } of rows) {
+      if (asShown === null) continue
+      outcomes[Number(n) - 1] = asShown ? (created ? 'created' : 'answered') : 'changed'
     }
     return outcomes
   },
@@ -211,4 +229,50 @@ export async function findById(
     select: { bucket: true, clientId: true, userId: true, resources: true },
   })
   return row ?? undefined
+}
+
+/** What a user allows a client, as they see it. */
+export interface AllowedUse {
+  readonly clientId: string
+  readonly scope: readonly string[]
+  readonly resources: readonly string[]
+  /** Also when the user is not signed in. */
+  readonly offline: boolean
+  readonly since: Date
+  readonly latest: Date
+}
+
+/** Of all grants of the user that stand: what each allows, and those of the same together. @param limit of the whole */
+export async function listAllowed(db: Db, userId: string, now: Date, limit: number): Promise<readonly AllowedUse[]> {
+  const rows = await db.query(
+    'grants.list_allowed',
+    `SELECT g.client_id, g.scope, g.resources, bool_or(g.offline) AS offline, min(g.created_at) AS since, max(g.created_at) AS latest
+       FROM authorization_grant g
+       ${standingJoins}
+      WHERE g.user_id = $1::uuid AND ${standing('$2::timestamptz')}
+      GROUP BY g.client_id, g.scope, g.resources ORDER BY max(g.created_at) DESC LIMIT $3::int`,
+    [userId, now, limit],
+  )
+  return rows.map((row) => ({
+    clientId: row['client_id'],
+    scope: row['scope'],
+    resources: row['resources'],
+    offline: row['offline'],
+    since: row['since'],
+    latest: row['latest'],
+  }))
+}
+
+/** What of a client's grants by the user is left to be ended. */
+export async function listUnended(
+  db: Db,
+  { userId, clientId, now, limit }: { userId: string; clientId: string; now: Date; limit: number },
+): Promise<readonly Pick<Grant, 'bucket' | 'id' | 'resources'>[]> {
+  const rows = await db.query(
+    'grants.list_unended',
+    `SELECT bucket, id, resources FROM authorization_grant
+      WHERE user_id = $1::uuid AND client_id = $2::text AND ended_at IS NULL AND expires_at > $3::timestamptz LIMIT $4::int`,
+    [userId, clientId, now, limit],
+  )
+  return rows.map((row) => ({ bucket: row['bucket'], id: row['id'], resources: row['resources'] }))
 }

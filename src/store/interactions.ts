@@ -8,7 +8,8 @@ export interface Interaction {
   readonly idHash: Buffer
   /** The browser that started it. */
   readonly browserHash: Buffer
-  readonly clientId: string
+  /** Undefined where it leads to a page of ours. */
+  readonly clientId?: string | undefined
   readonly request: unknown
   /** When its user signed in, in this interaction. */
   readonly authenticatedAt?: Date | undefined
@@ -26,7 +27,7 @@ export async function create(database: Database, interaction: Interaction): Prom
       interaction.bucket,
       interaction.idHash,
       interaction.browserHash,
-      interaction.clientId,
+      interaction.clientId ?? null,
       JSON.stringify(interaction.request),
       interaction.createdAt,
       interaction.expiresAt,
@@ -47,7 +48,7 @@ export async function find(database: Database, bucket: number, idHash: Buffer): 
     bucket,
     idHash,
     browserHash: row['browser_hash'],
-    clientId: row['client_id'],
+    clientId: row['client_id'] ?? undefined,
     request: row['request'],
     authenticatedAt: row['authenticated_at'] ?? undefined,
     createdAt: row['created_at'],

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
+import { buildIndexesAhead } from './indexes-ahead.js'
 
 /** The migrations of this release. The path is the same from `src` and from `dist`. */
 export const migrationsFolder = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
@@ -32,6 +34,9 @@ export class MigrationError extends Error {
 
 /** Prisma's own key, so that `prisma migrate deploy` and a starting server wait for each other. */
 const lockKey = 72_707_369
+
+/** Milliseconds until whoever waits for the lock asks again. */
+const lockPause = 100
 
 /** As Prisma creates it, so that `prisma migrate status` reads it. */
 const createTable = `
@@ -72,12 +77,15 @@ export async function applyMigrations(
 ): Promise<readonly string[]> {
   const ours = await readMigrations(folder)
   return withoutTimeouts(client, async () => {
-    await client.query('SELECT pg_advisory_lock($1)', [lockKey])
+    await takeLock(client)
     try {
       await client.query(createTable)
       const { pending } = checkHistory(ours, await readHistory(client))
       const todo = ours.filter(({ name }) => pending.includes(name))
-      for (const migration of todo) await apply(client, migration, now)
+      for (const migration of todo) {
+        await prepare(client, migration)
+        await apply(client, migration, now)
+      }
       return todo.map(({ name }) => name)
     } finally {
       // A connection that broke has lost its lock with its session; the first error is the one to hear about.
@@ -93,7 +101,7 @@ export async function applyMigrations(
  * @throws what `applyMigrations` throws, and what connecting throws
  */
 export async function migrateDatabase(url: string, now: Date): Promise<readonly string[]> {
-  const client = new pg.Client({ connectionString: url })
+  const client = new pg.Client({ connectionString: url, keepAlive: true })
   await client.connect()
   try {
     if (await isUpToDate(client)) return []
@@ -199,6 +207,31 @@ export function checkHistory(ours: readonly Migration[], history: readonly Histo
     )
   }
   return { applied, pending, newer: unknown }
+}
+
+/**
+ * Asked for again and again, and not waited for: an index that is built CONCURRENTLY waits for every statement that has begun
+ * before, and so would for whoever waits for its migration.
+ */
+async function takeLock(client: pg.ClientBase): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [lockKey])
+    if (rows[0]?.taken) return
+    await delay(lockPause)
+  }
+}
+
+/** What may take long, before the transaction that everybody waits for. */
+async function prepare(client: pg.ClientBase, { name, sql }: Migration): Promise<void> {
+  try {
+    await buildIndexesAhead(client, sql)
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw new MigrationError(
+      `An index for the migration ${name} could not be built, and nothing else was changed: ${message}`,
+      { cause: error },
+    )
+  }
 }
 
 /** The file and its record, or neither. */

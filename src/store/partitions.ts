@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Config } from '../platform/config/index.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
-import { longestRefreshTokenLifetime } from './clients.js'
 import { type Db, sqlState, transactionOn } from './database.js'
 
 interface Partitioned {
@@ -10,6 +9,8 @@ interface Partitioned {
   readonly bucket: (time: Date) => number
   /** Milliseconds that a partition covers. */
   readonly length: number
+  /** Milliseconds that rows are kept which are over, where that is longer than the rest. */
+  readonly kept?: number
   /** Percent of a page that new rows may take. Default 100. */
   readonly fillfactor?: number
 }
@@ -21,6 +22,9 @@ const byWeek = (table: string): Partitioned => ({ table, bucket: weekBucket, len
 /** Every row is changed once, later: with room for it beside the row, the change needs no new entry in an index. */
 const usedOnce = { fillfactor: 50 }
 
+/** Ninety days can be asked for; the rest is for clocks and weeks. A row is changed for as long as its hour or day lasts. */
+const counts = { kept: 100 * day, fillfactor: 80 }
+
 /** All tables of rows that expire. */
 export const partitionedTables: readonly Partitioned[] = [
   byWeek('authorization_grant'),
@@ -28,6 +32,7 @@ export const partitionedTables: readonly Partitioned[] = [
   { ...byWeek('refresh_token'), ...usedOnce },
   byDay('refresh_answer'),
   byDay('access_token'),
+  byDay('client_assertion'),
   byWeek('session'),
   byDay('interaction'),
   byDay('revocation'),
@@ -36,6 +41,8 @@ export const partitionedTables: readonly Partitioned[] = [
   byDay('status_block'),
   byDay('status_index'),
   byWeek('audit_event'),
+  { ...byWeek('usage_count'), ...counts },
+  { ...byWeek('usage_network'), ...counts },
 ]
 
 /** How long rows of a kind may live from now, and how long what is over is kept. */
@@ -54,6 +61,16 @@ export async function horizonOf(db: Db, config: Config): Promise<Horizon> {
     sessionLifetime: config.sessions.lifetime,
     auditRetentionDays: config.audit.retentionDays,
   }
+}
+
+/** Seconds: the longest that any client's refresh tokens may live; partitions are created that far ahead. */
+async function longestRefreshTokenLifetime(db: Db): Promise<number> {
+  const [row] = await db.query(
+    'clients.longest_refresh_token',
+    'SELECT max(refresh_token_lifetime) AS longest FROM client',
+    [],
+  )
+  return row?.['longest'] ?? 0
 }
 
 /** Held by whoever reads everything. */
@@ -227,7 +244,7 @@ function reach(entry: Partitioned, horizon: Horizon): number {
     case 'session':
       return horizon.sessionLifetime * 1000
     default:
-      // Codes, answers, access tokens, interactions, revocations and status lists end within a day.
+      // Codes, answers, access tokens, assertions of clients, interactions, revocations and status lists end within a day.
       return day
   }
 }
@@ -240,7 +257,7 @@ function reach(entry: Partitioned, horizon: Horizon): number {
 const grace = 2 * day
 
 function firstNeededBucket(entry: Partitioned, horizon: Horizon, now: Date): number {
-  const kept = entry.table === 'audit_event' ? horizon.auditRetentionDays * day : grace
+  const kept = entry.table === 'audit_event' ? horizon.auditRetentionDays * day : (entry.kept ?? grace)
   return entry.bucket(new Date(now.getTime() - kept))
 }
 

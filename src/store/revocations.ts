@@ -1,8 +1,10 @@
+import type { KeyEnding } from './api-key-ends.js'
 import { type AuditEvent, insertColumns } from './audit-events.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
 import type { BatchedStatement, Database, Db } from './database.js'
 import { mayHaveTokens } from './key-tokens.js'
+import { tellClients } from './logouts.js'
 import { insertColumns as insertMessages, messageId, messageNotice } from './outbox.js'
 
 export type RevocationKind =
@@ -43,6 +45,8 @@ export interface NewRevocation extends Revocation {
   readonly row?: { readonly bucket: number; readonly id: string }
   /** Where a JWT stands in a status list. */
   readonly status?: { readonly listId: Buffer; readonly idx: number } | undefined
+  /** Of `api_keys`: they end, and are not only asked about again. */
+  readonly ending?: KeyEnding | undefined
   readonly event: AuditEvent
 }
 
@@ -131,14 +135,15 @@ function announce(rows: string, event: string, lifted: boolean): string {
       RETURNING id`
 }
 
-/** Wakes whoever delivers what `sent` has written. */
-const wakeDelivery = `(SELECT pg_notify('${notificationChannel}', '${messageNotice}')::text FROM sent LIMIT 1)`
+/** The SQL that wakes whoever delivers what rows of `sent` have written. */
+const wakeDelivery = (sent = 'sent') =>
+  `(SELECT pg_notify('${notificationChannel}', '${messageNotice}')::text FROM ${sent} LIMIT 1)`
 
 /** Everybody who revokes takes this first and holds it to the commit, so that two of them cannot deadlock. */
 export const takeTurn = 'SELECT pg_advisory_xact_lock(7236402) AS lock'
 
 /**
- * The end mark, the entry of the list, what receivers are told and the audit event in one statement. The advisory lock is held
+ * The end mark, the entry of the list, what receivers and clients are told and the audit event in one statement. The advisory lock is held
  * to the commit, so that positions are in commit order (`revocation.md`); everything waits for it, so two of them cannot
  * deadlock.
  *
@@ -154,11 +159,11 @@ const record: BatchedStatement<NewRevocation, undefined> = {
       SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bool[], $5::timestamptz[], $6::timestamptz[], $7::text[],
                            $8::text[], $9::int[], $10::uuid[],
                            $11::int[], $12::uuid[], $13::timestamptz[], $14::text[], $15::text[], $16::text[], $17::text[],
-                           $18::uuid[], $19::text[], $20::text[], $21::jsonb[], $22::uuid[], $25::text[], $26::int[])
+                           $18::uuid[], $19::text[], $20::text[], $21::jsonb[], $22::uuid[], $25::text[], $26::int[], $27::text[])
         AS i (bucket, kind, target, terminal, instant, expires_at, audiences, reason, row_bucket, row_id,
               event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
               event_ip, event_request_id, event_detail, grants_of,
-              status_list, status_index)
+              status_list, status_index, ending)
     ), ahead AS MATERIALIZED (
       SELECT max(time) + interval '2 seconds' AS time FROM audit_event
        WHERE bucket BETWEEN $23 AND $23 + 1 AND time > $24::timestamptz + interval '2 seconds'
@@ -170,7 +175,8 @@ const record: BatchedStatement<NewRevocation, undefined> = {
              g.kind, g.target, g.terminal, GREATEST(g.instant, a.time) AS instant,
              g.expires_at + (GREATEST(g.instant, a.time) - g.instant) AS expires_at, ${audiencesOf} AS audiences,
              g.reason, g.row_bucket, g.row_id, g.event_bucket, g.event_id, g.event_time, g.event_type, g.event_actor, g.event_client_id,
-             g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail, g.status_list, g.status_index
+             g.event_subject, g.event_grant_id, g.event_ip, g.event_request_id, g.event_detail, g.status_list, g.status_index,
+             g.ending
         FROM given g, ahead a
     ), held AS MATERIALIZED (
       ${takeTurn}
@@ -183,7 +189,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
       UPDATE session t SET ended_at = i.instant, end_reason = i.reason
         FROM input i, held
        WHERE i.kind = 'session' AND t.bucket = i.row_bucket AND t.id = i.row_id AND t.ended_at IS NULL
-      RETURNING t.id
+      RETURNING t.id, t.user_id
     ), ended_user AS (
       UPDATE user_account t
          SET not_before = GREATEST(t.not_before, i.instant),
@@ -202,6 +208,13 @@ const record: BatchedStatement<NewRevocation, undefined> = {
         FROM input i, held
        WHERE i.kind IN ('user', 'client') AND t.owner_kind = i.kind AND t.owner = i.target AND t.ended_at IS NULL
          AND (t.expires_at IS NULL OR t.expires_at > i.instant)
+    ), ended_together AS (
+      -- No row of a key is touched: whoever reads one looks here. Each under the lock, so in the order of the commits.
+      -- Of the time that it is, also where the entry is of one ahead: what expires until then lives, and must end.
+      INSERT INTO api_key_end (id, target, position, ended_at, reason, replaces)
+      SELECT i.event_id, i.target, nextval('revocation_position'), i.event_time, i.reason, i.ending = 'replace'
+        FROM input i, held
+       WHERE i.kind = 'api_keys' AND i.ending IS NOT NULL
     ), entry AS MATERIALIZED (
       SELECT i.*, nextval('revocation_position') AS position, i.event_time AS time
         FROM (SELECT DISTINCT ON (bucket, kind, target) * FROM input
@@ -218,7 +231,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
                  instant = GREATEST(revocation.instant, excluded.instant), audiences = ${bothAudiences},
                  reason = excluded.reason, expires_at = GREATEST(revocation.expires_at, excluded.expires_at)
     ), ${receivers}, sent AS (${announce('entry', 'i.event_id', false)}
-    ), audited AS (
+    ), ${tellClients('input', 'ended_session')}, audited AS (
       ${insertColumns}
       SELECT event_bucket, event_id, event_time, event_type, event_actor, event_client_id, event_subject, event_grant_id,
              event_ip, event_request_id, reason, event_detail, 1
@@ -228,7 +241,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
        WHERE i.kind NOT IN ('grant', 'session')
           OR i.row_id IN (SELECT id FROM ended_grant UNION ALL SELECT id FROM ended_session)
     )
-    SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery} AS sent`,
+    SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery()} AS sent, ${wakeDelivery('told')} AS told`,
   parameters: (items) => [
     items.map(({ expiresAt }) => (expiresAt ? dayBucket(expiresAt) : permanentBucket)),
     items.map(({ kind }) => kind),
@@ -256,6 +269,7 @@ const record: BatchedStatement<NewRevocation, undefined> = {
     earliest(items).toISOString(),
     items.map(({ status }) => status?.listId.toString('hex') ?? null),
     items.map(({ status }) => status?.idx ?? null),
+    items.map(({ ending }) => ending ?? null),
   ],
   results: (items) => items.map(() => undefined),
 }
@@ -327,7 +341,7 @@ export async function lift(db: Db, { kind, target, instant, event }: Lifting): P
        SELECT *, $6::timestamptz AS time FROM lifted ORDER BY position DESC LIMIT 1
      ), ${receivers}, sent AS (${announce('entry', '$5::uuid', true)}
      )
-     SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery} AS sent`,
+     SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery()} AS sent`,
     ...[instant.toISOString(), dayBucket(instant), kind, target, event.id, event.time.toISOString()],
   )
 }

@@ -17,6 +17,12 @@ export interface Session {
   readonly user: { readonly email: string; readonly name?: string | undefined }
 }
 
+/** With what is asked at each use of it. */
+export interface FoundSession extends Session {
+  /** Of the user, in CIDR notation. */
+  readonly allowedNetworks: readonly string[]
+}
+
 export interface NewSession {
   readonly bucket: number
   readonly tokenHash: Buffer
@@ -89,8 +95,8 @@ const parameters = ({ session, passwordHash, interaction, event }: PasswordLogin
 const startText = `
     WITH ${held()}, started AS (
       -- Not behind a not-before that was committed meanwhile: the session would have ended before it began.
-      INSERT INTO session (bucket, id, token_hash, user_id, auth_time, idle_expires_at, created_at, expires_at)
-      SELECT $3::int, $4::uuid, $5::bytea, h.id, $6::timestamptz, $7::timestamptz, $21::timestamptz, $22::timestamptz
+      INSERT INTO session (bucket, id, token_hash, user_id, auth_time, idle_expires_at, created_at, expires_at, ip)
+      SELECT $3::int, $4::uuid, $5::bytea, h.id, $6::timestamptz, $7::timestamptz, $21::timestamptz, $22::timestamptz, $17::text
         FROM held h
        WHERE h.not_before IS NULL OR h.not_before < $21::timestamptz
       RETURNING id
@@ -138,7 +144,8 @@ export async function renew(database: Database, login: PasswordLogin): Promise<R
     WITH turn AS MATERIALIZED (
       ${takeTurn}
     ), ${held('turn,')}, started AS (
-      UPDATE session t SET token_hash = $5::bytea, auth_time = $6::timestamptz, idle_expires_at = $7::timestamptz
+      UPDATE session t SET token_hash = $5::bytea, auth_time = $6::timestamptz, idle_expires_at = $7::timestamptz,
+             ip = $17::text
         FROM held h
        WHERE t.bucket = $3::int AND t.id = $4::uuid AND t.user_id = h.id AND t.ended_at IS NULL
          AND (h.not_before IS NULL OR LEAST(t.created_at, $6::timestamptz) > h.not_before)
@@ -156,10 +163,11 @@ export async function find(
   bucket: number,
   tokenHash: Buffer,
   now: Date,
-): Promise<Session | undefined> {
+): Promise<FoundSession | undefined> {
   const [row] = await database.query(
     'sessions.find',
-    `SELECT s.bucket, s.id, s.user_id, s.auth_time, s.created_at, s.expires_at, s.idle_expires_at, u.email, u.name
+    `SELECT s.bucket, s.id, s.user_id, s.auth_time, s.created_at, s.expires_at, s.idle_expires_at, u.email, u.name,
+            u.allowed_networks
        FROM session s JOIN user_account u ON u.id = s.user_id
       WHERE s.bucket = $1 AND s.token_hash = $2 AND s.ended_at IS NULL AND s.expires_at > $3 AND s.idle_expires_at > $3
         AND u.disabled_at IS NULL AND (u.not_before IS NULL OR s.created_at > u.not_before)`,
@@ -175,6 +183,7 @@ export async function find(
     expiresAt: row['expires_at'],
     idleExpiresAt: row['idle_expires_at'],
     user: { email: row['email'], name: row['name'] ?? undefined },
+    allowedNetworks: row['allowed_networks'] ?? [],
   }
 }
 
@@ -191,4 +200,38 @@ export async function extend(database: Database, session: Session, idleExpiresAt
 export async function findById(db: Db, id: string): Promise<{ bucket: number; userId: string } | undefined> {
   const row = await db.prisma.session.findFirst({ where: { id }, select: { bucket: true, userId: true } })
   return row ?? undefined
+}
+
+/** A session as its user sees it. */
+export interface ListedSession {
+  readonly bucket: number
+  readonly id: string
+  readonly createdAt: Date
+  readonly authTime: Date
+  readonly expiresAt: Date
+  readonly idleExpiresAt: Date
+  /** From where its user signed in last. */
+  readonly ip?: string | undefined
+}
+
+/** Where the user is signed in, those used last first. */
+export async function list(db: Db, userId: string, now: Date, limit: number): Promise<readonly ListedSession[]> {
+  const rows = await db.query(
+    'sessions.list',
+    `SELECT s.bucket, s.id, s.created_at, s.auth_time, s.expires_at, s.idle_expires_at, s.ip
+       FROM user_account u JOIN session s ON s.user_id = u.id
+      WHERE u.id = $1::uuid AND s.ended_at IS NULL AND s.expires_at > $2::timestamptz AND s.idle_expires_at > $2::timestamptz
+        AND (u.not_before IS NULL OR s.created_at > u.not_before)
+      ORDER BY s.idle_expires_at DESC, s.id LIMIT $3::int`,
+    [userId, now, limit],
+  )
+  return rows.map((row) => ({
+    bucket: row['bucket'],
+    id: row['id'],
+    createdAt: row['created_at'],
+    authTime: row['auth_time'],
+    expiresAt: row['expires_at'],
+    idleExpiresAt: row['idle_expires_at'],
+    ip: row['ip'] ?? undefined,
+  }))
 }

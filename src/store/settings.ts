@@ -1,7 +1,7 @@
 import type { Db } from './database.js'
 
 /** Facts about this installation. */
-export type SettingName = 'demo' | 'revocation_receivers'
+export type SettingName = 'demo' | 'revocation_receivers' | 'notice_destinations'
 
 export async function find(db: Db, name: SettingName): Promise<unknown> {
   const [row] = await db.query('settings.find', 'SELECT value FROM setting WHERE name = $1', [name])

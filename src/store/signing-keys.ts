@@ -25,7 +25,7 @@ export async function create(db: Db, key: SigningKeyRow): Promise<void> {
   await notify(db, { kind: 'keys' })
 }
 
-/** Those that have not left the JWKS, oldest first. */
+/** Those that have not left the JWKS by then, oldest first. */
 export async function list(db: Db, now: Date): Promise<readonly SigningKeyRow[]> {
   const rows = await db.query(
     'signing_keys.list',

@@ -10,6 +10,8 @@ export interface Tier {
   readonly window: number
   /** Requests that may come at once. */
   readonly burst: number
+  /** Seconds after which keys and client secrets are to be rotated; 0: never; undefined: the setting says it. */
+  readonly rotateEvery?: number | undefined
   readonly createdAt: Date
   readonly updatedAt: Date
 }
@@ -20,12 +22,16 @@ export async function create(db: Db, { limit: quota, ...tier }: Tier): Promise<v
 }
 
 /** Replaces its numbers. */
-export async function update(db: Db, { name, limit: quota, window, burst, updatedAt }: Tier): Promise<void> {
-  await db.prisma.tier.update({ where: { name }, data: { quota, window, burst, updatedAt }, select: { name: true } })
+export async function update(
+  db: Db,
+  { name, limit: quota, window, burst, rotateEvery, updatedAt }: Tier,
+): Promise<void> {
+  const data = { quota, window, burst, rotateEvery: rotateEvery ?? null, updatedAt }
+  await db.prisma.tier.update({ where: { name }, data, select: { name: true } })
   await notify(db, { kind: 'tiers' })
 }
 
-/** @throws a foreign key violation where a client has it */
+/** @throws a foreign key violation where a client or an API key has it */
 export async function remove(db: Db, name: string): Promise<void> {
   await db.prisma.tier.delete({ where: { name }, select: { name: true } })
   await notify(db, { kind: 'tiers' })
@@ -34,11 +40,12 @@ export async function remove(db: Db, name: string): Promise<void> {
 export async function list(db: Db): Promise<readonly Tier[]> {
   const rows = await db.query(
     'tiers.list',
-    `SELECT name, quota AS "limit", "window", burst, created_at AS "createdAt", updated_at AS "updatedAt" FROM tier ORDER BY name`,
+    `SELECT name, quota AS "limit", "window", burst, rotate_every AS "rotateEvery",
+            created_at AS "createdAt", updated_at AS "updatedAt" FROM tier ORDER BY name`,
     [],
   )
-  return rows.map(({ name, limit, window, burst, createdAt, updatedAt }) => ({
-    ...{ name, limit, window, burst },
+  return rows.map(({ name, limit, window, burst, rotateEvery, createdAt, updatedAt }) => ({
+    ...{ name, limit, window, burst, rotateEvery: rotateEvery ?? undefined },
     createdAt: new Date(createdAt),
     updatedAt: new Date(updatedAt),
   }))
@@ -53,11 +60,45 @@ export async function findForUpdate(db: Db, name: string): Promise<Tier | undefi
 export async function find(db: Db, name: string): Promise<Tier | undefined> {
   const row = await db.prisma.tier.findUnique({ where: { name } })
   if (!row) return undefined
-  const { quota: limit, ...tier } = row
-  return { ...tier, limit }
+  const { quota: limit, rotateEvery, ...tier } = row
+  return { ...tier, limit, rotateEvery: rotateEvery ?? undefined }
 }
 
-/** Clients that are registered with it. */
-export async function countClients(db: Db, name: string): Promise<number> {
-  return db.prisma.client.count({ where: { rateTier: name } })
+/** Who has a tier. */
+export interface TierHolders {
+  readonly clients: number
+  /** API keys that live, or await a successor. */
+  readonly apiKeys: number
 }
+
+export async function countHolders(db: Db, name: string, now: Date): Promise<TierHolders> {
+  const [row] = await db.query(
+    'tiers.count_holders',
+    `SELECT (SELECT count(*)::int FROM client WHERE rate_tier = $1) AS clients,
+            (SELECT count(*)::int FROM api_key k WHERE k.tier = $1 AND NOT (${isOver('$2::timestamptz')})) AS keys`,
+    [name, now.toISOString()],
+  )
+  return { clients: row?.['clients'] ?? 0, apiKeys: row?.['keys'] ?? 0 }
+}
+
+/** Keys of one statement. */
+const together = 1_000
+
+/** Takes the tier from API keys that are over: whether it goes or stays, nothing brings them back. */
+export async function takeFromOver(db: Db, name: string, now: Date): Promise<void> {
+  for (let taken = together; taken === together; ) {
+    const rows = await db.query(
+      'tiers.take_from_over',
+      `UPDATE api_key SET tier = NULL
+        WHERE id IN (SELECT k.id FROM api_key k WHERE k.tier = $1 AND ${isOver('$2::timestamptz')}
+                      ORDER BY k.id LIMIT ${together} FOR NO KEY UPDATE)
+       RETURNING 1`,
+      [name, now.toISOString()],
+    )
+    taken = rows.length
+  }
+}
+
+/** One that ended with others, and whose row does not say so yet, counts as one that lives. */
+const isOver = (now: string): string =>
+  `(k.ended_at IS NOT NULL AND k.awaits_successor IS NOT TRUE OR k.expires_at IS NOT NULL AND k.expires_at <= ${now})`

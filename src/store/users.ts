@@ -1,4 +1,9 @@
-import type { Database, Db } from './database.js'
+import type { BatchedStatement, Database, Db } from './database.js'
+import type { Prisma } from './prisma/client.js'
+import { seconds, toTime, toTimeIfAny } from './rows.js'
+
+/** By the names of OIDC Core §5.1. */
+export type UserProfile = Readonly<Record<string, unknown>>
 
 /** A person who can sign in. */
 export interface User {
@@ -8,6 +13,11 @@ export interface User {
   readonly email: string
   readonly name?: string | undefined
   readonly admin: boolean
+  /** Standard claims besides `name` and `email`. OIDC Core §5.1 */
+  readonly profile?: UserProfile | undefined
+  readonly emailVerifiedAt?: Date | undefined
+  /** In CIDR notation. Empty: from anywhere. */
+  readonly allowedNetworks: readonly string[]
   readonly notBefore?: Date | undefined
   readonly disabledAt?: Date | undefined
   readonly createdAt: Date
@@ -24,6 +34,9 @@ const select = {
   email: true,
   name: true,
   admin: true,
+  profile: true,
+  emailVerifiedAt: true,
+  allowedNetworks: true,
   notBefore: true,
   disabledAt: true,
   createdAt: true,
@@ -35,6 +48,9 @@ interface UserRow {
   email: string
   name: string | null
   admin: boolean
+  profile: unknown
+  emailVerifiedAt: Date | null
+  allowedNetworks: string[] | null
   notBefore: Date | null
   disabledAt: Date | null
   createdAt: Date
@@ -44,9 +60,12 @@ interface UserRow {
 /** @returns false when the address is taken */
 export async function create(db: Db, user: UserWithPassword): Promise<boolean> {
   const count = await db.prisma.$executeRaw`
-    INSERT INTO user_account (id, email, name, password_hash, password_changed_at, admin, created_at, updated_at)
+    INSERT INTO user_account (id, email, name, password_hash, password_changed_at, admin, allowed_networks, profile,
+                              email_verified_at, created_at, updated_at)
     VALUES (${user.id}::uuid, ${user.email}, ${user.name ?? null}, ${user.passwordHash ?? null},
-            ${user.passwordHash ? user.createdAt : null}, ${user.admin}, ${user.createdAt}, ${user.updatedAt})
+            ${user.passwordHash ? user.createdAt : null}, ${user.admin}, ${[...user.allowedNetworks]},
+            ${user.profile ? JSON.stringify(user.profile) : null}::jsonb, ${user.emailVerifiedAt ?? null}, ${user.createdAt},
+            ${user.updatedAt})
         ON CONFLICT (email) DO NOTHING`
   return count === 1
 }
@@ -55,11 +74,44 @@ export async function create(db: Db, user: UserWithPassword): Promise<boolean> {
 export async function findForLogin(database: Database, email: string): Promise<UserWithPassword | undefined> {
   const [row] = await database.query(
     'users.find_for_login',
-    `SELECT id, email, name, admin, not_before AS "notBefore", disabled_at AS "disabledAt", created_at AS "createdAt",
+    `SELECT id, email, name, admin, allowed_networks AS "allowedNetworks", profile, email_verified_at AS "emailVerifiedAt",
+            not_before AS "notBefore", disabled_at AS "disabledAt", created_at AS "createdAt",
             updated_at AS "updatedAt", password_hash AS "passwordHash" FROM user_account WHERE email = $1`,
     [email],
   )
   return row ? { ...toUser(row as UserRow), passwordHash: row['passwordHash'] ?? undefined } : undefined
+}
+
+/** What UserInfo tells. */
+export type ToldUser = Pick<User, 'id' | 'email' | 'name' | 'profile' | 'emailVerifiedAt' | 'updatedAt' | 'disabledAt'>
+
+const tellAll: BatchedStatement<string, ToldUser | undefined> = {
+  name: 'users.tell',
+  text: `
+    SELECT i.n, u.id, u.email, u.name, u.profile, ${seconds('u.email_verified_at')} AS email_verified_at,
+           ${seconds('u.updated_at')} AS updated_at, ${seconds('u.disabled_at')} AS disabled_at
+      FROM unnest($1::uuid[]) WITH ORDINALITY AS i (id, n) JOIN user_account u ON u.id = i.id`,
+  parameters: (ids) => [ids],
+  results: (ids, rows) => {
+    const found: (ToldUser | undefined)[] = ids.map(() => undefined)
+    for (const row of rows) {
+      found[Number(row['n']) - 1] = {
+        id: row['id'],
+        email: row['email'],
+        name: row['name'] ?? undefined,
+        profile: row['profile'] ?? undefined,
+        emailVerifiedAt: toTimeIfAny(row['email_verified_at']),
+        updatedAt: toTime(row['updated_at']),
+        disabledAt: toTimeIfAny(row['disabled_at']),
+      }
+    }
+    return found
+  },
+}
+
+/** @returns undefined when there is no such user */
+export function tell(database: Database, id: string): Promise<ToldUser | undefined> {
+  return database.run(tellAll, id)
 }
 
 export async function findByEmail(db: Db, email: string): Promise<User | undefined> {
@@ -80,6 +132,24 @@ export async function findForUpdate(db: Db, id: string): Promise<User | undefine
 
 export async function list(db: Db): Promise<readonly User[]> {
   return (await db.prisma.user.findMany({ select, orderBy: [{ createdAt: 'asc' }, { id: 'asc' }] })).map(toUser)
+}
+
+export type UserUpdate = Partial<Pick<User, 'name' | 'allowedNetworks' | 'profile'>> & {
+  /** null: it is not verified. */
+  readonly emailVerifiedAt?: Date | null | undefined
+}
+
+/** Changes what is given. The caller holds the user's row. */
+export async function update(db: Db, id: string, changed: UserUpdate, now: Date): Promise<void> {
+  const { name, allowedNetworks, profile, emailVerifiedAt } = changed
+  const data = {
+    name,
+    allowedNetworks: allowedNetworks && [...allowedNetworks],
+    profile: profile as Prisma.InputJsonValue | undefined,
+    emailVerifiedAt,
+    updatedAt: now,
+  }
+  await db.prisma.user.update({ where: { id }, data, select: { id: true } })
 }
 
 export async function setPassword(db: Db, id: string, passwordHash: string, now: Date): Promise<void> {
@@ -114,6 +184,9 @@ function toUser(row: UserRow): User {
     email: row.email,
     name: row.name ?? undefined,
     admin: row.admin,
+    profile: (row.profile as UserProfile | null) ?? undefined,
+    emailVerifiedAt: row.emailVerifiedAt ?? undefined,
+    allowedNetworks: row.allowedNetworks ?? [],
     notBefore: row.notBefore ?? undefined,
     disabledAt: row.disabledAt ?? undefined,
     createdAt: row.createdAt,

@@ -1,4 +1,4 @@
-import type { Client } from '../clients/index.js'
+import { type Client, keepUsed } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { ServerError } from '../oauth/errors.js'
 import type { Resource } from '../resources/index.js'
@@ -34,6 +34,8 @@ export interface AccessTokenClaims extends EndableClaims {
   readonly auth_time?: number
   readonly email?: string
   readonly name?: string
+  /** What was asked of UserInfo by name: it is answered without a look at the grant. OIDC Core §5.5 */
+  readonly userinfo_claims?: readonly string[]
   /** Only in a JWT: whoever asks by introspection needs no list. */
   readonly status?: StatusClaim
 }
@@ -44,12 +46,27 @@ export function clientOf({ client_id, key_owner, sub }: AccessTokenClaims): stri
   return key_owner === 'client' ? sub : undefined
 }
 
+/**
+ * For whom a token is, as others read it: one that tells who its user is opens UserInfo too, and so is for this server besides
+ * the resource. `aud` of `AccessTokenClaims` is the resource alone, by which a token is ended.
+ */
+export function audienceOf({ aud, scope, iss }: Pick<AccessTokenClaims, 'aud' | 'scope' | 'iss'>): string | string[] {
+  return aud !== iss && opensUserInfo(scope) ? [aud, iss] : aud
+}
+
+/** OIDC Core §5.3: whether the token has the scope `openid`. */
+export function opensUserInfo(scope: string | undefined): boolean {
+  return scope !== undefined && openid.test(scope)
+}
+
+const openid = /(?:^| )openid(?: |$)/
+
 /** Of RFC 9068 §2.1: what tells an access token from any other JWT. */
 export const accessTokenType = 'at+jwt'
 
 export interface AccessTokenRequest {
   /** Of a token for an API key that is the key, by its id. */
-  readonly client: Pick<Client, 'clientId' | 'accessTokenLifetime'>
+  readonly client: Pick<Client, 'clientId' | 'accessTokenLifetime' | 'selfRegistered' | 'subjectType' | 'unusedUntil'>
   /** The user's id, or the client's where it acts for itself. */
   readonly sub: string
   /** What is exchanged: then `readRoles` asks for it, too, and says as of when it was good. */
@@ -75,9 +92,10 @@ export interface MadeAccessToken {
 }
 
 /**
- * Makes the token; nothing is written.
+ * Makes the token; nothing is written but that its client is used.
  *
  * @throws {InvalidScopeError} when roles leave nothing of its scope
+ * @throws {InvalidClientError} when the client was deleted as one that nobody uses
  */
 export async function makeAccessToken(ctx: Context, request: AccessTokenRequest): Promise<MadeAccessToken> {
   const { target, readRoles } = request
@@ -88,19 +106,26 @@ export async function makeAccessToken(ctx: Context, request: AccessTokenRequest)
   const scope = allowedScope(target, roles)
   const claims = describe(ctx, request, { endable, iat: wholeSecond(asOf), scope, roles })
   const expiresIn = claims.exp - wholeSecond(ctx.clock.now())
-  if (resource?.tokenFormat === 'opaque') {
+  if (request.client.unusedUntil !== undefined) await keepUsed(ctx, request.client.clientId)
+  if (isOpaque(request)) {
     const expiresAt = new Date(claims.exp * 1000)
     const token = drawOpaque(ctx, 'oat', dayBucket(expiresAt))
     const row = { bucket: token.bucket, hash: token.hash, claims: { ...claims }, expiresAt }
     return { value: token.value, scope, expiresIn, claims, row }
   }
   const alg = signingAlgOf(ctx, resource)
+  const signed = opensUserInfo(claims.scope) ? { ...claims, aud: audienceOf(claims) } : claims
   if (ctx.config.statusLists.enabled === 'off') {
-    return { value: await ctx.keys.sign(claims, { alg, typ: accessTokenType }), scope, expiresIn, claims }
+    return { value: await ctx.keys.sign(signed, { alg, typ: accessTokenType }), scope, expiresIn, claims }
   }
   const taken = ctx.statusIndexes.take(indexRequest(ctx, alg, claims)) ?? (await leaseIndex(ctx, alg, claims))
-  const value = await ctx.keys.sign(claims, { alg, typ: accessTokenType, member: taken.member })
+  const value = await ctx.keys.sign(signed, { alg, typ: accessTokenType, member: taken.member })
   return { value, scope, expiresIn, claims, statusIndex: request.grant && describeIndex(taken, claims) }
+}
+
+/** Nobody but its client reads one for this server alone: where subjects are pairwise, it must not tell the user's id. OIDC Core §8 */
+function isOpaque({ client, target: { resource }, grant }: AccessTokenRequest): boolean {
+  return resource ? resource.tokenFormat === 'opaque' : grant !== undefined && client.subjectType === 'pairwise'
 }
 
 /** Of the key that will sign: where that changes while an index is waited for, it is one of the next. */
@@ -208,9 +233,10 @@ function describe(
     exp: Math.min(iat + lifetimeOf(ctx, client, resource, scope), Math.max(ends, iat + 1)),
     scope: scope.length > 0 ? scope.join(' ') : undefined,
   }
-  return resource && resource.claims.length > 0
-    ? { ...claims, ...requestedClaims(resource, roles, grant, user) }
-    : claims
+  const asked = grant?.claims?.userinfo
+  const told = asked && opensUserInfo(claims.scope) ? { ...claims, userinfo_claims: Object.keys(asked) } : claims
+  if (!resource || resource.claims.length === 0) return told
+  return { ...told, ...requestedClaims(resource, roles, grant, user && tellable(client, grant, user)) }
 }
 
 /** Seconds: the server's setting, lowered by the resource, the client and each scope. */
@@ -231,6 +257,19 @@ function lifetimeOf(
   return shortest
 }
 
+/**
+ * Of a stranger's client that holds the token, too: it reads what stands in it. So nothing of the person does unless they
+ * allowed the client to know that.
+ */
+function tellable(
+  { selfRegistered }: AccessTokenRequest['client'],
+  grant: Grant | undefined,
+  { email, name }: NonNullable<AccessTokenRequest['user']>,
+): { readonly email?: string; readonly name?: string | undefined } {
+  if (!selfRegistered) return { email, name }
+  return { ...(grant?.scope.includes('email') ? { email } : {}), ...(grant?.scope.includes('profile') ? { name } : {}) }
+}
+
 /** Claims that a resource may ask for; personal ones are in a token only where it did. */
 export const optionalClaims = ['roles', 'auth_time', 'email', 'name'] as const
 
@@ -238,14 +277,14 @@ function requestedClaims(
   { identifier, claims }: Resource,
   roles: readonly HeldRole[],
   grant: Grant | undefined,
-  user: AccessTokenRequest['user'],
+  user: Partial<NonNullable<AccessTokenRequest['user']>> | undefined,
 ): Partial<AccessTokenClaims> {
   const asked = new Set(claims)
   const held = roles.filter((role) => role.resource === identifier).map((role) => role.name)
   return {
     ...(asked.has('roles') ? { roles: held.sort() } : {}),
     ...(asked.has('auth_time') && grant ? { auth_time: Math.floor(grant.authTime.getTime() / 1000) } : {}),
-    ...(asked.has('email') && user ? { email: user.email } : {}),
+    ...(asked.has('email') && user?.email !== undefined ? { email: user.email } : {}),
     ...(asked.has('name') && user?.name !== undefined ? { name: user.name } : {}),
   }
 }

@@ -3,11 +3,14 @@
 export {
   type AccessTokenClaims,
   accessTokenType,
+  audienceOf,
   clientOf,
   makeAccessToken,
+  opensUserInfo,
   optionalClaims,
   signingAlgOf,
 } from './access-token.js'
+export { idTokenAlgOf, idTokenType, makeIdToken } from './id-token.js'
 export { idleEnd, type MadeTokens, makeTokens, type TokenResponse } from './issue.js'
 export {
   createKeyRing,
@@ -31,3 +34,4 @@ export {
   scopeForToken,
   type TokenScope,
 } from './scope.js'
+export { sidFor, subjectFor } from './subject.js'

@@ -3,6 +3,7 @@ import type { Context } from '../context.js'
 import { InvalidScopeError, InvalidTargetError, isSubset, parseResources, parseScope } from '../oauth/index.js'
 import type { Grant, HeldRole, NewTokens } from '../store/index.js'
 import { makeAccessToken } from './access-token.js'
+import { makeIdToken } from './id-token.js'
 import { drawOpaque, type Opaque } from './opaque.js'
 import { rolesOfUser } from './roles.js'
 import { knownScope, ownersFor, scopeForToken } from './scope.js'
@@ -15,12 +16,16 @@ export interface TokenResponse {
   readonly token_type: 'Bearer'
   readonly expires_in: number
   readonly refresh_token?: string
+  /** OIDC Core §3.1.3.3. */
+  readonly id_token?: string
   /** What is granted is always told. */
   readonly scope: string
 }
 
 export interface MadeTokens {
   readonly response: TokenResponse
+  /** Of the access token. */
+  readonly audience: string
   /** To be written by the statement that spends what they were made for. */
   readonly rows: NewTokens
 }
@@ -35,6 +40,8 @@ export interface Narrowing {
 export interface Presented {
   readonly grant: Grant
   readonly user: { readonly email: string; readonly name?: string | undefined }
+  /** Of a code. */
+  readonly nonce?: string | undefined
   /** Of the user. */
   readonly roles: readonly HeldRole[]
   /** Before it was read. */
@@ -51,25 +58,31 @@ export interface Presented {
 export async function makeTokens(
   ctx: Context,
   client: Client,
-  { grant, user, roles, asOf }: Presented,
+  { grant, user, roles, asOf, nonce }: Presented,
   narrowing: Narrowing,
   refreshToken: 'new' | 'none',
 ): Promise<MadeTokens> {
-  const target = scopeForToken(ctx, client, narrow(ctx, client, grant, narrowing))
+  const narrowed = narrow(ctx, client, grant, narrowing)
+  const target = scopeForToken(ctx, client, narrowed)
   const readRoles = rolesOfUser(ctx, grant.userId, { roles, asOf })
   const access = await makeAccessToken(ctx, { client, sub: grant.userId, target, grant, user, readRoles })
   const refresh =
     refreshToken === 'new' && client.grantTypes.includes('refresh_token')
       ? drawRefreshToken(ctx, client, grant)
       : undefined
+  const idToken = narrowed.scope.includes('openid')
+    ? await makeIdToken(ctx, { client, grant, nonce, accessToken: access.value })
+    : undefined
   return {
     response: {
       access_token: access.value,
       token_type: 'Bearer',
       expires_in: access.expiresIn,
       ...(refresh ? { refresh_token: refresh.token.value } : {}),
+      ...(idToken === undefined ? {} : { id_token: idToken }),
       scope: access.scope.join(' '),
     },
+    audience: access.claims.aud,
     rows: {
       refreshToken: refresh && { bucket: grant.bucket, hash: refresh.token.hash, expiresAt: refresh.expiresAt },
       accessToken: access.row,
@@ -93,16 +106,19 @@ function narrow(ctx: Context, client: Client, grant: Grant, { scope, resource = 
   if (!isSubset(named, grant.resources)) {
     throw new InvalidTargetError('The resource is not one that was granted.', { reason: 'resource_not_granted' })
   }
-  const resources = named.length > 0 ? named : grant.resources
   const asked = scope === undefined ? grant.scope : parseScope(scope)
   if (!isSubset(asked, grant.scope)) {
     throw new InvalidScopeError('The scope is more than was granted.', { reason: 'scope_not_granted' })
   }
   // What was granted and has ceased to exist, or left the client's registration, is left out.
   const registered = asked.filter((name) => client.scope.includes(name))
-  const kept = knownScope(ownersFor(ctx, client), registered, resources)
+  const ownersOf = ownersFor(ctx, client)
+  const kept = knownScope(ownersOf, registered, named.length > 0 ? named : grant.resources)
   if (kept.length === 0 && asked.length > 0) {
     throw new InvalidScopeError('None of the scopes is one of the resource.', { reason: 'scope_of_another_resource' })
   }
-  return { scope: kept, resources }
+  if (named.length > 0) return { scope: kept, resources: named }
+  // Of the others no scope is asked for: the token is not for them.
+  const owners = new Set(kept.flatMap(ownersOf))
+  return { scope: kept, resources: grant.resources.filter((identifier) => owners.has(identifier)) }
 }

@@ -114,7 +114,9 @@ export function scopeForToken(
   client: Client,
   asked: { readonly scope: readonly string[]; readonly resources: readonly string[] },
 ): TokenScope {
-  const selected = selectResource({ scope: asked.scope, ownersOf: ownersFor(ctx, client), requested: asked.resources })
+  const ownersOf = ownersFor(ctx, client)
+  const selected = selectResource({ scope: asked.scope, ownersOf, requested: asked.resources })
+  requireScopeOf(ownersOf, asked.resources, selected.scope)
   const resource = selected.resource === undefined ? undefined : requireReachable(ctx, client, selected.resource)
   return { resource, scope: selected.scope }
 }
@@ -139,9 +141,29 @@ export function scopeForGrant(
   const resources = askedResources(ctx, client, asked.resources)
   const scope = askedScope(ctx, client, { scope: asked.scope, resources })
   const ownersOf = ownersFor(ctx, client)
-  if (resources.length > 0) return { scope: narrowScope({ scope, ownersOf, requested: resources }), resources }
+  if (resources.length > 0) {
+    const narrowed = narrowScope({ scope, ownersOf, requested: resources })
+    requireScopeOf(ownersOf, resources, narrowed)
+    return { scope: narrowed, resources }
+  }
   const selected = selectResource({ scope, ownersOf, requested: [] })
   return { scope: selected.scope, resources: selected.resource === undefined ? [] : [selected.resource] }
+}
+
+/**
+ * A token is for an API only where something is allowed there: else `openid` alone would open each that asks for no scope, and
+ * nobody would have been asked. RFC 8707 §2, RFC 9700 §2.3.
+ *
+ * @throws {InvalidTargetError}
+ */
+function requireScopeOf(
+  ownersOf: (scope: string) => readonly string[],
+  resources: readonly string[],
+  scope: readonly string[],
+): void {
+  const owners = new Set(scope.flatMap(ownersOf))
+  if (resources.every((identifier) => owners.has(identifier))) return
+  throw new InvalidTargetError('None of the scopes is one of the resource.', { reason: 'resource_without_scope' })
 }
 
 function requireReachable(ctx: Context, client: Client, identifier: string): Resource {

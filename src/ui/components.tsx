@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { displayHost, displayName, webHref } from './display.js'
+import { displayHost, displayName, timeText, webHref } from './display.js'
 
 /**
  * Something failed. It can take the focus, since without script a live region that is there from the beginning is not
@@ -43,11 +43,16 @@ export function ExternalLink({ href, children }: { readonly href: string | undef
   const target = href === undefined ? undefined : webHref(href)
   if (target === undefined) return null
   return (
-    <a href={target} target="_blank" rel="noopener noreferrer">
+    <a href={target} target="_blank" rel="noopener noreferrer nofollow">
       {children}
       <span class="hidden"> (opens in a new tab)</span>
     </a>
   )
+}
+
+/** A moment, in words and for machines. */
+export function Time({ at }: { readonly at: Date }) {
+  return <time dateTime={at.toISOString()}>{timeText(at)}</time>
 }
 
 /** The proof that the form was sent from our own page. Attacks 23 and 30. */

@@ -54,6 +54,13 @@ export function displayHost(host: string): string {
   return ascii.length <= MAX_HOST_LENGTH ? ascii : `…${ascii.slice(1 - MAX_HOST_LENGTH)}`
 }
 
+const times = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
+
+/** To the minute, in UTC: without script the page does not know where its reader is. */
+export function timeText(at: Date): string {
+  return `${times.format(at)} UTC`
+}
+
 /** The link if a browser would open a web page by it, else undefined: `javascript:` is never a link. Attack 127. */
 export function webHref(href: string): string | undefined {
   const base = 'https://relative.invalid/'

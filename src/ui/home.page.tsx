@@ -57,7 +57,8 @@ export function HomePage({ issuer, version, demo }: HomePageProps) {
         </div>
       </dl>
       <p class="small muted">
-        Did you come here to sign in? Go back to the application: signing in starts there, and it sends you here.
+        Did you come here to sign in to an application? Go back to it: signing in starts there, and it sends you here.
+        What is yours on this server is in <a href={`${issuer.replace(/\/$/, '')}/account`}>your account</a>.
       </p>
     </Page>
   )

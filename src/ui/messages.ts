@@ -65,6 +65,11 @@ export const errorTexts = {
     message: 'The application that sent you here is not known to this server, so nobody was signed in.',
     advice: 'If you followed a link, it may be old or mistyped. Tell the people who run the application.',
   },
+  clientDocument: {
+    message: 'This server could not read what the application that sent you here says about itself.',
+    advice:
+      'Nobody was signed in. Try again in a minute. If it happens again, tell the people who run the application.',
+  },
   invalidRedirectUri: {
     message: 'The application asked to send you back to an address that is not registered for it.',
     advice: 'For your safety you were not sent there. Tell the people who run the application, with the request id.',
@@ -77,6 +82,10 @@ export const errorTexts = {
     message: 'This sign-in took too long or was already finished.',
     advice: `${GO_BACK} You may be signed in there already.`,
   },
+  signInExpired: {
+    message: 'This sign-in took too long.',
+    advice: 'Start again: a login page is good for some minutes only.',
+  },
   otherBrowser: {
     message: 'This sign-in was not started in this browser, or the browser did not keep its cookie.',
     advice: `Allow cookies for this site, and finish in the browser in which you began. ${GO_BACK}`,
@@ -84,6 +93,22 @@ export const errorTexts = {
   formNotOurs: {
     message: 'The form that was sent does not belong to this sign-in, so nothing was done.',
     advice: 'A page from another tab or from the browser’s history may have been sent. Load the page again.',
+  },
+  otherNetwork: {
+    message: 'This account may not be used from the network that you are in, so you were not signed in.',
+    advice: 'Sign in from a network that it is for. Whoever runs this server says which these are.',
+  },
+  logoutRefused: {
+    message: 'You were not signed out: the request that brought you here is not valid.',
+    advice: 'Sign out in your account at this server. If it happens again, tell the people who run the application.',
+  },
+  apiKeyUnknown: {
+    message: 'You have no API key at this address.',
+    advice: 'Look for it in the list of your API keys. Keys of other people and of applications are not shown to you.',
+  },
+  apiKeyQuota: {
+    message: 'Your API keys were made, rotated or changed very often in the last hour, so nothing was done.',
+    advice: 'Wait a few minutes, then send the form again. You can end a key at any time.',
   },
   notFound: {
     message: 'There is no page at this address.',
@@ -106,6 +131,35 @@ export const errorTexts = {
     advice: 'Try again. If it happens again, tell whoever runs this server, with the request id.',
   },
 } as const satisfies Readonly<Record<string, ErrorText>>
+
+export type ApiKeyStateName = 'live' | 'rotated' | 'expired' | 'ended'
+
+/** What a key is worth, in a word. */
+export function apiKeyStateText(state: ApiKeyStateName): string {
+  switch (state) {
+    case 'live':
+      return 'Live'
+    case 'rotated':
+      return 'Replaced'
+    case 'expired':
+      return 'Expired'
+    case 'ended':
+      return 'Ended'
+  }
+}
+
+const END_REASONS: Readonly<Record<string, string>> = {
+  revoked_by_user: 'You ended it in your account',
+  revoked_by_http: 'An application ended it',
+  revoked_by_operator: 'The people who run this server ended it',
+}
+
+/** Who ended a key, as far as its reason says. */
+export function apiKeyEndText(reason: string | undefined): string {
+  return (
+    (reason !== undefined && Object.hasOwn(END_REASONS, reason) ? END_REASONS[reason] : undefined) ?? 'It was ended'
+  )
+}
 
 /** What a parameter of the token's header says. RFC 7515 §4.1, RFC 9068 §2.1. */
 const HEADER_MEANINGS: Readonly<Record<string, string>> = {

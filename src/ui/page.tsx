@@ -44,6 +44,11 @@ export function Page({ title, children, wide = false }: PageProps) {
   )
 }
 
+/** Sends the form of the page, where scripts run. It says nothing of what the form holds. */
+export function SubmitItself() {
+  return <script nonce={useContext(Nonce)}>document.forms[0].submit()</script>
+}
+
 /**
  * The whole document as text. What the page prints is escaped, whoever wrote it; attack 127.
  *

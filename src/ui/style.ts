@@ -101,6 +101,7 @@ main { display: grid; gap: 1.25rem }
 .stack { display: grid; gap: 1rem }
 .stack-s { display: grid; gap: .375rem }
 .lead { font-size: 1.0625rem }
+.logo { max-width: 4rem; max-height: 4rem }
 .muted { color: var(--muted) }
 .small { font-size: .875rem; line-height: 1.5 }
 .hidden {
@@ -131,6 +132,8 @@ form { display: grid; gap: 1.125rem }
 .button:hover { border-color: var(--ink); background: var(--inset) }
 .button.primary { border-color: var(--accent); background: var(--accent); color: var(--onAccent) }
 .button.primary:hover { border-color: var(--accentHover); background: var(--accentHover) }
+.button.danger { border-color: var(--danger); background: var(--danger); color: var(--surface) }
+.button.danger:hover { border-color: var(--ink) }
 .button:focus-visible { border-radius: .625rem }
 .actions { display: grid; gap: .75rem }
 .actions.pair { grid-template-columns: 1fr 1fr }
@@ -159,6 +162,21 @@ label.scope { cursor: pointer }
 .required { display: flex; align-items: center; gap: .25rem; color: var(--muted) }
 .required svg { margin: 0 }
 
+.field-error { color: var(--danger); font-weight: 600; font-size: .9375rem }
+.optional { font-weight: 400; color: var(--muted) }
+.block-line { display: block }
+.end { color: var(--danger) }
+
+.tabs { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; border-bottom: 1px solid var(--line) }
+.tabs a { display: inline-flex; align-items: center; min-height: 2.75rem; border-bottom: 3px solid transparent; text-decoration: none }
+.tabs a[aria-current] { border-bottom-color: var(--accent); color: inherit; font-weight: 600 }
+.heading { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .75rem 1.5rem }
+.keys .key { display: grid; gap: .75rem; padding: 1.25rem 0; border-top: 1px solid var(--line) }
+.badge { display: inline-block; padding: 0 .625rem; border: 1px solid var(--edge); border-radius: 1rem; font-size: .875rem; line-height: 1.75 }
+.badge.live { border-color: var(--accent); background: var(--accent); color: var(--onAccent) }
+.secret { display: block; padding: 1rem; border: 2px solid var(--accent); border-radius: .625rem; background: var(--inset); font-size: 1rem; line-height: 1.6; overflow-wrap: anywhere }
+.steps { display: flex; flex-wrap: wrap; gap: .75rem }
+
 .facts { display: grid; gap: .875rem }
 .facts dt { font-size: .875rem; color: var(--muted) }
 .facts a { display: inline-block; padding: .25rem 0 }
@@ -175,6 +193,8 @@ summary { min-height: 2.75rem; padding: .625rem 0; color: var(--link); cursor: p
 .block { padding: .875rem 1rem; border-radius: .625rem; background: var(--inset) }
 pre.block { line-height: 1.6; white-space: pre-wrap }
 .section { display: grid; gap: .75rem; padding-top: 1.5rem; border-top: 1px solid var(--line) }
+.links.section, .steps.section { display: flex }
+.links.section { gap: .125rem 1.25rem }
 
 @media (min-width: 34rem) {
   html { background: var(--ground) }
@@ -185,6 +205,7 @@ pre.block { line-height: 1.6; white-space: pre-wrap }
   }
   .card.wide { max-width: 46rem; padding: 2.5rem 3rem 3rem }
   .names { width: 9rem }
+  .facts.pairs { grid-template-columns: 1fr 1fr; gap: .875rem 1.5rem }
 }
 @media (prefers-reduced-motion: no-preference) {
   .button, .field input { transition: background-color .12s, border-color .12s }
@@ -193,7 +214,7 @@ pre.block { line-height: 1.6; white-space: pre-wrap }
   :root { --muted: var(--ink); --line: var(--edge); --edge: var(--ink) }
 }
 @media (forced-colors: active) {
-  .alert, .notice, .block, .account { border: 1px solid CanvasText }
+  .alert, .notice, .block, .account, .badge, .tabs a[aria-current] { border: 1px solid CanvasText }
 }
 @media print {
   :root { color-scheme: light; ${variables(palettes.light)} }

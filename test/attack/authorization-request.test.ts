@@ -21,7 +21,7 @@ t.test('attack 15: response types that this server does not have', async (t) => 
 })
 
 t.test('attack 16: response modes', async (t) => {
-  for (const mode of ['fragment', 'form_post', 'web_message', 'query.jwt', 'QUERY']) {
+  for (const mode of ['web_message', 'query.jwt', 'fragment.jwt', 'form_post.jwt', 'QUERY', 'Form_Post']) {
     const { answer } = await browser.open(authorizationUrl(trusted, { response_mode: mode }))
     t.match(answer, { error: 'invalid_request' }, mode)
   }

@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import t from 'tap'
 import { everything, exchange, listenOnLoopback } from '../support/http.js'
-import { createTestServer, encodeForm, sql } from '../support/server.js'
+import { send as arrive, createTestServer, encodeForm, sql } from '../support/server.js'
 import { codeFor, openScene, postAs, redeem, refresh, tokensFor } from '../support/tokens.js'
 
 const scene = await openScene(t)
@@ -170,6 +170,56 @@ t.test('attack 121: registered origins may call /token, /revoke and read the doc
     for (const { headers } of [preflight, reply]) t.notOk('access-control-allow-credentials' in headers)
   }
 })
+
+t.test('attack 121: registered origins may call /userinfo, and read why it refused them', async (t) => {
+  const origin = 'https://spa.example'
+  const asked = { origin, 'access-control-request-method': 'GET', 'access-control-request-headers': 'authorization' }
+  const preflight = await server.app.inject({ method: 'OPTIONS', url: '/userinfo', headers: asked })
+  t.equal(preflight.statusCode, 204)
+  t.match(preflight.headers, {
+    'access-control-allow-origin': origin,
+    'access-control-allow-methods': 'GET, POST',
+    'access-control-allow-headers': 'Authorization, Content-Type',
+  })
+  for (const authorization of ['Bearer wrong', undefined]) {
+    const headers = { origin, ...(authorization === undefined ? {} : { authorization }) }
+    const reply = await arrive(server.app, { method: 'GET', url: '/userinfo', headers })
+    t.equal(reply.statusCode, 401)
+    t.match(reply.headers, { 'access-control-allow-origin': origin, vary: 'Origin', 'www-authenticate': /^Bearer / })
+    t.match(reply.headers['access-control-expose-headers'], /WWW-Authenticate/)
+    t.notOk('access-control-allow-credentials' in reply.headers)
+  }
+  const stranger = { ...asked, origin: 'https://evil.example' }
+  t.same(corsHeaders((await server.app.inject({ method: 'OPTIONS', url: '/userinfo', headers: stranger })).headers), [])
+  const direct = await arrive(server.app, {
+    method: 'GET',
+    url: '/userinfo',
+    headers: { authorization: 'Bearer wrong' },
+  })
+  t.equal(direct.headers['vary'], 'Origin', 'a cache gives no answer to another origin')
+})
+
+t.test(
+  'attacks 93 and 121: no page of another origin registers clients, by the networks of its visitors',
+  async (t) => {
+    const own = await createTestServer(t, { beside: server, env: { REGISTRATION: 'open' } })
+    const payload = JSON.stringify({ redirect_uris: ['https://spa.example/cb'] })
+    const headers = { origin: 'https://spa.example', 'content-type': 'application/json' }
+    for (const url of ['/register', '/register/somebody']) {
+      const asked = {
+        ...headers,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type',
+      }
+      // Without it a browser does not send JSON at all, and what it sends unasked is no JSON.
+      t.same(corsHeaders((await own.app.inject({ method: 'OPTIONS', url, headers: asked })).headers), [], url)
+    }
+    const plain = { ...headers, 'content-type': 'text/plain' }
+    const reply = await own.app.inject({ method: 'POST', url: '/register', headers: plain, payload })
+    t.equal(reply.statusCode, 415)
+    t.same(corsHeaders(reply.headers), [])
+  },
+)
 
 t.test('attack 121: nobody else may, and nobody may call anything else', async (t) => {
   const strangers = [

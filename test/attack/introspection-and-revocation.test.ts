@@ -245,7 +245,7 @@ t.test('attack 86: revoking a refresh token ends the access tokens, revoking a u
   t.match((await refresh(beside, client, tokens.refresh_token)).json(), { error: 'invalid_grant' })
   t.match((await redeem(beside, client, waiting)).json(), { error: 'invalid_grant' })
   t.same(await standing(), [], 'the sessions')
-  t.same(await consents.list(db, someone.id, client.clientId), [], 'the consents')
+  t.same(await consents.list(db, someone.id, client), [], 'the consents')
 })
 
 t.test('attack 86: after that the browser has to sign in again', async (t) => {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import type { Test } from 'tap'
+import type { Person } from '../support/authorization.js'
 
 const places = [
   process.env['CHROMIUM_PATH'],
@@ -35,6 +36,17 @@ export async function launch(t: Test): Promise<Browser> {
   })
   t.teardown(() => browser.close())
   return browser
+}
+
+/** Signs in where that is asked for, and consents where that will be, at the pages of the server. */
+export async function signIn(page: Page, { email, password }: Person, { consents = true } = {}): Promise<void> {
+  await page.waitForSelector('#login-submit, #consent-allow')
+  if (await page.isVisible('#login-submit')) {
+    await page.fill('input[name=username]', email)
+    await page.fill('input[name=password]', password)
+    await page.click('#login-submit')
+  }
+  if (consents) await page.click('#consent-allow')
 }
 
 const looks = {

@@ -22,6 +22,10 @@ async function signIn(page: Page, { user }: ExampleServer): Promise<void> {
   await page.fill('input[name=username]', user.email)
   await page.fill('input[name=password]', user.password)
   await page.click('#login-submit')
+}
+
+async function signInAndConsent(page: Page, server: ExampleServer): Promise<void> {
+  await signIn(page, server)
   await page.click('#consent-allow')
 }
 
@@ -32,8 +36,11 @@ t.test('examples/web-app: from its page to the login and back, and out', { skip 
   await signIn(page, server)
   await page.waitForSelector('text=Hello, Demo User')
   t.equal(page.url(), `${example.origin}/`)
+  t.match(await page.textContent('p'), server.user.email)
   await page.click('text=Sign out')
   await page.waitForSelector('text=Nobody is signed in')
+  await page.goto(`${server.ctx.config.server.issuer}/account`)
+  await page.waitForSelector('#login-submit')
   t.same(violations, [])
 })
 
@@ -46,7 +53,7 @@ t.test('examples/backend-for-frontend: a __Host- cookie on loopback, and no toke
   await example.untilItAnswers(`${example.api}/health`)
   await page.goto(example.origin)
   await page.click('text=Sign in')
-  await signIn(page, server)
+  await signInAndConsent(page, server)
   await page.waitForSelector('li:has-text("A door")')
   t.match(
     (await context.cookies(example.origin)).filter(({ name }) => name === '__Host-bff'),
@@ -100,7 +107,7 @@ async function signInByWindow(page: Page, server: ExampleServer): Promise<void> 
   await page.click('text=Sign in')
   const popup = await opened
   await popup.waitForSelector('#login-submit, #consent-allow')
-  if (await popup.isVisible('#login-submit')) await signIn(popup, server)
+  if (await popup.isVisible('#login-submit')) await signInAndConsent(popup, server)
   else await popup.click('#consent-allow')
 }
 

@@ -202,6 +202,31 @@ t.test('audit list selects, and holds no secret, address or key', async (t) => {
   for (const line of people.stdout.split('\n')) t.ok(line.length <= 120)
 })
 
+t.test('audit list says what was expected of what was refused, and where that stands', async (t) => {
+  await withClient(database.url, (client) =>
+    client.query(`INSERT INTO audit_event (bucket, id, time, type, actor, client_id, reason, count)
+     SELECT bucket, gen_random_uuid(), time, 'code.refused', 'client:service', 'service', r, 1
+       FROM unnest(ARRAY['redirect_uri_mismatch', 'code_verifier_wrong', 'code_verifier_wrong']) r,
+            (SELECT bucket, time FROM audit_event ORDER BY time DESC LIMIT 1) e`),
+  )
+  const expected = 'the redirect_uri of the authorization request, letter by letter'
+  const events = await json(['audit', 'list', '--type', 'code.'])
+  t.match(
+    events.find(({ reason }: { reason: string }) => reason === 'redirect_uri_mismatch'),
+    { expected, section: 'RFC 6749 §4.1.3' },
+  )
+  const { stdout } = await run(['audit', 'list', '--type', 'code.'], { columns: 100 })
+  const [, legend = ''] = stdout.split('\n\n')
+  t.ok(legend.replace(/\n +/g, ' ').includes(`redirect_uri_mismatch: expected ${expected} (RFC 6749 §4.1.3)\n`), legend)
+  t.equal(legend.match(/code_verifier_wrong/g)?.length, 1, 'each reason once')
+  for (const line of stdout.split('\n')) t.ok(line.length <= 100, line)
+  t.notMatch(
+    await json(['audit', 'list', '--type', 'client.revoked']),
+    [{ expected: String }],
+    'who ended it is no refusal',
+  )
+})
+
 t.test('audit list --follow prints what comes, however late, each event once, until it is interrupted', async (t) => {
   const stop = new AbortController()
   const lines: string[] = []

@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createCommandLine } from '../support/command.js'
-import { createTestServer } from '../support/server.js'
+import { copyKeys } from '../support/key-copies.js'
+import { createTestServer, sql } from '../support/server.js'
+import { withClient } from '../support/test-postgres.js'
 
 const server = await createTestServer(t)
 const api = await server.createResource('https://api.example', 'read write')
@@ -122,9 +124,68 @@ t.test('attack 116: all keys of an owner end at once, with successors', async (t
   t.same(await json(['list']), [])
 })
 
+t.test('successors are printed as they are made, and an interrupted command says how to go on', async (t) => {
+  const make = ['create', '--owner', user.email, '--name', 'Many', '--scope', 'read', '--prefix', 'many']
+  for (const flags of [[], ['--json']]) {
+    const { id } = await json(make)
+    await copyKeys(server, id, 149)
+    const stop = new AbortController()
+    const onOutput = (text: string): void => {
+      if (/many_live_/.test(text)) stop.abort()
+    }
+    const end = ['api-key', 'revoke', '--prefix', 'many', '--replace', ...flags]
+    const broken = await run(end, { signal: stop.signal, onOutput })
+    t.match(broken, { status: 1, stderr: /All of them have ended, .*--continue [0-9a-f-]{36}\n$/ })
+    t.equal(broken.stdout.match(/many_live_/g)?.length, 100)
+    const [, endId = ''] = /--continue (\S+)/.exec(broken.stderr) ?? []
+    const rest = await run(['api-key', 'revoke', '--continue', endId, ...flags])
+    t.match(rest, { status: 0, stderr: '' })
+    t.equal(rest.stdout.match(/many_live_/g)?.length, 50)
+    if (flags.length > 0) {
+      t.match(broken.json(), { end: endId, successors: { length: 100 }, ended: { length: 150 } })
+      t.match(rest.json(), { end: endId, successors: { length: 50 } })
+    } else {
+      t.match(broken.stdout, new RegExp(`^They have ended, everywhere\\..*--continue ${endId} goes on\\.\nOWNER `))
+      t.match(rest.stdout, /\nMade 50 successors\.\nKeep the keys now: they are not shown again\.\n$/)
+    }
+    t.match(await run(['api-key', 'revoke', '--prefix', 'many']), { stdout: 'Ended 150 API keys.\n' })
+  }
+  const unknown = await run(['api-key', 'revoke', '--continue', server.ctx.random.uuid()])
+  t.match(unknown, { status: 1, stdout: '', stderr: /No API keys were ended by/ })
+})
+
+t.test('keys whose rows somebody holds have ended, and are not counted as none', async (t) => {
+  const { id } = await json(['create', '--owner', user.email, '--name', 'x', '--scope', 'read', '--prefix', 'held'])
+  await withClient(server.databaseUrl, async (client) => {
+    await client.query('BEGIN')
+    await client.query('SELECT FROM api_key WHERE id = $1 FOR UPDATE', [id])
+    for (const flags of [[], ['--replace']]) {
+      const { stdout } = await run(['api-key', 'revoke', '--prefix', 'held', ...flags])
+      t.match(stdout, 'All of them have ended, everywhere. The rows of 0 API keys say so; the worker writes the rest.')
+    }
+    t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], complete: false })
+    await client.query('ROLLBACK')
+  })
+  t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], complete: true })
+})
+
+t.test('a command that hears nothing of its end says how to find out', async (t) => {
+  await sql(
+    server,
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END'`,
+  )
+  await sql(server, 'CREATE TRIGGER refuse BEFORE INSERT ON api_key_end EXECUTE FUNCTION refuse()')
+  const { status, stdout, stderr } = await run(['api-key', 'revoke', '--all', '--replace'])
+  await sql(server, 'DROP TRIGGER refuse ON api_key_end')
+  t.match([status, stdout], [1, ''])
+  const [, endId = ''] = /Whether they have ended is not known: .*--continue (\S+) /.exec(stderr) ?? []
+  t.match(stderr, /refused/)
+  t.match(await run(['api-key', 'revoke', '--continue', endId]), { status: 1, stderr: /No API keys were ended by/ })
+})
+
 t.test('what is meant must be said', async (t) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [['revoke'], /ID of a key, or one of --owner, --prefix and --all/],
+    [['revoke'], /ID of a key, or one of --owner, --prefix, --all and --continue/],
     [['revoke', 'x', '--all'], /ID of a key, or one of/],
     [['revoke', '--all', '--prefix', 'sk'], /not both/],
     [['rotate', 'x', '--overlap', 'soon'], /--overlap is not a duration/],
@@ -136,4 +197,17 @@ t.test('what is meant must be said', async (t) => {
   const nobody = ['create', '--name', 'n', '--scope', 'read', '--owner']
   t.match(await run(['api-key', ...nobody, 'nobody@example.com']), { status: 1, stderr: /no such user/ })
   t.match(await run(['api-key', ...nobody, 'nobody']), { status: 1, stderr: /no client/i })
+})
+
+t.test('the tier of a key is one that there is, and stays while a key has it', async (t) => {
+  const tier = (...args: readonly string[]) => run(['tier', ...args])
+  const create = ['create', '--owner', user.email, '--name', 'Limited', '--scope', 'read', '--tier', 'partners']
+  t.match(await run(['api-key', ...create]), { status: 1, stderr: /There is no tier partners\./ })
+  await tier('create', 'partners', '--limit', '10', '--window', '60')
+  const { id } = await json(create)
+  t.match((await tier('show', 'partners', '--json')).json(), { clients: 0, api_keys: 1 })
+  t.match((await tier('show', 'partners')).stdout, /^ *API keys +1$/m)
+  t.match(await tier('delete', 'partners'), { status: 1, stderr: /1 API key has the tier partners/ })
+  await json(['revoke', id])
+  t.match(await tier('delete', 'partners'), { status: 0 })
 })

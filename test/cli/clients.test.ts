@@ -92,6 +92,17 @@ t.test('the same by options, which come over the document', async (t) => {
   t.match(spa, { token_endpoint_auth_method: 'none', client_id: /^[0-9a-f-]{36}$/ })
 })
 
+t.test('the grant type implicit is registered where IMPLICIT is on, and unknown where it is off', async (t) => {
+  const args = ['client', 'create', '--redirect-uri', 'https://app.example.com/cb', '--scope', 'openid', '--json']
+  const asked = [...args, '--grant-type', 'implicit', '--response-type', 'token id_token']
+  const off = await run(asked)
+  t.match(off, { status: 1, stderr: /grant_types has an item that is not one of authorization_code/ })
+  const { run: runOn } = createCommandLine(t, database, { IMPLICIT: 'on' })
+  const on = await runOn(asked)
+  t.match(on.json(), { grant_types: ['implicit'], response_types: ['id_token token'] })
+  t.match(await runOn([...args, '--grant-type', 'implicit', '--response-type', 'token']), { status: 1 })
+})
+
 t.test('a scope that no resource has is kept, and told: it may be a slip', async (t) => {
   const args = ['client', 'create', '--grant-type', 'client_credentials', '--json', '--scope']
   const slip = await run([...args, 'openid no:such'])
@@ -203,4 +214,14 @@ t.test('a key set is read from a file', async (t) => {
   writeFileSync(join(folder, 'jwks.json'), JSON.stringify(keys))
   t.match(await json(['client', 'create', '--grant-type', 'client_credentials', '--jwks', 'jwks.json']), { jwks: keys })
   t.ok(readFileSync(join(folder, 'jwks.json')))
+  const byKey = ['client', 'create', '--grant-type', 'client_credentials', '--auth-method', 'private_key_jwt']
+  const created = await json([...byKey, '--jwks', 'jwks.json', '--client-assertion-audience', 'endpoint'])
+  t.match(created, { token_endpoint_auth_method: 'private_key_jwt', client_assertion_audience: 'endpoint', jwks: keys })
+  t.notOk('client_secret' in created, 'it has none')
+  t.match(await run(byKey), { status: 1, stderr: /jwks or jwks_uri is needed by private_key_jwt/ })
+  writeFileSync(join(folder, 'jwks.json'), JSON.stringify({ keys: [{ kty: 'EC', crv: 'P-384', x: 'AA', y: 'AA' }] }))
+  t.match(await run([...byKey, '--jwks', 'jwks.json']), {
+    status: 1,
+    stderr: /jwks has no key that signatures could be/,
+  })
 })

@@ -1,6 +1,16 @@
 import t, { type Test } from 'tap'
+import { createDelivery } from '../../src/jobs/index.js'
 import { TestBrowser } from '../support/browser.js'
-import { createDemoServer, type RunningExample, startExample, Visitor } from '../support/examples.js'
+import {
+  createDemoServer,
+  type ExampleServer,
+  type RunningExample,
+  startExample,
+  tls,
+  Visitor,
+} from '../support/examples.js'
+import { visitByQuery } from '../support/relying-party.js'
+import { deliver } from '../support/telling.js'
 
 async function setUp(t: Test) {
   const server = await createDemoServer(t)
@@ -8,16 +18,10 @@ async function setUp(t: Test) {
   return { server, app }
 }
 
-/** To where the app is called back, and no further. */
-async function signIn(server: Awaited<ReturnType<typeof createDemoServer>>, visitor: Visitor): Promise<URL> {
+/** To where the app is called back, and no further. The browser may be signed in at the server. */
+async function signIn(server: ExampleServer, visitor: Visitor, browser?: TestBrowser): Promise<URL> {
   const began = await visitor.request('/login')
-  const browser = new TestBrowser(server)
-  const login = await browser.open(began.headers.get('location') ?? '')
-  const credentials = { username: server.user.email, password: server.user.password }
-  const consent = await browser.submit(login, credentials, { button: 'login-submit' })
-  const { left } = await browser.submit(consent, {}, { button: 'consent-allow' })
-  if (!left) throw new Error(`the server did not answer the app: ${consent.text}`)
-  return left
+  return visitByQuery(server, new URL(began.headers.get('location') ?? ''), server.user, { browser })
 }
 
 const pathOf = (url: URL): string => url.pathname + url.search
@@ -26,7 +30,7 @@ async function home(app: RunningExample, cookie = ''): Promise<string> {
   return (await fetch(app.origin, { headers: { cookie } })).text()
 }
 
-t.test('examples/web-app: a person signs in, is greeted, and signs out', async (t) => {
+t.test('examples/web-app: a person signs in, and is greeted by what UserInfo says, after a refresh too', async (t) => {
   const { server, app } = await setUp(t)
   const visitor = new Visitor(app.origin)
   t.match(await (await visitor.request('/')).text(), 'Nobody is signed in')
@@ -44,14 +48,92 @@ t.test('examples/web-app: a person signs in, is greeted, and signs out', async (
   const page = await visitor.request('/')
   t.match(page.headers.get('content-security-policy'), /default-src 'none'.*frame-ancestors 'none'/)
   t.equal(page.headers.get('cache-control'), 'no-store')
-  t.match(await page.text(), /Hello, Demo User.*orders:read/s)
+  t.match(await page.text(), /Hello, Demo User.*demo@localhost\.example/s)
   t.equal((await visitor.request(pathOf(left))).status, 400, 'an answer is good once')
 
-  t.same(await server.audit('token.revoked'), [])
-  const out = await visitor.request('/logout', { method: 'POST', body: '', headers: { 'content-type': 'text/plain' } })
-  t.equal(out.headers.get('location'), '/')
-  t.match(await (await visitor.request('/')).text(), 'Nobody is signed in')
-  t.match(await server.audit('token.revoked'), [{ clientId: 'web-app' }], 'the token was taken back')
+  t.same(await server.audit('token.refreshed'), [])
+  await app.advance(575)
+  const pages = await Promise.all([1, 2, 3].map(async () => (await visitor.request('/')).text()))
+  for (const text of pages) t.match(text, /Hello, Demo User/)
+  t.equal((await server.audit('token.refreshed')).length, 1, 'once, however often it is asked at once')
+})
+
+t.test('Back-Channel Logout §2.5: one click signs out of every app that was signed in to by the session', async (t) => {
+  const { server, app } = await setUp(t)
+  const backend = await startExample(t, server, 'backend-for-frontend')
+  const browser = new TestBrowser(server)
+  const here = new Visitor(app.origin)
+  const again = new Visitor(app.origin)
+  const there = new Visitor(backend.origin)
+  for (const visitor of [here, again, there]) {
+    t.equal((await visitor.request(pathOf(await signIn(server, visitor, browser)))).status, 303)
+  }
+  const elsewhere = new Visitor(app.origin)
+  await elsewhere.request(pathOf(await signIn(server, elsewhere)))
+
+  const out = await here.request('/logout', { method: 'POST', body: new URLSearchParams() })
+  t.equal(out.status, 303)
+  const { left } = await browser.open(out.headers.get('location') ?? '')
+  t.equal(left?.href, `${app.origin}/`, 'nothing was asked')
+  t.match(await (await here.request('/')).text(), 'Nobody is signed in')
+  t.match(await server.audit('session.revoked'), [{ reason: 'logout_requested' }])
+
+  const delivery = createDelivery(server.ctx)
+  t.teardown(() => delivery.stop())
+  await deliver(delivery)
+  t.match(await (await again.request('/')).text(), 'Nobody is signed in')
+  const headers = { 'x-csrf': '1', 'sec-fetch-site': 'same-origin' }
+  t.equal((await there.request('/api/orders', { headers })).status, 401)
+  t.match(await (await elsewhere.request('/')).text(), 'Hello, Demo User', 'another session goes on')
+  t.match(await browser.open('/account').then(({ step, text }) => step ?? text), 'login')
+})
+
+t.test(
+  'examples/web-app: the same over the TLS of the server, by a certificate that NODE_EXTRA_CA_CERTS names',
+  async (t) => {
+    const server = await createDemoServer(t, { env: tls })
+    t.match(server.ctx.config.server.issuer, /^https:/)
+    const app = await startExample(t, server, 'web-app')
+    const [here, again] = [new Visitor(app.origin), new Visitor(app.origin)]
+    const browser = new TestBrowser(server)
+    for (const visitor of [here, again]) await visitor.request(pathOf(await signIn(server, visitor, browser)))
+    await app.advance(575)
+    t.match(await (await again.request('/')).text(), 'Hello, Demo User')
+    t.equal((await server.audit('token.refreshed')).length, 1)
+    const out = await here.request('/logout', { method: 'POST', body: new URLSearchParams() })
+    t.equal((await browser.open(out.headers.get('location') ?? '')).left?.href, `${app.origin}/`)
+    const delivery = createDelivery(server.ctx)
+    t.teardown(() => delivery.stop())
+    await deliver(delivery)
+    t.match(await (await again.request('/')).text(), 'Nobody is signed in')
+  },
+)
+
+t.test('Back-Channel Logout §2.6: what is no logout token of the server ends nothing', async (t) => {
+  const { server, app } = await setUp(t)
+  const visitor = new Visitor(app.origin)
+  await visitor.request(pathOf(await signIn(server, visitor)))
+  const sub = (await server.audit('login.succeeded'))[0]?.subject
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: server.ctx.config.server.issuer, aud: 'web-app', sub, iat: now, exp: now + 60, jti: 'one' }
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} }
+  const sign = (claims: object, typ: string) => server.ctx.keys.sign(claims, { alg: 'RS256', typ })
+  const tell = async (token: string): Promise<number> => {
+    const body = new URLSearchParams({ logout_token: token })
+    return (await fetch(`${app.origin}/backchannel-logout`, { method: 'POST', body })).status
+  }
+  for (const token of [
+    '',
+    await sign({ ...claims, events }, 'JWT'),
+    await sign({ ...claims, events: { 'https://other.example/event': {} } }, 'logout+jwt'),
+    await sign({ ...claims, events, aud: 'another' }, 'logout+jwt'),
+    await sign({ ...claims, events, exp: now - 60 }, 'logout+jwt'),
+  ]) {
+    t.equal(await tell(token), 400)
+  }
+  t.match(await (await visitor.request('/')).text(), 'Hello, Demo User')
+  t.equal(await tell(await sign({ ...claims, events }, 'logout+jwt')), 200)
+  t.match(await (await visitor.request('/')).text(), 'Nobody is signed in', 'without sid: all sessions of the user')
 })
 
 t.test(

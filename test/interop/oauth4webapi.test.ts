@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import t, { type Test } from 'tap'
-import { TestBrowser } from '../support/browser.js'
+import { createInitialAccessToken } from '../../src/protocol/registration/index.js'
+import { visit, visitByQuery } from '../support/relying-party.js'
 import { createRunningServer } from '../support/running-server.js'
 import type { TestClient, TestServer } from '../support/server.js'
 
@@ -9,25 +10,13 @@ const insecure = { [oauth.allowInsecureRequests]: true }
 const redirectUri = 'https://app.example/cb'
 const api = 'https://api.example.com'
 
-async function discover(server: TestServer): Promise<oauth.AuthorizationServer> {
+async function discover(
+  server: TestServer,
+  algorithm: 'oauth2' | 'oidc' = 'oauth2',
+): Promise<oauth.AuthorizationServer> {
   const issuer = new URL(server.ctx.config.server.issuer)
-  const response = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure })
+  const response = await oauth.discoveryRequest(issuer, { algorithm, ...insecure })
   return oauth.processDiscoveryResponse(issuer, response)
-}
-
-/** Login and consent, to the address at the client. */
-async function visit(server: TestServer, address: URL): Promise<URL> {
-  const user = await server.createUser()
-  const browser = new TestBrowser(server)
-  const login = await browser.open(address.href)
-  const consent = await browser.submit(
-    login,
-    { username: user.email, password: user.password },
-    { button: 'login-submit' },
-  )
-  const done = await browser.submit(consent, {}, { button: 'consent-allow' })
-  if (!done.left) throw new Error(`did not reach the client: ${done.text.slice(0, 500)}`)
-  return done.left
 }
 
 async function codeFlow(t: Test, clientAuth: (client: TestClient) => oauth.ClientAuth, metadata: object) {
@@ -56,7 +45,8 @@ async function codeFlow(t: Test, clientAuth: (client: TestClient) => oauth.Clien
   })) {
     address.searchParams.set(name, value)
   }
-  const parameters = oauth.validateAuthResponse(as, client, await visit(server, address), state)
+  const answer = await visitByQuery(server, address, await server.createUser())
+  const parameters = oauth.validateAuthResponse(as, client, answer, state)
   const reply = await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, redirectUri, verifier, insecure)
   const tokens = await oauth.processAuthorizationCodeResponse(as, client, reply)
   return { server, as, client, auth, tokens }
@@ -123,3 +113,82 @@ t.test('oauth4webapi: client credentials with a resource', async (t) => {
     code: 'OAUTH_WWW_AUTHENTICATE_CHALLENGE',
   })
 })
+
+t.test('oauth4webapi: private_key_jwt, and a request object', async (t) => {
+  for (const alg of ['ES256', 'RS256', 'PS256']) {
+    const { privateKey, publicKey } = await oauth.generateKeyPair(alg, { extractable: true })
+    const jwk = { ...(await crypto.subtle.exportKey('jwk', publicKey)), alg, use: 'sig', kid: 'first' }
+    const signer = { key: privateKey, kid: 'first' }
+    const { as, client, auth, tokens, server } = await codeFlow(t, () => oauth.PrivateKeyJwt(signer), {
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: { keys: [jwk] },
+    })
+    const again = await oauth.refreshTokenGrantRequest(as, client, auth, tokens.refresh_token!, insecure)
+    t.ok((await oauth.processRefreshTokenResponse(as, client, again)).access_token, alg)
+
+    const state = oauth.generateRandomState()
+    const verifier = oauth.generateRandomCodeVerifier()
+    const parameters = new URLSearchParams({
+      response_type: 'code',
+      redirect_uri: redirectUri,
+      scope: 'orders:read',
+      state,
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    })
+    const address = new URL(as.authorization_endpoint!)
+    address.searchParams.set('client_id', client.client_id)
+    address.searchParams.set('request', await oauth.issueRequestObject(as, client, parameters, signer))
+    const answered = await visitByQuery(server, address, await server.createUser('grace@example.com'))
+    const answer = oauth.validateAuthResponse(as, client, answered, state)
+    const reply = await oauth.authorizationCodeGrantRequest(as, client, auth, answer, redirectUri, verifier, insecure)
+    t.match(await oauth.processAuthorizationCodeResponse(as, client, reply), { scope: 'orders:read' })
+  }
+})
+
+t.test(
+  'oauth4webapi registers with a token (RFC 7591), logs somebody in by form_post, and checks who it is',
+  async (t) => {
+    const server = await createRunningServer(t, { env: { REGISTRATION: 'token' } })
+    const user = await server.createUser()
+    const as = await discover(server, 'oidc')
+    const metadata = { client_name: 'Notes', redirect_uris: [redirectUri], scope: 'openid email' }
+    const { value } = await createInitialAccessToken(server.ctx, { maxUses: 1, lifetime: 60 }, { actor: 'operator' })
+    const sent = { initialAccessToken: value, ...insecure }
+    const registration = await oauth.dynamicClientRegistrationRequest(as, metadata, sent)
+    const client = await oauth.processDynamicClientRegistrationResponse(registration)
+    t.match(client, { client_id: /^[0-9a-f-]{36}$/, client_secret: /./, client_secret_expires_at: 0 })
+    const again = await oauth.dynamicClientRegistrationRequest(as, metadata, sent)
+    await t.rejects(oauth.processDynamicClientRegistrationResponse(again), oauth.WWWAuthenticateChallengeError)
+
+    const [state, nonce, verifier] = [
+      oauth.generateRandomState(),
+      oauth.generateRandomNonce(),
+      oauth.generateRandomCodeVerifier(),
+    ]
+    const address = new URL(as.authorization_endpoint!)
+    address.search = new URLSearchParams({
+      response_type: 'code',
+      response_mode: 'form_post',
+      client_id: client.client_id,
+      redirect_uri: redirectUri,
+      scope: 'openid email',
+      ...{ state, nonce, max_age: '600' },
+      code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    }).toString()
+    const posted = (await visit(server, address, user)) as Request
+    t.equal(posted.method, 'POST')
+    const form = new URLSearchParams(await posted.text())
+    const answer = oauth.validateAuthResponse(as, client, form, state)
+    const auth = oauth.ClientSecretBasic(String(client['client_secret']))
+    const reply = await oauth.authorizationCodeGrantRequest(as, client, auth, answer, redirectUri, verifier, insecure)
+    const demands = { expectedNonce: nonce, maxAge: 600, requireIdToken: true }
+    const tokens = await oauth.processAuthorizationCodeResponse(as, client, reply, demands)
+    await oauth.validateApplicationLevelSignature(as, reply, insecure)
+    const { sub = '' } = oauth.getValidatedIdTokenClaims(tokens) ?? {}
+    t.equal(sub, user.id)
+    const userInfo = await oauth.userInfoRequest(as, client, tokens.access_token, insecure)
+    t.match(await oauth.processUserInfoResponse(as, client, sub, userInfo), { sub, email: user.email })
+  },
+)

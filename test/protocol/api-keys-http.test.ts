@@ -6,12 +6,14 @@ import { createApiKey } from '../../src/api-keys/index.js'
 import { updateClient } from '../../src/clients/index.js'
 import { problemSchema } from '../../src/http/index.js'
 import { disableUser } from '../../src/identity/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { apiKeyOperations } from '../../src/protocol/api-keys/operations.js'
 import { createRole, grantRole } from '../../src/resources/index.js'
 import { keyApi, openKeyScene } from '../support/api-keys.js'
 import { authorizationUrl, logIn, redirectUri } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
 import { verifier } from '../support/grants.js'
+import { copyKeys } from '../support/key-copies.js'
 import { createTestServer, registration, testIssuer } from '../support/server.js'
 import { claimsOf } from '../support/tokens.js'
 
@@ -107,7 +109,14 @@ t.test('a user makes a key, sees it, changes it, rotates it and ends it', async 
   })
   conforms(t, changed, 'changeApiKey')
   const { description: _, ...rest } = described
-  t.same(changed.json(), { ...rest, name: 'Report', scope: 'read', networks: [], expires_at })
+  t.same(changed.json(), {
+    ...rest,
+    name: 'Report',
+    scope: 'read',
+    networks: [],
+    expires_at,
+    rotation_due_at: expires_at,
+  })
   t.match(await introspect(text), { active: true, scope: 'read', exp: Math.floor(Date.parse(expires_at) / 1000) })
 
   const rotated = await call('POST', `${path}/rotate`, { token: ada.token, body: { overlap: 60 } })
@@ -210,6 +219,7 @@ t.test('a list is of one’s own keys, in pages, by prefix and state', async (t)
 })
 
 t.test('an administrator makes, changes and ends keys of others, and many at once', async (t) => {
+  await createTier(ctx, 'gold', { limit: 10, window: 10 }, { actor: 'operator' })
   const forBob = await make(root.token, { owner: { kind: 'user', id: 'bob@example.com' }, tier: 'gold' })
   t.match(forBob, { owner: { kind: 'user', id: bob.id }, tier: 'gold' })
   const forService = await make(root.token, { owner: { kind: 'client', id: service.clientId }, prefix: 'urgent' })
@@ -219,6 +229,10 @@ t.test('an administrator makes, changes and ends keys of others, and many at onc
     body: { name: 'x', scope: 'read', owner: { kind: 'client', id: 'nobody' } },
   })
   t.match(isProblem(t, unknown, 400, 'invalid-value'), { errors: [{ pointer: '/owner' }] })
+  for (const tier of ['nosuch', 'gold ', 'x'.repeat(100), "gold'; --"]) {
+    const unlimited = await call('POST', '/api-keys', { token: root.token, body: { name: 'x', scope: 'read', tier } })
+    t.match(isProblem(t, unlimited, 400, 'invalid-value'), { errors: [{ pointer: '/tier' }] }, tier)
+  }
 
   const revoked = await call('POST', '/api-keys/revoke', {
     token: root.token,
@@ -234,13 +248,49 @@ t.test('an administrator makes, changes and ends keys of others, and many at onc
     ended: [forService.id],
     successors: [],
   })
-  for (const body of [{}, { all: true, prefix: 'sk' }, { all: false }, { replace: true }, { owner: 'bob' }]) {
+  const wrong = [
+    {},
+    { all: true, prefix: 'sk' },
+    { all: false },
+    { replace: true },
+    { owner: 'bob' },
+    { continue: 'x' },
+  ]
+  for (const body of [...wrong, { all: true, continue: server.ctx.random.uuid() }]) {
     const reply = await call('POST', '/api-keys/revoke', { token: root.token, body })
     isProblem(t, reply, 400, 'invalid-members')
   }
+  const unheardOf = { continue: server.ctx.random.uuid() }
+  isProblem(t, await call('POST', '/api-keys/revoke', { token: root.token, body: unheardOf }), 404, 'not-found')
   const actors = (await server.audit('api_key.changed')).map(({ actor }) => actor)
   t.ok(actors.includes(`user:${root.id}`))
 })
+
+t.test(
+  'an answer has 500 keys that ended and 500 successors at most, and the next ones are asked for by the end',
+  async (t) => {
+    const { id } = await make(root.token, { prefix: 'many' })
+    await copyKeys(server, id, 510)
+    const ask = async (body: Readonly<Record<string, unknown>>, token = root.token) => {
+      const reply = await call('POST', '/api-keys/revoke', { token, body })
+      if (reply.statusCode === 200) conforms(t, reply, 'revokeApiKeys')
+      return reply.json()
+    }
+    const first = await ask({ prefix: 'many', replace: true })
+    t.match(first, { complete: false, ended: { length: 500 }, successors: { length: 500 } })
+    t.match(await ask({ continue: first.end }, bob.token), { status: 403 })
+    const second = await ask({ continue: first.end })
+    t.match(second, { complete: true, ended: [], successors: { length: 11 }, end: first.end })
+    const previous = [...first.successors, ...second.successors].map((each: { previous: string }) => each.previous)
+    t.equal(new Set(previous).size, 511)
+    t.same(
+      first.ended.filter((each: string) => !previous.includes(each)),
+      [],
+    )
+    t.match(await introspect(second.successors[0].key), { active: true })
+    await call('POST', '/api-keys/revoke', { token: root.token, body: { prefix: 'many' } })
+  },
+)
 
 t.test('what a key may do is changed everywhere within the second: whoever remembers it asks again', async (t) => {
   const made = await make(ada.token, { scope: 'read write' })

@@ -2,6 +2,7 @@ import t from 'tap'
 import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { disableClient, enableClient } from '../../src/clients/index.js'
 import { disableUser, enableUser, setPassword } from '../../src/identity/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import type { ApiKeyOwner } from '../../src/store/index.js'
@@ -142,6 +143,7 @@ t.test('of two rotations at once one makes a successor', async (t) => {
 })
 
 t.test('a successor has the same rights, and lives as long', async (t) => {
+  await createTier(ctx, 'gold', { limit: 10, window: 10 }, by)
   const { key } = await make({
     lifetime: 30 * day,
     networks: ['192.0.2.7'],
@@ -193,6 +195,21 @@ t.test('attack 86: keys end with their owner, and those of a disabled one are go
   await refused(t, make(), /is disabled/)
   await enableUser(ctx, user.id, by)
   clock.advance(2)
+})
+
+t.test('a key that is made in the instant in which its owner was registered is good', async (t) => {
+  // Within a second, not at its beginning.
+  clock.advance(0.5)
+  const service = await server.createClient({
+    client_id: 'new-service',
+    grant_types: ['client_credentials'],
+    scope: 'read',
+  })
+  const { key, text } = await make({ owner: { kind: 'client', id: service.clientId } })
+  clock.set(key.createdAt)
+  t.ok(await isActive(text))
+  t.ok((await rotateApiKey(ctx, key.id, { by })).text, 'and can be rotated')
+  clock.advance(0.5)
 })
 
 t.test('attack 116: all keys of an owner, of a prefix, or all end by one call', async (t) => {

@@ -1,10 +1,11 @@
 import { decodeJwt } from 'jose'
 import t from 'tap'
+import { updateClient } from '../../src/clients/index.js'
 import { createRole, grantRole } from '../../src/resources/index.js'
 import { authorizationUrl, authorize, logIn, type Person, redirectUri, signedIn } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
 import { verifier } from '../support/grants.js'
-import { createTestServer, sql, type TestClient } from '../support/server.js'
+import { createTestServer, registration, sql, type TestClient } from '../support/server.js'
 
 const api = 'https://api.example'
 const server = await createTestServer(t)
@@ -250,4 +251,16 @@ t.test('a page from before a role was granted does not allow what it did not sho
   t.equal(refused.status, 403)
   t.same(await grantsOf(client), [])
   t.match((await browser.open(page.url.href)).text, archive, 'the page now shows it')
+})
+
+t.test('a redirect URI that is taken back while the user decides gets neither a code nor a refusal', async (t) => {
+  for (const button of ['consent-allow', 'consent-deny']) {
+    const client = await server.createClient({ scope: 'openid' })
+    const { browser, page } = await atConsent(client, await person(), { scope: 'openid' })
+    t.equal(page.step, 'consent')
+    await updateClient(server.ctx, client.clientId, { redirect_uris: ['https://app.example/other'] }, registration)
+    const done = await browser.submit(page, {}, { button })
+    t.equal(done.left, undefined, button)
+    t.equal(done.status, 400)
+  }
 })

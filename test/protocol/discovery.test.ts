@@ -1,9 +1,12 @@
 import t from 'tap'
 import { grantTypes } from '../../src/protocol/token/index.js'
+import { makeKey } from '../support/client-keys.js'
 import { createTestServer, testIssuer } from '../support/server.js'
 import { postAs } from '../support/tokens.js'
 
 const metadataPath = '/.well-known/oauth-authorization-server'
+const confidential = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
+const algs = ['RS256', 'PS256', 'ES256', 'EdDSA']
 const server = await createTestServer(t)
 
 t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a while', async (t) => {
@@ -20,20 +23,27 @@ t.test('RFC 8414 §3.2: the metadata is a JSON document that may be kept for a w
     revocation_endpoint: `${testIssuer}/revoke`,
     introspection_endpoint: `${testIssuer}/introspect`,
     rate_limits_endpoint: `${testIssuer}/rate-limits`,
+    usage_endpoint: `${testIssuer}/usage`,
     revocation_feed_endpoint: `${testIssuer}/revocations`,
     revocation_snapshot_endpoint: `${testIssuer}/revocations/snapshot`,
-    scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys'],
+    scopes_supported: ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys', 'leaks'],
     response_types_supported: ['code'],
-    response_modes_supported: ['query'],
+    response_modes_supported: ['query', 'fragment', 'form_post'],
     grant_types_supported: [
       'authorization_code',
       'refresh_token',
       'client_credentials',
       'urn:ietf:params:oauth:grant-type:token-exchange',
     ],
-    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
-    revocation_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
-    introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    token_endpoint_auth_methods_supported: [...confidential, 'none'],
+    revocation_endpoint_auth_methods_supported: [...confidential, 'none'],
+    introspection_endpoint_auth_methods_supported: confidential,
+    token_endpoint_auth_signing_alg_values_supported: algs,
+    revocation_endpoint_auth_signing_alg_values_supported: algs,
+    introspection_endpoint_auth_signing_alg_values_supported: algs,
+    request_parameter_supported: true,
+    request_uri_parameter_supported: true,
+    request_object_signing_alg_values_supported: [...algs, 'none'],
     code_challenge_methods_supported: ['S256'],
     authorization_response_iss_parameter_supported: true,
     ui_locales_supported: ['en'],
@@ -67,8 +77,9 @@ t.test('RFC 8414 §2: what is published is accepted, and nothing else', async (t
     grantTypes.map(({ name }) => name),
   )
   for (const method of metadata.token_endpoint_auth_methods_supported) {
-    const client = await server.createClient({ token_endpoint_auth_method: method })
-    t.equal(client.clientSecret === '', method === 'none', method)
+    const jwks = method === 'private_key_jwt' ? { keys: [makeKey().jwk] } : undefined
+    const client = await server.createClient({ token_endpoint_auth_method: method, jwks })
+    t.equal(client.clientSecret === '', method === 'none' || method === 'private_key_jwt', method)
   }
 })
 
@@ -110,7 +121,7 @@ t.test('RFC 7517 §5: the JWKS has the public half of each key, and no more', as
     OKP: ['alg', 'crv', 'kid', 'kty', 'use', 'x'],
   }
   const { keys } = reply.json<{ keys: Record<string, string>[] }>()
-  t.same(keys.map(({ alg }) => alg).sort(), ['ES256', 'EdDSA', 'PS256'])
+  t.same(keys.map(({ alg }) => alg).sort(), ['ES256', 'EdDSA', 'PS256', 'RS256'])
   for (const key of keys) {
     t.same(Object.keys(key).sort(), members[key['kty'] as keyof typeof members], String(key['alg']))
     t.equal(key['use'], 'sig')
@@ -122,14 +133,19 @@ t.test(
   'RFC 7517 §5: a new key is published before it signs, and the old one until its last token has expired',
   async (t) => {
     const own = await createTestServer(t)
-    const kids = async () => (await own.get('/jwks')).json().keys.map(({ kid }: { kid: string }) => kid)
+    const kids = async () => {
+      const { keys } = (await own.get('/jwks')).json<{ keys: Record<string, string>[] }>()
+      // The other one is for ID tokens.
+      return keys.filter(({ alg }) => alg === 'ES256').map(({ kid }) => kid)
+    }
     const service = await own.createService()
     const kidOf = async () => {
       const reply = await postAs(own, service, '/token', { grant_type: 'client_credentials' })
       return JSON.parse(Buffer.from(reply.json().access_token.split('.')[0], 'base64url').toString()).kid
     }
     const [old] = await kids()
-    const [next] = await own.ctx.keys.rotate('next', { actor: 'operator' })
+    const made = await own.ctx.keys.rotate('next', { actor: 'operator' })
+    const next = (await kids()).find((kid) => made.includes(kid ?? ''))
     t.same((await kids()).sort(), [old, next].sort(), 'both are published')
     t.equal(await kidOf(), old)
     own.clock.advance(86_400 - 1)

@@ -1,4 +1,7 @@
+import { Value } from '@sinclair/typebox/value'
 import t from 'tap'
+import { verdictsSchema } from '../../src/protocol/leaks/schemas.js'
+import { found, openLeaks } from '../support/leak-reports.js'
 import { createTestServer, send, testIssuer } from '../support/server.js'
 
 const server = await createTestServer(t)
@@ -10,11 +13,18 @@ interface Described {
   readonly responses: Readonly<Record<string, unknown>>
 }
 
+interface Flow {
+  readonly scopes: Readonly<Record<string, string>>
+}
+
 interface Document {
   readonly openapi: string
   readonly servers: readonly unknown[]
   readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>
-  readonly components: { readonly schemas: Readonly<Record<string, unknown>> }
+  readonly components: {
+    readonly schemas: Readonly<Record<string, unknown>>
+    readonly securitySchemes: Readonly<Record<string, { readonly flows?: Readonly<Record<string, Flow>> }>>
+  }
 }
 
 const reply = await server.get('/openapi.json')
@@ -31,7 +41,7 @@ t.test('OpenAPI 3.1: the document is there, for anybody to keep', async (t) => {
   t.equal(again.statusCode, 304)
 })
 
-t.test('every route under /api-keys is in the document, and the other way round', async (t) => {
+t.test('every route under /api-keys and /leaks is in the document, and the other way round', async (t) => {
   // Each line of the router's list is a branch: the ways to its leaves are the paths.
   const routed = new Set<string>()
   const branch: string[] = []
@@ -40,7 +50,7 @@ t.test('every route under /api-keys is in the document, and the other way round'
     if (part === '') continue
     branch.splice(indent.length / 4, branch.length, part)
     const path = branch.join('')
-    if (/^\/api-keys/.test(path) && / \(/.test(line)) routed.add(path.replace(/:(\w+)/g, '{$1}'))
+    if (/^\/(api-keys|leaks)/.test(path) && / \(/.test(line)) routed.add(path.replace(/:(\w+)/g, '{$1}'))
   }
   t.same([...routed].toSorted(), Object.keys(document.paths).toSorted())
 
@@ -62,9 +72,9 @@ t.test('every route under /api-keys is in the document, and the other way round'
 t.test('each operation has a name of its own, its scope, and what it refuses', async (t) => {
   const names = operations.map(({ described }) => described.operationId)
   t.equal(new Set(names).size, names.length)
-  t.equal(names.length, 7)
-  for (const { described } of operations) {
-    t.same(described.security, [{ oauth2: ['api_keys'] }])
+  t.equal(names.length, 9)
+  for (const { path, described } of operations) {
+    t.same(described.security, [{ oauth2: [path === '/leaks' ? 'leaks' : 'api_keys'] }])
     for (const status of ['400', '401', '403', 'default']) {
       t.match(described.responses[status], {
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
@@ -77,4 +87,47 @@ t.test('every reference leads to a component, and every component is referred to
   const referred = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)]
   t.same([...new Set(referred.map(([, name]) => name))].toSorted(), Object.keys(document.components.schemas).toSorted())
   t.notMatch(JSON.stringify(document), /"\$id"/)
+})
+
+t.test('a scope that clients have for themselves alone is in no flow of users', (t) => {
+  const { flows = {} } = document.components.securitySchemes['oauth2']!
+  t.same(Object.keys(flows['authorizationCode']!.scopes), ['api_keys'])
+  t.same(Object.keys(flows['clientCredentials']!.scopes).toSorted(), ['api_keys', 'leaks'])
+  t.end()
+})
+
+t.test('POST /leaks says what it takes and answers, and how it is signed where signatures are taken', async (t) => {
+  const reportsOf = ({ paths }: Document) => paths['/leaks']!['post']!
+  t.match(reportsOf(document), {
+    requestBody: {
+      required: true,
+      content: {
+        'application/json': { schema: { type: 'array', items: { $ref: '#/components/schemas/LeakReport' } } },
+      },
+    },
+    responses: {
+      200: {
+        content: {
+          'application/json': { schema: { type: 'array', items: { $ref: '#/components/schemas/LeakVerdict' } } },
+        },
+      },
+      413: {},
+      429: {},
+      503: {},
+    },
+  })
+  t.same(Object.keys(document.components.securitySchemes), ['oauth2'], 'no key is set that signs')
+
+  const { server: signed, report, key } = await openLeaks(t)
+  const { components, ...rest } = (await signed.get('/openapi.json')).json<Document>()
+  const fields = ['Github-Public-Key-Identifier', 'Github-Public-Key-Signature']
+  t.same(reportsOf({ components, ...rest }).security, [
+    { oauth2: ['leaks'] },
+    Object.fromEntries(fields.map((field) => [field, []])),
+  ])
+  for (const name of fields) t.match(components.securitySchemes[name], { type: 'apiKey', in: 'header', name })
+
+  const answer = await report([found((await key()).text), found('x')])
+  t.equal(answer.statusCode, 200)
+  t.ok(Value.Check(verdictsSchema, answer.json()), 'the answer is as documented')
 })

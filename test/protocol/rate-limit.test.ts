@@ -1,5 +1,6 @@
 import t from 'tap'
-import { createTier, deleteTier, updateTier } from '../../src/limits/index.js'
+import { continueEnd, createApiKey, endApiKey, endApiKeys, findApiKey, listApiKeys } from '../../src/api-keys/index.js'
+import { createTier, deleteTier, findTier, updateTier } from '../../src/limits/index.js'
 import { createDatabaseProxy } from '../support/database-proxy.js'
 import { createTestServer, sql, type TestServer } from '../support/server.js'
 
@@ -138,6 +139,65 @@ t.test('a tier cannot be deleted while a client has it, nor given where there is
   await t.rejects(server.createService('read', { rate_tier: 'silver' }), /rate_tier names the tier silver/)
   t.match((await server.audit('tier.created'))[0], { detail: { tier: 'gold', limit: 10, window: 10, burst: 5 } })
   t.ok(service.clientId)
+})
+
+t.test('nor while an API key has it that lives; one that is over is no reason', async (t) => {
+  const server = await createTestServer(t)
+  const { ctx, clock } = server
+  await server.createResource(api, 'read')
+  await createTier(ctx, 'gold', { limit: 10, window: 10 }, by)
+  const owner = { kind: 'client', id: (await server.createService('read')).clientId } as const
+  const make = async (request = {}) =>
+    (await createApiKey(ctx, { owner, name: 'x', scope: ['read'], tier: 'gold', ...request }, by)).key
+  await t.rejects(make({ tier: 'silver' }), { name: 'InvalidValueError', field: 'tier', message: /no tier silver/ })
+  const expiring = await make({ lifetime: 60 })
+  const [ended, replaced] = [await make(), await make({ prefix: 'old' })]
+  const cause = { ...by, reason: 'test' }
+  await t.rejects(deleteTier(ctx, 'gold', by), /^3 API keys have the tier gold: first end the keys/)
+  await endApiKey(ctx, ended.id, { cause })
+  clock.advance(60)
+  t.match(await findTier(ctx, 'gold'), { clients: 0, apiKeys: 1 })
+  const target = { kind: 'prefix', prefix: 'old' } as const
+  const { id } = await endApiKeys(ctx, target, { cause, replace: true, limit: 0 })
+  await t.rejects(
+    deleteTier(ctx, 'gold', by),
+    /^1 API key has the tier gold/,
+    'one whose successor is still to be made',
+  )
+  const { successors } = await continueEnd(ctx, id!, { cause })
+  t.match(successors, [{ previous: replaced.id, key: { tier: 'gold' } }])
+  await t.rejects(deleteTier(ctx, 'gold', by), /^1 API key has the tier gold/)
+  // RESTRICT has a code of its own from PostgreSQL 18 on.
+  await t.rejects(sql(server, `DELETE FROM tier WHERE name = 'gold'`), { code: /^23(001|503)$/ }, 'whoever asks for it')
+  await endApiKeys(ctx, target, { cause })
+  await deleteTier(ctx, 'gold', by)
+  t.equal((await findApiKey(ctx, expiring.id)).tier, undefined)
+  await t.rejects(make(), /no tier gold/)
+})
+
+t.test('of keys that are made while their tier is deleted none is without a limit', async (t) => {
+  const server = await createTestServer(t)
+  const { ctx } = server
+  await server.createResource(api, 'read')
+  const owner = { kind: 'client', id: (await server.createService('read')).clientId } as const
+  for (let round = 0; round < 5; round++) {
+    await createTier(ctx, 'gold', { limit: 10, window: 10 }, by)
+    const request = { owner, name: 'x', scope: ['read'], tier: 'gold' }
+    const [deleted, ...made] = await Promise.allSettled([
+      deleteTier(ctx, 'gold', by),
+      ...Array.from({ length: 4 }, () => createApiKey(ctx, request, by)),
+    ])
+    const errors = [deleted, ...made].flatMap((each) => (each?.status === 'rejected' ? [each.reason.name] : []))
+    t.ok(
+      errors.every((name) => ['ConflictError', 'InvalidValueError'].includes(name)),
+      errors.join(),
+    )
+    const keys = await listApiKeys(ctx, { owner, liveAt: ctx.clock.now() })
+    const isThere = deleted?.status === 'rejected'
+    t.equal(keys.filter(({ tier }) => tier === 'gold').length, isThere ? keys.length : 0)
+    for (const { id } of keys) await endApiKey(ctx, id, { cause: { ...by, reason: 'test' } })
+    if (isThere) await deleteTier(ctx, 'gold', by)
+  }
 })
 
 t.test('a warm process touches no row for client_credentials', async (t) => {

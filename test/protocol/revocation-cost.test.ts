@@ -1,10 +1,21 @@
 import pg from 'pg'
 import t from 'tap'
-import { revoke } from '../../src/revocation/index.js'
-import { sessions } from '../../src/store/index.js'
+import { checkApiKey, listApiKeys, writeEnds } from '../../src/api-keys/index.js'
+import { type KeySet, revoke } from '../../src/revocation/index.js'
+import { type ApiKey, sessions } from '../../src/store/index.js'
+import { makeKey } from '../support/exchange.js'
+import { copyKeys } from '../support/key-copies.js'
 import type { TestServer } from '../support/server.js'
 import { withClient } from '../support/test-postgres.js'
-import { application, introspect, openScene, revokeAt, type Scene, tokensFor } from '../support/tokens.js'
+import {
+  apiIdentifier,
+  application,
+  introspect,
+  openScene,
+  revokeAt,
+  type Scene,
+  tokensFor,
+} from '../support/tokens.js'
 
 // `revoke` promises that its cost does not depend on how many tokens there are. So each kind of target is ended once with one
 // token and once with a thousand under it, and both times the same statements must be sent and as many rows be written.
@@ -28,15 +39,15 @@ const endings: Readonly<Record<string, (party: Party) => Promise<unknown>>> = {
   },
   user: ({ server, user }) => revoke(server.ctx, { kind: 'user', userId: user.id }, cause),
   client: ({ server, client }) => revoke(server.ctx, { kind: 'client', clientId: client.clientId }, cause),
-  key: ({ server }) => server.ctx.keys.end(undefined, by),
+  key: ({ server: { ctx } }) => ctx.keys.end([ctx.keys.kidOf('ES256')], by),
 }
 
 async function openParty(scene: Scene, tokens: number): Promise<Party> {
   const { server } = scene
-  const client = await server.createClient(application)
+  const client = await server.createClient({ ...application, backchannel_logout_uri: 'https://app.example/logout' })
   const user = await server.createUser(`${client.clientId}@example.com`)
   const party = { ...scene, client, user }
-  const first = await tokensFor(party)
+  const first = await tokensFor(party, { scope: ['openid', 'read', 'write'], resources: [apiIdentifier] })
   const about = { column: 'client_id', value: client.clientId }
   const n = tokens - 1
   // More of the rows that issuing writes: of other grants in the session, and of other tokens in each kind of table.
@@ -155,10 +166,44 @@ for (const [kind, end] of Object.entries(endings)) {
     t.same(await costOf(many.server, () => end(thousand)), cost)
     // That something was counted at all, and that it was the end.
     t.match(cost, { written: { revocation: 1, audit_event: 1 }, grown: { revocation: 1, audit_event: 1 } })
+    // The client is told of it (Back-Channel Logout).
+    t.equal(cost.written['outbox'], kind === 'session' || kind === 'user' ? 1 : undefined)
     t.ok(cost.statements.length > 0 && cost.statements.length < 30, `${cost.statements.length} statements`)
     for (const { server, api, tokens } of [one, thousand]) {
       t.match(await introspect(server, api, tokens.access_token), { active: false })
     }
     t.comment(`${kind}: ${cost.statements.length} statements, ${JSON.stringify(cost.written)}`)
+  })
+}
+
+const sets: Readonly<Record<string, (key: ApiKey) => KeySet>> = {
+  'an owner': ({ owner }) => ({ kind: 'owner', owner }),
+  'a prefix': ({ prefix }) => ({ kind: 'prefix', prefix }),
+  everybody: () => ({ kind: 'all' }),
+}
+
+for (const [whose, setOf] of Object.entries(sets)) {
+  t.test(`to end all API keys of ${whose} costs the same with ten and with 2,000`, async (t) => {
+    const costs: Cost[] = []
+    for (const [{ server, user }, keys] of [
+      [few, 10],
+      [many, 2_000],
+    ] as const) {
+      const owner = { kind: 'user', id: user.id } as const
+      const { key, text } = await makeKey(server, { owner, prefix: 'bulk', scope: ['read'] })
+      await copyKeys(server, key.id, keys - 1)
+      costs.push(
+        await costOf(server, () => revoke(server.ctx, { kind: 'api_keys', set: setOf(key), ending: 'end' }, cause)),
+      )
+      t.equal(await checkApiKey(server.ctx, text), 'key_ended')
+      t.equal((await listApiKeys(server.ctx, { liveAt: server.clock.now() })).length, 0)
+      await writeEnds(server.ctx)
+    }
+    const [cost] = costs
+    t.same(costs[1], cost)
+    t.match(cost, { written: { api_key_end: 1, revocation: 1, audit_event: 1 } })
+    t.notOk('api_key' in cost!.written)
+    t.equal(cost!.statements.filter((name) => name === 'revocations.record').length, 1)
+    t.comment(`${whose}: ${cost!.statements.join(', ')}`)
   })
 }

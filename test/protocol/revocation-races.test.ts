@@ -97,7 +97,7 @@ t.test('a login whose user is revoked before its session begins gets one that st
     const authenticated = await authenticateByPassword(server.ctx, credentials, origin)
     await meanwhile?.()
     const started = await startSession(server.ctx, { ...authenticated!, previous, origin })
-    return (await findSession(server.ctx, started!.cookie))!
+    return (await findSession(server.ctx, started!.cookie, {}))!
   }
   const endAll = () => revoke(server.ctx, { kind: 'user', userId: user.id }, by)
   const first = await logIn(undefined, endAll)
@@ -120,14 +120,14 @@ t.test('a login that begins no session leaves the one before as it was', async (
     previous: undefined,
     origin,
   }))!
-  const previous = await findSession(server.ctx, cookie)
+  const previous = await findSession(server.ctx, cookie, {})
   for (const user of [first, second]) {
     const { passwordHash: _, ...authenticated } = await authenticate(user)
     const login = { ...authenticated, passwordHash: 'of another password', previous, origin }
     t.equal(await startSession(server.ctx, login), undefined)
-    t.same(await findSession(server.ctx, cookie), previous)
+    t.same(await findSession(server.ctx, cookie, {}), previous)
   }
   const replaced = await startSession(server.ctx, { ...(await authenticate(second)), previous, origin })
-  t.match(await findSession(server.ctx, replaced!.cookie), { userId: second.id })
-  t.equal(await findSession(server.ctx, cookie), undefined, 'another user’s ends')
+  t.match(await findSession(server.ctx, replaced!.cookie, {}), { userId: second.id })
+  t.equal(await findSession(server.ctx, cookie, {}), undefined, 'another user’s ends')
 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { drawApiKey } from '../../src/api-keys/format.js'
 import { changeApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { disableClient, enableClient, updateClient } from '../../src/clients/index.js'
 import { disableUser, enableUser } from '../../src/identity/index.js'
@@ -167,13 +168,46 @@ t.test('attack 113: whatever is wrong with a key is answered by the same words',
 
 t.test('attack 113: guesses are bounded by network, as those at secrets of clients are', async (t) => {
   const strict = await createTestServer(t, { beside: server, env: { FAILURES_PER_CLIENT: '5' }, seed: 'strict' })
-  const [{ text }, stolen] = [await make(), await make()]
-  await endApiKey(ctx, stolen.key.id, { cause })
+  const [{ text }, guessed] = [await make(), await make()]
+  const guess = () => exchange(strict, drawApiKey(ctx.random, guessed.key))
   const replies = []
-  for (let count = 0; count < 7; count++) replies.push((await exchange(strict, stolen.text)).statusCode)
+  for (let count = 0; count < 7; count++) replies.push((await guess()).statusCode)
   t.same(replies, [400, 400, 400, 400, 400, 429, 429])
-  t.same(await statementsOf(strict, () => exchange(strict, stolen.text)), [], 'past the bound memory answers')
+  t.same(await statementsOf(strict, guess), [], 'past the bound memory answers')
   t.equal((await exchange(strict, text)).statusCode, 200, 'another key is not concerned')
+})
+
+t.test('a key that is over is no guess: nobody is locked out by those who still show it', async (t) => {
+  const own = await createTestServer(t)
+  await own.createResource(identifier, 'read')
+  const service = await own.createService('read')
+  const owner = { kind: 'client', id: service.clientId } as const
+  const old = []
+  for (let count = 0; count < 11; count++) old.push(await makeKey(own, { owner, scope: ['read'] }))
+  const { successors } = await endApiKeys(own.ctx, { kind: 'owner', owner }, { cause, replace: true })
+  const far = await makeKey(own, { owner, scope: ['read'], networks: ['192.0.2.0/24'] })
+  const publishable = await makeKey(own, {
+    ...{ owner, scope: ['read'], kind: 'publishable', origins: ['https://shop.example'] },
+  })
+  const short = await makeKey(own, { owner, scope: ['read'], lifetime: 60 })
+  // One second more: it is made in the second after the end.
+  own.clock.advance(61)
+  const shown = [...old, far, publishable, short]
+  const statuses = new Set<number>()
+  for (const { text } of shown) {
+    for (let count = 0; count < 11; count++) statuses.add((await exchange(own, text)).statusCode)
+  }
+  t.same([...statuses], [400], 'each is refused for what it is, as often as it is shown')
+  for (const { text = '' } of successors) t.equal((await exchange(own, text)).statusCode, 200, 'a successor')
+  const form = { grant_type: 'client_credentials' }
+  t.equal((await own.post('/token', form, { authorization: service.basic })).statusCode, 200, 'a client')
+  const events = await own.audit('api_key.refused')
+  t.ok(events.length <= 10 + shown.length, `${events.length} events for ${shown.length * 11} refusals`)
+  t.equal(
+    events.reduce((sum, { count }) => sum + (count ?? 1), 0),
+    shown.length * 11,
+    'none is missing in the audit',
+  )
 })
 
 t.test('no client need be named; one that is named is authenticated', async (t) => {

@@ -3,7 +3,16 @@ import type { JWK } from 'jose'
 import t from 'tap'
 import { signingKeys } from '../../src/store/index.js'
 import { isSigningAlg, type SigningAlg, signAtOnce, signOnThreadPool } from '../../src/tokens/keys/algorithms.js'
-import { printed, wycheproofJwk, wycheproofJws } from '../support/jose-vectors.js'
+import { authorizationUrl } from '../support/authorization.js'
+import { TestBrowser } from '../support/browser.js'
+import {
+  printed,
+  type VectorGroup,
+  wycheproofCrypto,
+  wycheproofJwe,
+  wycheproofJwk,
+  wycheproofJws,
+} from '../support/jose-vectors.js'
 import { createTestServer } from '../support/server.js'
 import { apiIdentifier, introspect, postAs } from '../support/tokens.js'
 
@@ -28,6 +37,8 @@ interface Vector {
   readonly valid: boolean
 }
 
+const keysOf = (one: VectorGroup['private']): readonly JWK[] => one.keys ?? [one]
+
 const named = (set: readonly JWK[] = [], kid: unknown) => set.find((key) => key.kid === kid)
 
 const vectors: readonly Vector[] = [
@@ -40,15 +51,16 @@ const vectors: readonly Vector[] = [
       valid: result === 'valid',
     })),
   ),
-  ...wycheproofJwk.testGroups.flatMap((group) =>
+  ...[...wycheproofJwk.testGroups, ...wycheproofCrypto.testGroups].flatMap((group) =>
     group.tests.map(({ tcId, comment, jws, result }) => ({
       name: `Wycheproof JWK ${tcId} ${group.comment}: ${comment}`,
-      jwk: named(group.public?.keys, headerOf(jws)['kid']),
-      secret: named(group.private.keys, headerOf(jws)['kid']),
+      jwk: named(group.public && keysOf(group.public), headerOf(jws)['kid']),
+      secret: named(keysOf(group.private), headerOf(jws)['kid']),
       jws,
       valid: result === 'valid',
     })),
   ),
+  ...wycheproofJwe.map(({ name, jwk, jwe }) => ({ name, jwk, secret: undefined, jws: jwe, valid: false })),
   ...printed.jws.map(({ section, jwk, compact }) => ({
     name: section,
     jwk: jwk.kty === 'oct' ? undefined : jwk,
@@ -124,6 +136,15 @@ async function takesItsOwn({ kid, alg }: HeldKey, secret: JWK): Promise<boolean>
   return verified?.kid === kid
 }
 
+const application = await server.createClient({ scope: 'openid' })
+const browser = new TestBrowser(server)
+
+/** What a client is answered who sends it as an ID token of ours. OIDC Core §3.1.2.1 */
+async function hinted(id_token_hint: string) {
+  const request = { scope: 'openid', prompt: 'none', id_token_hint }
+  return (await browser.open(authorizationUrl(application, request))).answer
+}
+
 t.test('RFC 8725 §3.1: a JWS that is not a token of ours is refused, also where its signature holds', async (t) => {
   const refusedAlgs = new Set<unknown>()
   const heldAlgs = new Set<SigningAlg>()
@@ -133,7 +154,8 @@ t.test('RFC 8725 §3.1: a JWS that is not a token of ours is refused, also where
     const key = await hold(vector)
     const { alg, typ = 'JWT' } = headerOf(jws)
     const text = typeof jws === 'string' ? jws : JSON.stringify(jws)
-    for (const each of new Set(['at+jwt', String(typ)])) t.equal(await keys.verify(text, each), undefined, name)
+    for (const each of new Set(['at+jwt', 'JWT', String(typ)])) t.equal(await keys.verify(text, each), undefined, name)
+    if (text !== '') t.match(await hinted(text), { error: 'invalid_request' }, `${name}: as id_token_hint`)
     const answer = await introspect(server, api, text)
     if (text === '') t.match(answer, { error: 'invalid_request' }, `${name}: no token at all`)
     else t.same(answer, { active: false }, `${name}: introspected`)
@@ -144,7 +166,9 @@ t.test('RFC 8725 §3.1: a JWS that is not a token of ours is refused, also where
     heldAlgs.add(key.alg)
     if (secret) t.ok(await takesItsOwn(key, secret), `${name}: the same key under our header`)
   }
-  t.equal(vectors.length, wycheproofJws.numberOfTests + wycheproofJwk.numberOfTests + printed.jws.length)
+  const files = [wycheproofJws, wycheproofJwk, wycheproofCrypto]
+  const published = files.reduce((sum, { numberOfTests }) => sum + numberOfTests, 0)
+  t.equal(vectors.length, published + wycheproofJwe.length + printed.jws.length)
   t.same(
     [...refusedAlgs].sort(),
     ['ES512', 'HS256', 'HS384', 'HS512', 'PS384', 'PS512', 'RS384', 'RS512', 'none'],

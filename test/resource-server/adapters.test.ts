@@ -143,7 +143,11 @@ for (const [name, start] of Object.entries(frameworks)) {
 
     const metadata = await ask(port, '/.well-known/oauth-protected-resource')
     t.equal(metadata.status, 200)
-    t.match(metadata.headers, { 'content-type': /^application\/json/, 'access-control-allow-origin': '*' })
+    t.match(metadata.headers, {
+      'content-type': /^application\/json/,
+      'access-control-allow-origin': '*',
+      'cache-control': 'public, max-age=300',
+    })
     t.match(JSON.parse(metadata.body), {
       resource: audience,
       authorization_servers: [issuer],

@@ -237,6 +237,8 @@ t.test(
       [{}, { networks: '192.0.2.0/24' }],
       [{}, { networks: [1] }],
       [{}, { origins: 'https://a.example' }],
+      [{}, { tier: 7 }],
+      [{}, { tier: ['gold'] }],
       [{}, { owner: 'tenant' }],
       [{}, { prefix: undefined }],
     ]
@@ -248,6 +250,7 @@ t.test(
     t.equal(await outcome(text), 'inactive')
     t.equal(await outcome(make({ scope: undefined }).text), 'ok', 'without a scope it may do nothing')
     t.equal(await outcome(make({}, { networks: ['192.0.2.0/33'] }).text), 'network_not_allowed')
+    t.equal(await outcome(make({}, { tier: 'No Such Tier' }).text), 'ok', 'there can be none of that name')
     t.equal(await outcome(make({}, { kind: 'publishable' }).text), 'origin_not_allowed', 'without origins')
   },
 )

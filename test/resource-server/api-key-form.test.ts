@@ -3,7 +3,7 @@ import t from 'tap'
 import * as ofPackage from '../../packages/resource-server/src/api-keys/format.js'
 import { normaliseAddress } from '../../packages/resource-server/src/limits/address.js'
 import { isInNetworks, isLoopbackAddress } from '../../packages/resource-server/src/limits/network.js'
-import { drawApiKey, drawApiKeyId, looksLikeApiKey, parseApiKey } from '../../src/api-keys/format.js'
+import { drawApiKey, drawApiKeyId, findApiKeys, looksLikeApiKey, parseApiKey } from '../../src/api-keys/format.js'
 import { isInNetwork, parseNetwork } from '../../src/platform/network.js'
 import { SeededRandom } from '../support/random.js'
 
@@ -25,7 +25,13 @@ t.test('attack 113: the package and the server take the same for a key', async (
   for (let count = 0; count < 500; count++) {
     const drawn = draw(['a', 'pk', 'abcdefghijklmnop'][count % 3])
     t.ok(ofPackage.parseApiKey(drawn))
-    t.same(ofPackage.findApiKeys(`x=1&key_${drawn}-`), [drawn])
+    for (const text of [`x=1&key_${drawn}-`, `/${drawn}_old.txt`, `a_b_${drawn}_c_d`]) {
+      t.same(ofPackage.findApiKeys(text), [drawn])
+      t.same(
+        findApiKeys(text).map((found) => found.text),
+        [drawn],
+      )
+    }
   }
   t.same(ofPackage.findApiKeys(`${key},${draw().slice(0, -1)}0,x${key}`).length, 1, 'the checksum decides')
   for (const text of ['', '_'.repeat(100_000), 'a_'.repeat(50_000), `${key}`.repeat(1000)]) {

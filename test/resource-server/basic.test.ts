@@ -3,7 +3,9 @@ import { apiKey, basic, bearer, type RequestLike } from '../../packages/resource
 import { disableClient } from '../../src/clients/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
+import { usage } from '../../src/store/index.js'
 import type { TestClient } from '../support/server.js'
+import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withKey } from './support/keys.js'
 
 t.setTimeout(180_000)
@@ -39,6 +41,106 @@ t.test('RFC 7617: a service account shows its password, which the server is aske
   t.same(new Set(await Promise.all(Array.from({ length: 50 }, () => outcome(right)))), new Set(['ok']))
   t.equal(tokensAsked(opened), before + 1)
   t.equal(await outcome(right, { scopes: ['orders:delete'] }), 'scope_missing')
+})
+
+t.test('a service account with networks is good from these alone, though the API that asks is elsewhere', async (t) => {
+  const { api, outcome, platform } = await open(t)
+  const near = await server.createService('orders:read', { allowed_networks: ['192.0.2.0/24', '2001:db8:0:1::/64'] })
+  const from = (ip: string, headers: Readonly<Record<string, string>> = {}) => ({
+    method: 'GET',
+    url: '/orders',
+    headers: { authorization: passwordOf(near), ...headers },
+    ip,
+    socket: { encrypted: true, remoteAddress: ip },
+  })
+  const refusals = async () =>
+    (await server.audit('client.authentication_failed')).filter(({ clientId }) => clientId === near.clientId)
+  t.equal(await outcome(from('198.51.100.7')), 'password_wrong', 'the server says no more to the API')
+  t.match(await refusals(), [{ reason: 'client_network', detail: { address: '198.51.100.7' } }])
+  for (const ip of ['192.0.2.7', '::ffff:192.0.2.7', '2001:db8:0:1::7']) t.equal(await outcome(from(ip)), 'ok', ip)
+  for (const ip of ['192.0.3.7', '127.0.0.1', '2001:db8:0:2::7']) {
+    t.equal(await outcome(from(ip)), 'network_not_allowed', ip)
+  }
+  t.equal((await refusals()).length, 4, 'also where the right one is remembered')
+  t.equal(await outcome(from('192.0.2.7')), 'ok', 'where it was right it is so on')
+  const forged = { 'x-forwarded-for': '192.0.2.7', forwarded: 'for=192.0.2.7' }
+  t.equal(await outcome(from('192.0.3.7', forged)), 'network_not_allowed', 'no header is read')
+  t.equal((await refusals()).length, 4, 'briefly remembered, as a wrong one is')
+  const last = platform.answers.filter(({ path }) => path === '/token').length
+  t.equal(await outcome(from('unknown')), 'network_not_allowed')
+  t.equal(platform.answers.filter(({ path }) => path === '/token').length, last + 1)
+  await api.close()
+  await server.ctx.usage.flush()
+  const since = new Date(server.clock.now().getTime() - 3_600_000)
+  const filter = { kind: 'client', credentials: [near.clientId], since, now: server.clock.now() } as const
+  const counted = (await usage.totals(server.ctx.db, filter)).filter(({ outcome: each }) => each === 'network')
+  t.match(counted, [{ count: 5 }], 'as they are of a key')
+})
+
+t.test(
+  'a password that is right elsewhere is answered like a wrong one, by API and server, however often',
+  async (t) => {
+    /** What one who shows it seven times from elsewhere hears, and how often the server was asked. */
+    async function answersTo(password: 'right' | 'wrong', isKnown: boolean) {
+      const { api, platform } = await open(t)
+      const refused = () => platform.answers.filter(({ path, status }) => path === '/token' && status === 400).length
+      const account = await server.createService('orders:read', { allowed_networks: ['192.0.2.0/24'] })
+      const show = (ip: string, secret: string) => {
+        const socket = { encrypted: true, remoteAddress: ip }
+        return api.check({ headers: { authorization: encode(`${account.clientId}:${secret}`) }, ip, socket })
+      }
+      if (isKnown) t.ok((await show('192.0.2.9', account.clientSecret)).ok)
+      const answers = []
+      for (let attempt = 0; attempt < 7; attempt++) {
+        const before = refused()
+        const decision = await show('203.0.113.7', password === 'right' ? account.clientSecret : 'wrong')
+        if (decision.ok) return t.fail('it is let in')
+        const { 'retry-after': wait, ...headers } = decision.headers
+        answers.push({ ...decision, reason: '', headers, waits: wait !== undefined, asked: refused() - before })
+        platform.ahead += 5_000
+      }
+      return answers
+    }
+    const wrong = await answersTo('wrong', false)
+    t.match(wrong, [...Array(5).fill({ status: 401, asked: 1 }), ...Array(2).fill({ status: 503, asked: 0 })])
+    t.same(await answersTo('right', false), wrong)
+    t.same(await answersTo('right', true), wrong, 'also where the right one is remembered')
+    t.same(await answersTo('wrong', true), wrong)
+  },
+)
+
+t.test('what a service account got by an API is counted from where the account is, not the API', async (t) => {
+  const { api } = await open(t)
+  const account = await server.createService('orders:read')
+  const socket = { encrypted: true, remoteAddress: '203.0.113.77' }
+  const shown = { headers: { authorization: passwordOf(account) }, ip: '203.0.113.77', socket }
+  t.ok((await api.check(shown)).ok)
+  await api.close()
+  await server.ctx.usage.flush()
+  const since = new Date(server.clock.now().getTime() - 3_600_000)
+  const filter = { kind: 'client', credentials: [account.clientId], since, now: server.clock.now() } as const
+  const networks = (await usage.networks(server.ctx.db, filter)).map(({ network }) => network)
+  t.same(new Set(networks), new Set(['203.0.113.0/24']))
+  const issued = (await server.audit('token.issued')).filter(({ clientId }) => clientId === account.clientId)
+  t.match(issued, [{ ip: '203.0.113.77' }])
+})
+
+t.test('RFC 8693: passwords are exchanged by an API, for itself alone', async (t) => {
+  const form = {
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token: passwordOf(service).slice('Basic '.length),
+    subject_token_type: 'urn:ostiary:params:oauth:token-type:basic-credentials',
+  }
+  const ask = (authorization?: string, more: Readonly<Record<string, string>> = {}) =>
+    server.post('/token', { ...form, ...more }, authorization === undefined ? {} : { authorization })
+  const { resource } = scene
+  const good = await ask(resource.basic, { scope: 'orders:write', resource: 'https://other.example' })
+  t.match(good.json(), { issued_token_type: 'urn:ietf:params:oauth:token-type:access_token', token_type: 'Bearer' })
+  const claims = JSON.parse(Buffer.from(good.json().access_token.split('.')[1], 'base64url').toString())
+  t.match(claims, { sub: service.clientId, client_id: service.clientId, aud: audience })
+  t.match((await ask(service.basic)).json(), { error: 'unauthorized_client' }, 'no other client')
+  t.match((await ask()).json(), { error: 'invalid_request' }, 'nobody else')
+  t.equal((await ask(resource.basic, { subject_token: 'bm9ib2R5Ondyb25n' })).statusCode, 400, 'the API is not told off')
 })
 
 t.test('a wrong password, and a client that may do nothing here, are refused and remembered briefly', async (t) => {
@@ -188,7 +290,7 @@ t.test('what ends the client, or takes its role, ends what its password is good 
 })
 
 t.test('two locks: a password and a key, of the same client', async (t) => {
-  const { api, outcome } = await openApi(t, scene, {
+  const { api, outcome, heard } = await openApi(t, scene, {
     schemes: [basic(), apiKey()],
     require: ['basic', 'api-key'],
   })
@@ -199,6 +301,8 @@ t.test('two locks: a password and a key, of the same client', async (t) => {
   const users = await make({ owner: { kind: 'user', id: user.id } })
   const authorization = passwordOf(service)
   const both = (key: string, more = {}) => ({ ...withKey(key, { authorization }), ip: '127.0.0.1', ...more })
+  // What was made took a while.
+  await heard()
   const decision = await api.check(both(text), { scopes: ['orders:read'] })
   t.match(decision, { ok: true, token: { sub: service.clientId, scope: ['orders:read'] } })
   t.equal(await outcome(both(text), { scopes: ['orders:write'] }), 'scope_missing', 'what both permit')

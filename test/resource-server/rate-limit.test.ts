@@ -119,8 +119,8 @@ t.test('of an API key the owner is counted by client, and the key itself by key,
   const key = { ...token, claims: { api_key: { owner: 'client' } } }
   const account = { ...token, clientId: 'owner-1', claims: {} }
   const users = { ...key, claims: { api_key: { owner: 'user' } } }
-  const counted = (shown: AccessToken) =>
-    (['client', 'key', 'subject'] as const).map((by) => ofToken(shown)({ tier: 'gold', by }))
+  const limits = (['client', 'key', 'subject'] as const).map((by) => ({ tier: 'gold', by }))
+  const counted = (shown: AccessToken) => ofToken(limits, shown).map(({ who }) => who.split('\0')[1])
   t.same(counted(key), ['owner-1', 'key-1', 'owner-1'])
   t.same(counted(users), ['key-1', 'key-1', 'owner-1'])
   t.same(counted(account), ['owner-1', 'owner-1', 'owner-1'])

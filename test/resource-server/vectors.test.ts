@@ -6,7 +6,7 @@ import { readJws, verifyJws } from '../../packages/resource-server/src/jws.js'
 import { importVerificationKey } from '../../packages/resource-server/src/verification-key.js'
 import { verifySignature } from '../../src/tokens/keys/algorithms.js'
 import { isSigningAlg } from '../../src/tokens/keys/index.js'
-import { printed, wycheproofJwk, wycheproofJws } from '../support/jose-vectors.js'
+import { printed, wycheproofCrypto, wycheproofJwe, wycheproofJwk, wycheproofJws } from '../support/jose-vectors.js'
 
 /** Whether this package accepts it: what the JWKS would keep of the key, and what a token would be verified with. */
 async function accepts(jwk: unknown, jws: unknown): Promise<boolean> {
@@ -58,13 +58,13 @@ t.test('Wycheproof: JSON Web Signature', async (t) => {
   t.equal(count, numberOfTests)
 })
 
-t.test('Wycheproof: JSON Web Key', async (t) => {
-  const { testGroups, numberOfTests } = wycheproofJwk
+t.test('Wycheproof: JSON Web Key, and the signatures of JSON Web Crypto', async (t) => {
   let count = 0
-  for (const group of testGroups) {
+  for (const group of [...wycheproofJwk.testGroups, ...wycheproofCrypto.testGroups]) {
     for (const { tcId, comment, jws, result } of group.tests) {
       count++
-      const { keys = [] } = group.public ?? group.private
+      const one = group.public ?? group.private
+      const { keys = [one] } = one
       const parsed = typeof jws === 'string' ? readJws(jws) : 'token_malformed'
       const kid = typeof parsed === 'string' ? undefined : parsed.header['kid']
       const named = keys.filter((key) => isObject(key) && key.kid === kid)
@@ -72,7 +72,12 @@ t.test('Wycheproof: JSON Web Key', async (t) => {
       t.equal(accepted, result === 'valid' && group.public !== undefined, `${tcId} ${group.comment}: ${comment}`)
     }
   }
-  t.equal(count, numberOfTests)
+  t.equal(count, wycheproofJwk.numberOfTests + wycheproofCrypto.numberOfTests)
+})
+
+t.test('Wycheproof: JSON Web Encryption: nothing here decrypts, and what is encrypted is no token', async (t) => {
+  t.equal(wycheproofJwe.length, 173)
+  for (const { name, jwk, jwe } of wycheproofJwe) t.equal(await accepts(jwk, jwe), false, name)
 })
 
 for (const { section, jwk, alg, compact } of printed.jws) {

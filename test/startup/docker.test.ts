@@ -109,8 +109,8 @@ t.test('docker-compose.yml: secrets come by file, and no other way', async (t) =
     Object.keys(environment).filter((name) => secretNames.includes(name)),
     [],
   )
-  // The master key of before is there during a rotation alone, and few have receivers or a Redis: everybody would have to make a file.
-  const optional = ['MASTER_KEY_PREVIOUS', 'REVOCATION_RECEIVER_TOKENS', 'REDIS_URL']
+  // The master key of before is there during a rotation alone, and few have receivers, a Redis or mail: everybody would have to make a file.
+  const optional = ['MASTER_KEY_PREVIOUS', 'REVOCATION_RECEIVER_TOKENS', 'REDIS_URL', 'SMTP_URL']
   for (const name of secretNames.filter((each) => !optional.includes(each))) t.ok(environment[`${name}_FILE`], name)
 
   const declared = mapping(compose.secrets)

@@ -36,6 +36,7 @@ t.test('every kind of change arrives at every process, on commit', async (t) => 
   const [one, two] = [await listen(t, store), await listen(t, store)]
   const changes: Change[] = [
     { kind: 'client', id: 'a client: with a colon' },
+    { kind: 'user', id: 'a user' },
     { kind: 'resources' },
     { kind: 'keys' },
     { kind: 'revocation' },
@@ -57,7 +58,7 @@ t.test('every kind of change arrives at every process, on commit', async (t) => 
   await notify(store.db, { kind: 'client', id: 'last' })
 
   for (const { heard } of [one, two]) {
-    await until(() => heard.length >= 7)
+    await until(() => heard.length >= 8)
     t.same(heard, [{ kind: 'client', id: 'first' }, ...changes, { kind: 'client', id: 'last' }])
   }
 })

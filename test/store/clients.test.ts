@@ -64,6 +64,22 @@ t.test('RFC 7591 §2: what was registered is read back, every field of it', asyn
   if (listed) t.same(toRegistration(listed), toRegistration(client), 'the list reads what the look-up reads')
 })
 
+t.test('a look-up reads every column, and none that the next release adds', async (t) => {
+  const { clientId } = await server.createClient({ client_name: 'Columns' })
+  const find = () => clients.find(ctx.db, clientId)
+  const { secrets: _, roles: __, resourceServerOf: ___, gateway: ____, ...found } = (await find())!
+  t.same(Object.keys(found).sort(), Object.keys((await clients.list(ctx.db))[0]!).sort())
+  t.same(
+    found,
+    (await clients.list(ctx.db)).find((client) => client.clientId === clientId),
+  )
+  await sql(server, 'ALTER TABLE client ADD COLUMN of_the_next_release BYTEA')
+  // Each connection has the statement prepared.
+  await Promise.all(Array.from({ length: 40 }, find))
+  await sql(server, 'ALTER TABLE client DROP COLUMN of_the_next_release')
+  t.ok(await Promise.all(Array.from({ length: 40 }, find)))
+})
+
 t.test('a client_id and a secret are drawn where none is brought', async (t) => {
   const { client, clientSecret = '' } = await registerClient(ctx, service, registration)
   t.match(client.clientId, /^[0-9a-f-]{36}$/)
@@ -268,7 +284,9 @@ t.test('a disabled client gets nothing and has nothing; enabled, it has only wha
   t.same(
     (await server.audit('client.'))
       .filter((event) => event.clientId === clientId && event.actor === 'operator')
-      .map(({ type }) => type),
+      .map(({ type }) => type)
+      // Of one instant: in no order.
+      .sort(),
     ['client.created', 'client.disabled', 'client.enabled'],
     'and each act is one event',
   )

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { consents, type Decision } from '../../src/store/index.js'
-import { addClient, addUser, openTestStore, saveDecisions } from '../support/store.js'
+import { clients, consents, type Decision, dayBucket, grants, interactions } from '../../src/store/index.js'
+import { addClient, addParty, addUser, newGrant, openTestStore, saveDecisions } from '../support/store.js'
 
 const read: Decision = { resource: 'https://api.example.com', scope: 'read', granted: true }
 const write: Decision = { ...read, scope: 'write', granted: false }
@@ -11,12 +11,13 @@ const sorted = (decisions: readonly Decision[]) => [...decisions].sort((a, b) =>
 t.test('decisions are remembered per user, client, resource and scope; the last one stands', async (t) => {
   const store = await openTestStore(t)
   const [ada, eve] = [await addUser(store), await addUser(store)]
-  const { clientId } = await addClient(store)
+  const client = await addClient(store)
+  const { clientId } = client
   await saveDecisions(store.db, ada.id, clientId, [write, read, profile], store.now())
 
-  t.same(sorted(await consents.list(store.db, ada.id, clientId)), [profile, read, write])
-  t.same(await consents.list(store.db, eve.id, clientId), [])
-  t.same(await consents.list(store.db, ada.id, 'another'), [])
+  t.same(sorted(await consents.list(store.db, ada.id, client)), [profile, read, write])
+  t.same(await consents.list(store.db, eve.id, client), [])
+  t.same(await consents.list(store.db, ada.id, { clientId: 'another' }), [])
 
   await saveDecisions(
     store.db,
@@ -29,7 +30,7 @@ t.test('decisions are remembered per user, client, resource and scope; the last 
     store.now(),
   )
   t.same(
-    (await consents.list(store.db, ada.id, clientId))
+    (await consents.list(store.db, ada.id, client))
       .map(({ resource, scope, granted }) => `${resource} ${scope} ${granted}`)
       .sort(),
     [
@@ -47,8 +48,51 @@ t.test('what was decided before the user was revoked is asked again', async (t) 
   const ada = await addUser(store)
   await saveDecisions(store.db, ada.id, 'c', [read], store.now())
   await store.sql('UPDATE user_account SET not_before = $2 WHERE id = $1', [ada.id, store.now()])
-  t.same(await consents.list(store.db, ada.id, 'c'), [])
+  t.same(await consents.list(store.db, ada.id, { clientId: 'c' }), [])
   store.clock.advance(1)
   await saveDecisions(store.db, ada.id, 'c', [write], store.now())
-  t.same(await consents.list(store.db, ada.id, 'c'), [write])
+  t.same(await consents.list(store.db, ada.id, { clientId: 'c' }), [write])
 })
+
+t.test(
+  'attack 96: a decision and a change of the document that pass each other unseen: it is of the one before',
+  async (t) => {
+    const store = await openTestStore(t)
+    const [shown, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
+    const party = { ...(await addParty(store)), client: await addClient(store, { documentHash: shown }) }
+    const { clientId } = party.client
+    const expiresAt = store.later(60)
+    const decide = (documentHash: Buffer) => {
+      const bucket = dayBucket(expiresAt)
+      const interaction = {
+        ...{ bucket, idHash: store.random.bytes(32), browserHash: store.random.bytes(32), clientId, request: {} },
+        ...{ createdAt: store.now(), expiresAt },
+      }
+      return { interaction, grant: { ...newGrant(store, party) }, documentHash, bucket }
+    }
+    const create = async ({ interaction, grant, documentHash, bucket }: ReturnType<typeof decide>) => {
+      await interactions.create(store.db, interaction)
+      return grants.create(store.db, {
+        grant,
+        code: { bucket, hash: store.random.bytes(32), expiresAt },
+        event: store.event('code.issued'),
+        documentHash,
+        answers: { interaction, decisions: [read], consentEvent: undefined },
+      })
+    }
+    const remembered = (documentHash: Buffer) => consents.list(store.db, party.user.id, { clientId, documentHash })
+
+    await store.another().transaction(async (tx) => {
+      const stored = await clients.findForUpdate(tx, clientId)
+      await clients.update(tx, { ...stored!, documentHash: next })
+      await consents.removeOfClient(tx, clientId)
+      t.equal(await create(decide(shown)), 'created', 'the change is not committed, and keeps nobody waiting')
+    })
+    t.same(await remembered(next), [], 'nobody saw the next document')
+    t.same(await consents.list(store.db, party.user.id, { clientId }), [], 'nor is it of a client without one')
+    t.equal(await create(decide(shown)), 'changed')
+    t.equal(await create(decide(next)), 'created')
+    t.same(await remembered(next), [read], 'what is decided then takes its place')
+    t.same(await remembered(shown), [])
+  },
+)

@@ -34,7 +34,12 @@ async function open(
     clock,
   })
   const { config } = loadConfig({ env: {} })
-  return createFailureLimits({ db, clock, config: { ...config, limits: { ...limits, ...over } }, secrets })
+  return createFailureLimits({
+    db,
+    clock,
+    config: { ...config, limits: { ...config.limits, ...limits, ...over } },
+    secrets,
+  })
 }
 
 async function openTwo(t: Test): Promise<{ store: TestStore; one: FailureLimits; two: FailureLimits }> {

@@ -181,6 +181,46 @@ t.test('a revocation that came first leaves nothing to redeem', async (t) => {
   t.equal((await rows(store, 'authorization_code')).length, 0)
 })
 
+t.test(
+  'attack 96: another document than the user was shown gets nothing, and the interaction still waits',
+  async (t) => {
+    const store = await openTestStore(t)
+    const [shown, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
+    const plain = await addParty(store)
+    const described = { ...plain, client: await addClient(store, { documentHash: next }) }
+    const cases = [
+      [described, shown, 'changed'],
+      [described, undefined, 'changed'],
+      [plain, shown, 'changed'],
+      [described, next, 'created'],
+      [plain, undefined, 'created'],
+    ] as const
+    const waiting = await Promise.all(cases.map(([party]) => addInteraction(store, party)))
+    const outcomes = await Promise.all(
+      cases.map(([party, documentHash], index) =>
+        grants.create(store.db, { ...answering(store, party, waiting[index]!), documentHash }),
+      ),
+    )
+    t.same(
+      outcomes,
+      cases.map(([, , outcome]) => outcome),
+    )
+    for (const [index, { bucket, idHash }] of waiting.entries()) {
+      const isAnswered = (await interactions.find(store.db, bucket, idHash))?.completedAt !== undefined
+      t.equal(isAnswered, outcomes[index] === 'created')
+    }
+    for (const [table, each] of [
+      ['authorization_grant', 1],
+      ['authorization_code', 1],
+      ['consent', 2],
+      ['audit_event', 2],
+    ] as const) {
+      t.equal((await rows(store, table)).length, 2 * each, table)
+    }
+    t.equal(await grants.create(store.db, { ...newOne(store, described), documentHash: shown }), 'changed', 'by itself')
+  },
+)
+
 t.test('in one batch each has its own outcome', async (t) => {
   const store = await openTestStore(t)
   const party = await addParty(store)

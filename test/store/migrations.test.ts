@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -65,6 +65,64 @@ t.test('migrations are applied in the order of their names, each once', async (t
   t.same(await applyMigrations(client, folder, now), [])
   t.same(await pendingMigrations(client, folder), [])
   t.equal(await count(client, 'door'), 1)
+})
+
+t.test('API keys of before the ends of many lie before each of them, and later ones take their place', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const all = (await pendingMigrations(client, migrationsFolder)).toSorted()
+  const before = all.slice(0, all.indexOf('20261129190000_api_key_ends'))
+  for (const name of before) await cp(join(migrationsFolder, name), join(folder, name), { recursive: true })
+  t.same(await applyMigrations(client, folder, now), before)
+  const make = (id: string) =>
+    client.query(
+      `INSERT INTO api_key (id, prefix, environment, kind, owner_kind, owner, name, created_at, updated_at)
+       VALUES ($1, 'sk', 'live', 'secret', 'client', 'c', 'x', $2, $2)`,
+      [id, now],
+    )
+  await make('old')
+  await applyMigrations(client, migrationsFolder, now)
+  await make('new')
+  const { rows } = await client.query(
+    `SELECT id, position = 0 AS first, position < nextval('revocation_position') AS before FROM api_key ORDER BY id`,
+  )
+  t.same(rows, [
+    { id: 'new', first: false, before: true },
+    { id: 'old', first: true, before: true },
+  ])
+})
+
+t.test('tiers of API keys that there are not are taken away, and none can be given from then on', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const all = (await pendingMigrations(client, migrationsFolder)).toSorted()
+  const before = all.slice(0, all.indexOf('20261130200000_api_key_tiers'))
+  for (const name of before) await cp(join(migrationsFolder, name), join(folder, name), { recursive: true })
+  await applyMigrations(client, folder, now)
+  await client.query(`INSERT INTO tier VALUES ('gold', 1, 1, 1, $1, $1)`, [now])
+  const make = (id: string, tier?: string) =>
+    client.query(
+      `INSERT INTO api_key (id, prefix, environment, kind, owner_kind, owner, name, tier, created_at, updated_at)
+       VALUES ($1, 'sk', 'live', 'secret', 'client', 'c', 'x', $3, $2, $2)`,
+      [id, now, tier ?? null],
+    )
+  await make('with', 'gold')
+  await make('dangling', 'nosuch')
+  await make('without')
+  await applyMigrations(client, migrationsFolder, now)
+  const { rows } = await client.query('SELECT id, tier FROM api_key ORDER BY id')
+  t.same(rows, [
+    { id: 'dangling', tier: null },
+    { id: 'with', tier: 'gold' },
+    { id: 'without', tier: null },
+  ])
+  const constraint = await client.query(`SELECT convalidated FROM pg_constraint WHERE conname = 'api_key_tier_fkey'`)
+  t.same(constraint.rows, [{ convalidated: true }])
+  await t.rejects(make('new', 'nosuch'), { code: '23503' })
+  // RESTRICT has a code of its own since PostgreSQL 18.
+  await t.rejects(client.query(`DELETE FROM tier WHERE name = 'gold'`), { code: /^23(503|001)$/ })
 })
 
 t.test('the record is what `prisma migrate status` expects: the SHA-256 of the file, finished, one step', async (t) => {

@@ -2,22 +2,32 @@ import { createRequire } from 'node:module'
 import t from 'tap'
 import {
   accessTokens,
+  apiKeyEnds,
+  apiKeys,
   auditEvents,
   authorizationCodes,
+  clientAssertions,
+  clientDocuments,
   clients,
   consents,
   dayBucket,
   failures,
   grants,
   interactions,
+  notices,
   outbox,
   partitions,
   refreshTokens,
+  registrationAnswers,
+  registrationTokens,
   revocations,
   roles,
+  rotations,
   sessions,
   settings,
   statusLists,
+  unusedClients,
+  usage,
   users,
   weekBucket,
 } from '../../src/store/index.js'
@@ -87,6 +97,9 @@ const crowd: readonly string[] = [
   `INSERT INTO client (client_id, token_endpoint_auth_method, application_type, require_pkce, first_party, allowed_origins,
                        refresh_token_rotation, refresh_token_retry_window, created_at, updated_at)
    SELECT 'c' || n, 'none', 'web', true, false, ARRAY['https://a' || n || '.example'], true, 10, $1, $1`,
+  `INSERT INTO registration_token
+   SELECT gen_random_uuid(), sha256(n::text::bytea), NULL, 0, 1, $1, $1::timestamptz + interval '1 day'`,
+  `INSERT INTO registration_answer SELECT 'c' || n, sha256(n::text::bytea), sha256($1::timestamptz::text::bytea), ''::bytea`,
   `INSERT INTO client_secret (id, client_id, method, hash, created_at)
    SELECT gen_random_uuid(), 'c' || n, 'hmac-sha256', ''::bytea, $1`,
   `INSERT INTO user_account (id, email, admin, created_at, updated_at) SELECT gen_random_uuid(), n || '@example.com', false, $1, $1`,
@@ -100,6 +113,7 @@ const crowd: readonly string[] = [
    SELECT ${thisWeek} + n % 6, sha256(n::text::bytea), gen_random_uuid(), 'c' || n, $1, $1`,
   `INSERT INTO refresh_answer SELECT ${today} + n % 3, sha256(n::text::bytea), ''::bytea, ''::bytea, $1`,
   `INSERT INTO access_token SELECT ${today} + n % 3, sha256(n::text::bytea), '{}', $1`,
+  `INSERT INTO client_assertion SELECT ${today} + n % 3, CASE WHEN $1::timestamptz IS NULL THEN NULL ELSE sha256(n::text::bytea) END`,
   `INSERT INTO interaction SELECT ${today} + n % 3, sha256(n::text::bytea), ''::bytea, 'c', '{}', NULL, $1, $1, NULL`,
   `INSERT INTO failure_count SELECT ${today} + n % 3, sha256(n::text::bytea), 7, CASE WHEN $1::timestamptz IS NULL THEN 0 ELSE 1 END`,
   `INSERT INTO revocation SELECT ${today} + n % 3, 'token', 't' || n, n, true, $1, NULL, 'test', $1`,
@@ -110,11 +124,32 @@ const crowd: readonly string[] = [
           extract(epoch FROM $1::timestamptz)::int`,
   `INSERT INTO outbox (id, kind, destination, payload, created_at, next_attempt_at, attempts)
    SELECT gen_random_uuid(), 'revocation', 'https://' || n % 3 || '.example/', '{}', $1, $1::timestamptz + interval '1 second' * (n % 500), 0`,
+  `INSERT INTO api_key (id, prefix, environment, kind, owner_kind, owner, name, created_at, updated_at, successor, position, ended_at, end_id)
+   SELECT lpad(n::text, 16, 'k'), 'p' || n % 3, 'live', 'secret', 'client', 'c' || n, 'x', $1, $1, 'x', n,
+          CASE WHEN n % 2 = 0 THEN $1::timestamptz END, CASE WHEN n % 2 = 0 THEN gen_random_uuid() END`,
+  `INSERT INTO api_key_end SELECT gen_random_uuid(), 'prefix:x' || n, n, $1, 'x', false`,
+  `INSERT INTO usage_count
+   SELECT ${thisWeek} + n % 2, 'api_key', 'k' || n, $1, 'a', '', 'accepted', false, 1`,
+  `INSERT INTO usage_network
+   SELECT ${thisWeek} + n % 2, 'api_key', 'k' || n, ${today}, 'a', '192.0.2.0/24', false, $1, $1, 1`,
+  // Keys that are over in one of three ways.
+  `INSERT INTO api_key (id, prefix, environment, kind, owner_kind, owner, name, created_at, updated_at, expires_at, ended_at, successor)
+   SELECT 'o' || n, 'sk', 'live', 'signing', 'client', 'c' || n, 'x', $1, $1,
+          CASE WHEN n % 3 = 0 THEN $1::timestamptz - interval '1 second' END, CASE WHEN n % 3 = 1 THEN $1::timestamptz END,
+          CASE WHEN n % 3 = 2 THEN 'k' END`,
+  `INSERT INTO notice SELECT gen_random_uuid(), 'client', 'c' || n, 'leaked', 'api_key', 'k' || n, 'leaked', '{}', $1`,
   `INSERT INTO audit_event (bucket, id, time, type, actor, count) SELECT ${thisWeek} + n % 2, gen_random_uuid(), $1, 'x', 'y', 1`,
 ]
 // Before the first test: from then on the pool may be one that only writes down what it is sent.
 const batches = await inBatches(store, party)
 for (const text of crowd) await store.sql(`${text} FROM generate_series(1, ${thousands}) n`, [now()])
+// Who is told of the end of their sessions: by `sub`, and of each session.
+await store.sql(`UPDATE authorization_grant SET scope = '{openid}' WHERE client_id = $1`, [party.client.clientId])
+await store.sql(
+  `UPDATE client SET backchannel_logout_uri = 'https://app.example/', backchannel_logout_session_required = true
+    WHERE client_id = $1`,
+  [party.client.clientId],
+)
 await settings.put(db, 'revocation_receivers', ['https://1.example/'])
 await store.sql('ANALYZE')
 
@@ -179,7 +214,7 @@ function visited(plan: Node): Readonly<Record<string, number>> {
 }
 
 const failureKeys = [1, 2].map((n) => ({ key: Buffer.alloc(32, n), window: 7, windowStart: now() }))
-const revoking = (kind: 'grant' | 'client' | 'user', target: string) => ({
+const revoking = (kind: 'grant' | 'session' | 'client' | 'user' | 'api_keys', target: string) => ({
   kind,
   target,
   terminal: true,
@@ -188,6 +223,8 @@ const revoking = (kind: 'grant' | 'client' | 'user', target: string) => ({
   audiences: [],
   reason: 'test',
   ...(kind === 'grant' ? { row: token.grant } : {}),
+  ...(kind === 'session' ? { row: party.session, grantsOf: party.user.id } : {}),
+  ...(kind === 'api_keys' ? { ending: 'end' as const } : {}),
   ...(kind === 'user' ? { row: { bucket: 0, id: target }, grantsOf: target } : {}),
   event: store.event(),
 })
@@ -203,13 +240,45 @@ const lane = { kind: 'revocation', destination: 'https://1.example/' }
 const message = { ...lane, id: random.uuid(), payload: {}, createdAt: now(), attempts: 1 }
 const accessToken = { bucket: dayBucket(expiresAt), hash: random.bytes(32), claims: {}, expiresAt }
 
+const used = { kind: 'api_key', credential: 'k77', api: 'a', superseded: false, count: 1 } as const
+const uses = { kind: 'api_key', since: later(-7 * 86_400), now: now() } as const
+const due = { now: now(), until: later(14 * 86_400), rotateEvery: 86_400 }
+const readDue = async (): Promise<void> => {
+  for await (const page of rotations.due(db, due)) page.length
+}
+const notice = {
+  id: random.uuid(),
+  owner: { kind: 'client', id: 'c77' },
+  kind: 'exposed',
+  subject: { kind: 'api_key', id: 'k77' },
+  detail: { name: 'x' },
+  cause: 'exposed',
+  createdAt: now(),
+  event: store.event(),
+} as const
+
 /** Name, the work, and the most partitions of one table that it may visit. */
 const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['clients.find', () => clients.find(db, party.client.clientId)],
   ['clients.isAllowedOrigin', () => clients.isAllowedOrigin(db, 'https://a77.example')],
   ['clients.recordUse', () => clients.recordUse(db, [{ clientId: 'c77', at: now() }])],
+  ['unusedClients.list', () => unusedClients.list(db, now(), 10)],
+  ['unusedClients.keep', () => unusedClients.keep(db, 'c77')],
+  [
+    'clientDocuments.touch',
+    () => {
+      const times = { fetchedAt: now(), freshUntil: now(), unusedUntil: now() }
+      return clientDocuments.touch(db, { clientId: 'c77', hash: random.bytes(32), ...times })
+    },
+  ],
+  ['clientDocuments.areUnused', () => clientDocuments.areUnused(db, 10)],
+  ['registrationTokens.findLive', () => registrationTokens.findLive(db, random.bytes(32), now())],
+  ['registrationAnswers.find', () => registrationAnswers.find(db, 'c77', random.bytes(32))],
+  ['registrationAnswers.remove', () => registrationAnswers.remove(db, 'c77', random.bytes(32))],
+  ['registrationTokens.spend', () => registrationTokens.spend(db, random.uuid(), now())],
   ['authorizationCodes.find', () => authorizationCodes.find(db, code.bucket, code.hash, now())],
   ['authorizationCodes.redeem', () => authorizationCodes.redeem(db, redemption(store, code))],
+  ['authorizationCodes.redeemAtOnce', () => authorizationCodes.redeemAtOnce(db, redemption(store, code))],
   ['authorizationCodes.spend', () => authorizationCodes.spend(db, code, store.event('code.refused'))],
   ['authorizationCodes.wasSpentBy', () => authorizationCodes.wasSpentBy(db, code, random.uuid())],
   ['refreshTokens.find', () => refreshTokens.find(db, token.bucket, token.hash, now())],
@@ -226,6 +295,7 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
     () => refreshTokens.findAnswer(db, spent, spending.answer.bucket, spending.answer.requestHash, now()),
   ],
   ['accessTokens.create', () => accessTokens.create(db, accessToken)],
+  ['clientAssertions.spend', () => clientAssertions.spend(db, accessToken)],
   ['accessTokens.find', () => accessTokens.find(db, accessToken.bucket, accessToken.hash)],
   ['auditEvents.add', () => auditEvents.add(db, store.event())],
   // By position, so in every partition that is kept: as many as there are, each by its index.
@@ -248,8 +318,22 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['revocations.add of a grant', () => revocations.add(db, revoking('grant', token.grant.id)), 2],
   ['revocations.add of a client', () => revocations.add(db, revoking('client', 'c77')), 2],
   // A user's grants end in any week.
+  ['revocations.add of a session', () => revocations.add(db, revoking('session', party.session.id)), 30],
   ['revocations.add of a user', () => revocations.add(db, revoking('user', party.user.id)), 30],
   ['revocations.reachesAll', () => revocations.reachesAll(db, revoking('user', party.user.id), now()), 30],
+  ['revocations.add of the keys of a prefix', () => revocations.add(db, revoking('api_keys', 'prefix:p1')), 2],
+  ['apiKeys.countLive', () => apiKeys.countLive(db, { kind: 'client', id: 'c7' }, now(), 100)],
+  ['apiKeys.find', () => apiKeys.find(db, 'kkkkkkkkkkkk1001')],
+  ['apiKeyEnds.sweepSome of all', () => apiKeyEnds.sweepSome(db, { target: 'all' }, '')],
+  ['apiKeyEnds.sweepSome of a prefix', () => apiKeyEnds.sweepSome(db, { target: 'prefix:p1' }, 'kkkkkkkkkkkk1001')],
+  ['apiKeyEnds.sweepSome of an owner', () => apiKeyEnds.sweepSome(db, { target: 'owner:client:c7' }, '')],
+  ['apiKeyEnds.remove', () => apiKeyEnds.remove(db, { id: random.uuid() })],
+  ['rotations.due', readDue],
+  ['notices.createAll', () => notices.createAll(db, [notice])],
+  ['notices.list', () => notices.list(db, { limit: 10 })],
+  ['notices.list of an owner', () => notices.list(db, { owner: notice.owner, limit: 10 })],
+  ['notices.findForDelivery', () => notices.findForDelivery(db, notice.id)],
+  ['notices.removeOld', () => notices.removeOld(db, now(), 10)],
   ['outbox.listDue', () => outbox.listDue(db, ['revocation'], now())],
   ['outbox.claim', () => outbox.claim(db, { ...lane, now: now(), until: later(30), limit: 8 })],
   ['outbox.remove', () => outbox.remove(db, message)],
@@ -263,8 +347,16 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
   ['sessions.extend', () => sessions.extend(db, found, later(86_400))],
   ['sessions.start', () => sessions.start(db, login)],
   ['sessions.renew', () => sessions.renew(db, login)],
+  // For the pages of the account.
+  ['sessions.list', () => sessions.list(db, party.user.id, now(), 100), 30],
+  ['grants.listAllowed', () => grants.listAllowed(db, party.user.id, now(), 500), 30],
+  [
+    'grants.listUnended',
+    () => grants.listUnended(db, { userId: party.user.id, clientId: party.client.clientId, now: now(), limit: 500 }),
+    30,
+  ],
   ['users.findForLogin', () => users.findForLogin(db, party.user.email)],
-  ['consents.list', () => consents.list(db, party.user.id, party.client.clientId)],
+  ['consents.list', () => consents.list(db, party.user.id, party.client)],
   ['interactions.create', () => interactions.create(db, { ...interaction, idHash: random.bytes(32) })],
   ['interactions.setRequest', () => interactions.setRequest(db, interaction, {})],
   ['interactions.find', () => interactions.find(db, interaction.bucket, interaction.idHash)],
@@ -278,6 +370,12 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
         answers: { interaction, decisions: [], consentEvent: undefined },
       }),
   ],
+  ['clients.listReaching', () => clients.listReaching(db, ['c77', 'c78'], 'https://api.example')],
+  ['usage.add', () => usage.add(db, [{ ...used, hour: now(), scope: 'read', outcome: 'accepted' }])],
+  ['usage.addNetworks', () => usage.addNetworks(db, [{ ...used, network: 'n', firstSeen: now(), lastSeen: now() }])],
+  // Of last week, this and the next.
+  ['usage.totals', () => usage.totals(db, { ...uses, credentials: ['k77'] }), 3],
+  ['usage.networks', () => usage.networks(db, { ...uses, credentials: ['k77'] }), 3],
   ['interactions.complete', () => interactions.complete(db, interaction, now(), store.event())],
 ]
 
@@ -310,6 +408,29 @@ function rowsOf(plan: Node): number {
   }
   return rows
 }
+
+t.test('API keys that are over cost nothing when it is asked what is due', async (t) => {
+  const keys = (await sentBy(readDue)).filter(({ text }) => text.includes('FROM api_key'))
+  t.equal(keys.length, 2)
+  for (const statement of keys) t.ok(rowsOf(await planOf(statement)) < 20)
+})
+
+t.test('who is to hear of the end of a session is found without reading its grants', async (t) => {
+  for (const revocation of [revoking('session', party.session.id), revoking('user', party.user.id)]) {
+    const [statement] = await sentBy(() => revocations.add(db, revocation))
+    const plan = await planOf(statement!)
+    const nodes = [...nodesOf(plan)]
+    const grantRows = nodes.filter((node) => node['Relation Name']?.startsWith('authorization_grant'))
+    const rows = grantRows.reduce((sum, node) => sum + node['Actual Rows'] * node['Actual Loops'], 0)
+    t.ok(rows > 0 && rows < 20, `${rows} rows, of more than a hundred`)
+    const written = nodes.filter((node) => node['Node Type'] === 'ModifyTable' && node['Relation Name'] === 'outbox')
+    t.same(
+      written.map((node) => node['Actual Rows']),
+      [1, 1],
+      'the receiver of revocations and the client are told',
+    )
+  }
+})
 
 /** The statements that spend and look up, for so many items at once. */
 async function inBatches(

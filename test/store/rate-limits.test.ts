@@ -114,7 +114,7 @@ t.test('tiers are kept, changed and deleted', async (t) => {
   t.same(await tiers.list(db), [tier])
   await tiers.update(db, { ...tier, limit: 50, updatedAt: later(1) })
   t.match(await tiers.list(db), [{ limit: 50, burst: 20 }])
-  t.equal(await tiers.countClients(db, 'gold'), 0)
+  t.same(await tiers.countHolders(db, 'gold', now()), { clients: 0, apiKeys: 0 })
   await tiers.remove(db, 'gold')
   t.same(await tiers.list(db), [])
   t.equal(await tiers.find(db, 'gold'), undefined)

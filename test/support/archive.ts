@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { notifyOwner } from '../../src/notices/index.js'
 import { movedTables } from '../../src/store/dump.js'
 import { settings } from '../../src/store/index.js'
 import { createCommandLine } from './command.js'
@@ -35,7 +36,8 @@ export async function createFullServer(t: Test) {
     ['client', 'update', client.clientId, '--rate-tier', 'gold'],
     ['role', 'create', 'reader', '--resource', api, '--scope', 'read'],
     ['role', 'grant', 'reader', '--resource', api, '--user', user.email],
-    ['api-key', 'create', '--owner', user.email, '--name', 'Report', '--scope', 'read'],
+    ['api-key', 'create', '--owner', user.email, '--name', 'Report', '--scope', 'read', '--tier', 'gold'],
+    ['registration-token', 'create', '--name', 'Portal'],
     ['gateway', 'create', 'front', '--audience', api, '--scope', 'read'],
     ['client', 'disable', service.clientId],
   ]) {
@@ -49,13 +51,27 @@ export async function createFullServer(t: Test) {
      VALUES (1, '\\x00ff0a5c', '\\x01', $1, '{"line":"a\\nb"}', now(), now())`,
     [`tab\tline\nback\\slash \\. é`],
   )
+  await sql(
+    server,
+    `INSERT INTO api_key_end VALUES (gen_random_uuid(), 'prefix:gone', nextval('revocation_position'), now(), 'test', false)`,
+  )
+  await sql(server, `INSERT INTO client_assertion VALUES (1, '\\x0a5c2e')`)
+  await sql(server, `INSERT INTO registration_answer VALUES ($1, '\\x0a', '\\x5c', '\\x2e')`, [client.clientId])
   await sql(server, 'INSERT INTO failure_count VALUES (1, $1, 1, 1) ON CONFLICT DO NOTHING', [
     Buffer.from([10, 92, 46]),
   ])
+  await sql(server, `INSERT INTO usage_count VALUES (1, 'api_key', 'k', now(), 'a', '', 'accepted', false, 5000000000)`)
+  await sql(
+    server,
+    `INSERT INTO usage_network VALUES (1, 'api_key', 'k', 20000, 'a', '192.0.2.0/24', false, now(), now(), 7)`,
+  )
   await sql(server, `INSERT INTO consent VALUES ($1, $2, '', 'read', true, now()) ON CONFLICT DO NOTHING`, [
     user.id,
     client.clientId,
   ])
+  const about = { kind: 'exposed', detail: { name: 'Report' }, by: { actor: 'system' } } as const
+  const subject = { kind: 'api_key', id: 'a'.repeat(16) } as const
+  await notifyOwner(server.ctx, { ...about, owner: { kind: 'user', id: user.id }, subject })
   await server.ctx.audit.flush()
   return { server, resource, service, client, user, first, second }
 }

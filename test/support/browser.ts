@@ -165,6 +165,11 @@ export class TestPage {
     return Object.fromEntries(this.left?.searchParams ?? [])
   }
 
+  /** The answer that is told by the fragment alone. OAuth 2.0 Multiple Response Types §2.1 */
+  get fragment(): Readonly<Record<string, string>> {
+    return Object.fromEntries(new URLSearchParams(this.left?.hash.slice(1)))
+  }
+
   /** Which step of an interaction this is. */
   get step(): string | undefined {
     return /\/interaction\/[^/]+\/([a-z]+)$/.exec(this.url.pathname)?.[1]
@@ -196,7 +201,8 @@ export class TestPage {
     }
     for (const input of found.inputs) {
       if (input.name === '' || input.name in fields) continue
-      if (input.tag === 'button' ? !isPressed(input) : input.type === 'checkbox' && !input.checked) continue
+      const isChoice = input.type === 'checkbox' || input.type === 'radio'
+      if (input.tag === 'button' ? !isPressed(input) : isChoice && !input.checked) continue
       add(input.name, input.value)
     }
     return { address: new URL(found.action, this.url).href, form: { ...form, ...fields } }

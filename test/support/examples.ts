@@ -8,7 +8,7 @@ import { TestClock } from './clock.js'
 import { createCommandLine } from './command.js'
 import { waitFor } from './process.js'
 import { createRunningServer, freePort } from './running-server.js'
-import type { TestServer } from './server.js'
+import type { TestServer, TestServerOptions } from './server.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -25,7 +25,8 @@ export interface DocumentedExample {
 /** @throws where the README has no section with a command that starts it */
 export function readExample(name: string): DocumentedExample {
   const sections = readFileSync(`${root}examples/README.md`, 'utf8').split(/^## /m)
-  const section = sections.find((text) => text.includes(` node examples/${name}/`))
+  const starts = `node examples/${name}/`
+  const section = sections.find((text) => text.includes(starts))
   if (!section) throw new Error(`examples/README.md does not say how to start ${name}`)
   const lines = [...section.matchAll(/^```sh\n(.*?)^```$/gms)]
     .flatMap(([, block = '']) => block.replaceAll('\\\n', ' ').split('\n'))
@@ -34,7 +35,9 @@ export function readExample(name: string): DocumentedExample {
     [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? ''),
   )
   const ostiary = ['npm', 'run', '-s', 'ostiary', '--']
-  const start = words.find((line) => line.includes(`examples/${name}/server.mjs`)) ?? []
+  // Where there are several, the first that is given something: what was printed before.
+  const all = words.filter((line) => line.join(' ').includes(starts))
+  const start = all.find((line) => line[0] !== 'node') ?? all[0] ?? []
   const node = start.indexOf('node')
   return {
     commands: words.filter((line) => line.slice(0, 5).join() === ostiary.join()).map((line) => line.slice(5)),
@@ -58,6 +61,8 @@ export interface RunningExample {
 export interface ExampleServer extends TestServer {
   readonly user: { readonly email: string; readonly password: string }
   readonly demoApi: { readonly clientId: string; readonly clientSecret: string }
+  /** Where those examples listen that the server calls, by name: it is told before it starts. */
+  readonly ports: Readonly<Record<string, number>>
   /** Runs a command of the README beside the server. */
   readonly ostiary: (args: readonly string[]) => Promise<string>
 }
@@ -73,15 +78,31 @@ class MachineClock extends TestClock {
   }
 }
 
+const certificate = `${root}test/support/tls/cert.pem`
+
+/** For a server that speaks TLS; examples trust it. */
+export const tls = { TLS_CERT_FILE: certificate, TLS_KEY_FILE: `${root}test/support/tls/key.pem` }
+
 /** A server as `npm start -- --demo` sets it up. */
-export async function createDemoServer(t: Test): Promise<ExampleServer> {
-  const server = await createRunningServer(t, { demo: true, clock: new MachineClock() })
+export async function createDemoServer(
+  t: Test,
+  { env: more = {}, ...options }: TestServerOptions = {},
+): Promise<ExampleServer> {
+  const ports = { 'web-app': await freePort(), 'backend-for-frontend': await freePort() }
+  const env = {
+    OUTBOUND_ALLOW: Object.values(ports)
+      .map((port) => `localhost:${port}`)
+      .join(' '),
+    ...more,
+  }
+  const server = await createRunningServer(t, { demo: true, clock: new MachineClock(), ...options, env })
   const accounts = (await setUpDemo(server.ctx))!
   await server.refresh()
   const { issuer } = server.ctx.config.server
-  const { run } = createCommandLine(t, { url: server.databaseUrl }, { PORT: new URL(issuer).port })
+  const { run } = createCommandLine(t, { url: server.databaseUrl }, { PORT: new URL(issuer).port, ...env })
   return {
     ...server,
+    ports,
     user: accounts.user,
     demoApi: accounts.api,
     async ostiary(args) {
@@ -120,19 +141,25 @@ export async function startExample(
   apiPort?: number,
 ): Promise<RunningExample> {
   const { commands, program, env } = readExample(name)
-  const [port, api] = [await freePort(), apiPort ?? (await freePort())]
-  const documentedPort = /localhost:(\d+)\/callback/.exec(commands.flat().join(' '))?.[1]
+  const [port, api] = [server.ports[name] ?? (await freePort()), apiPort ?? (await freePort())]
+  const documentedPort = /localhost:(\d+)\/(?:callback|mcp)/.exec(commands.flat().join(' '))?.[1]
   let secret = ''
+  let id = ''
   for (const command of commands.filter(([noun, verb]) => /create|update/.test(`${noun} ${verb}`))) {
     const adapted = command.map((word) =>
       documentedPort ? word.replace(`localhost:${documentedPort}`, `localhost:${port}`) : word,
     )
     const printed = await server.ostiary(adapted)
     secret = /^ *client_secret +(\S+)$/m.exec(printed)?.[1] ?? secret
+    id = /^ *client_id +(\S+)$/m.exec(printed)?.[1] ?? id
   }
-  const given = Object.fromEntries(Object.entries(env).map(([key, value]) => [key, value === '…' ? secret : value]))
+  const printed = (key: string): string => (key.endsWith('_ID') ? id : secret)
+  const given = Object.fromEntries(
+    Object.entries(env).map(([key, value]) => [key, value === '…' ? printed(key) : value]),
+  )
   const example = await start(t, program, {
     ISSUER: server.ctx.config.server.issuer,
+    NODE_EXTRA_CA_CERTS: certificate,
     PORT: String(port),
     API_PORT: String(api),
     ...given,
@@ -192,6 +219,42 @@ async function start(t: Test, program: readonly string[], env: Readonly<Record<s
       await moved
     },
   }
+}
+
+/**
+ * Runs an example that ends by itself, as its README says; its API listens at a port that is free.
+ *
+ * @param given over what the README has
+ */
+export async function runExample(
+  t: Test,
+  server: ExampleServer,
+  name: string,
+  given: Readonly<Record<string, string>>,
+): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
+  const { clientId, clientSecret } = server.demoApi
+  const { program, env } = readExample(name)
+  const child = spawn(process.execPath, program, {
+    cwd: root,
+    env: {
+      PATH: process.env['PATH'],
+      ISSUER: server.ctx.config.server.issuer,
+      API_PORT: String(await freePort()),
+      ...env,
+      ...('API_CLIENT_ID' in env ? { API_CLIENT_ID: clientId, API_CLIENT_SECRET: clientSecret } : {}),
+      ...given,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const said = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) child[name].on('data', (chunk) => (said[name] += chunk))
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  t.teardown(async () => {
+    child.kill()
+    await ended
+    if (!t.passing()) t.comment(said.stdout + said.stderr)
+  })
+  return { status: await ended, ...said }
 }
 
 /** A browser's requests to one origin, with its cookies; nothing is followed. */

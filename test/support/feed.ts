@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { createGunzip } from 'node:zlib'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import type { Test } from 'tap'
@@ -65,6 +65,8 @@ export interface ListenOptions {
   readonly after?: bigint | string
   readonly query?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** Of connections; default: one of its own. */
+  readonly agent?: Agent
 }
 
 /** `GET /revocations`, as a verifier does it. */
@@ -72,7 +74,7 @@ export async function listenToFeed(
   t: Test,
   server: TestServer,
   api: TestClient,
-  { token, after, query = '?heartbeat=250', headers = {} }: ListenOptions = {},
+  { token, after, query = '?heartbeat=250', headers = {}, agent }: ListenOptions = {},
 ): Promise<FeedListener> {
   const authorization = `Bearer ${token ?? (await feedToken(server, api))}`
   const resumed = after === undefined ? {} : { 'last-event-id': String(after) }
@@ -81,7 +83,7 @@ export async function listenToFeed(
     port: await portOf(server),
     path: `/revocations${query}`,
     headers: { authorization, ...resumed, ...headers },
-    agent: false,
+    agent: agent ?? false,
   }).end()
   const [reply] = (await once(asked, 'response')) as [IncomingMessage]
   t.teardown(() => asked.destroy())

@@ -10,14 +10,81 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium } from 'playwright-core'
 import type { VNode } from 'preact'
+import { ChangeKeyPage } from '../../src/account/api-keys/change.page.js'
+import { EndKeyPage } from '../../src/account/api-keys/end.page.js'
+import { KeyPage } from '../../src/account/api-keys/key.page.js'
+import type { KeyView } from '../../src/account/api-keys/key-facts.js'
+import { ListPage } from '../../src/account/api-keys/list.page.js'
+import { type FilledForm, NewKeyPage } from '../../src/account/api-keys/new.page.js'
+import { RotateKeyPage } from '../../src/account/api-keys/rotate.page.js'
+import { MadeBeforePage, SecretPage } from '../../src/account/api-keys/secret.page.js'
+import { ApplicationsPage } from '../../src/account/applications/applications.page.js'
+import { OverviewPage } from '../../src/account/overview.page.js'
+import { SessionsPage } from '../../src/account/sessions/sessions.page.js'
+import { SignedOutPage } from '../../src/account/signed-out.page.js'
 import { DemoPage } from '../../src/demo/demo.page.js'
 import { ConsentPage } from '../../src/interaction/consent/consent.page.js'
 import { LoginPage } from '../../src/interaction/login/login.page.js'
+import { SignedOutPage as LoggedOutPage, LogoutPage, StillSignedInPage } from '../../src/protocol/logout/logout.page.js'
 import { ErrorPage, errorTexts, HomePage, renderPage } from '../../src/ui/index.js'
 
 const client = { clientName: 'Acme Notes', clientHost: 'notes.example.com', csrfToken: 'sample' }
 const account = { name: 'Ada Lovelace', email: 'ada@example.com' }
 const hostile = `"><script>alert(1)</script> \u202EelgooG\u202C ${'very long name '.repeat(700)}`
+
+const base = '/account'
+const key: KeyView = {
+  href: '/account/api-keys/0kq3GZb7yXw9TfLm',
+  id: '0kq3GZb7yXw9TfLm',
+  kind: 'secret',
+  prefix: 'sk',
+  environment: 'live',
+  name: 'Nightly report',
+  description: 'Sends the orders of the day to the accountant.',
+  scope: ['orders:read', 'orders:write'],
+  resources: ['Orders API'],
+  networks: ['192.0.2.0/24'],
+  origins: [],
+  state: 'live',
+  createdAt: new Date('2026-11-02T09:12:00Z'),
+  expiresAt: new Date('2027-01-31T09:12:00Z'),
+  lastUsedAt: new Date('2026-11-28T23:00:00Z'),
+  lastUsedFrom: '192.0.2.0/24',
+  through: 'Acme Notes',
+}
+const never: KeyView = {
+  ...key,
+  id: '1',
+  name: 'Import',
+  through: undefined,
+  expiresAt: undefined,
+  lastUsedAt: undefined,
+}
+const rotated: KeyView = { ...key, id: '2', name: 'Old import', state: 'rotated', successorHref: '/account/api-keys/x' }
+const ended: KeyView = { ...key, state: 'ended', endedAt: key.createdAt, endReason: 'revoked_by_user' }
+const secretKey = `sk_live_${key.id}${'8Zt3'.repeat(10)}Qw1x2y3z4`
+const groups = [
+  {
+    identifier: 'https://orders.example.com',
+    label: 'Orders API',
+    scopes: [
+      { name: 'orders:read', sentence: 'Read orders' },
+      { name: 'orders:write', sentence: 'Make and change orders' },
+    ],
+  },
+  {
+    identifier: 'https://stock.example.com',
+    label: 'https://stock.example.com',
+    scopes: [{ name: 'stock', sentence: '' }],
+  },
+]
+const filled: FilledForm = {
+  keyId: 'sample',
+  ...{ name: '', description: '', environment: 'live', kind: 'secret', origins: '', networks: '', ticked: new Set() },
+  lifetime: '7776000',
+}
+const lifetimes = [30, 90, 365].map((days) => days * 86_400)
+const asked = { base, csrfToken: 'sample', groups, lifetimes }
 
 const pages: Readonly<Record<string, VNode>> = {
   home: <HomePage issuer="http://localhost:3000" version="0.1.0" demo={{ url: '/demo' }} />,
@@ -47,6 +114,17 @@ const pages: Readonly<Record<string, VNode>> = {
           checked: false,
         },
       ]}
+    />
+  ),
+  'consent-self-registered': (
+    <ConsentPage
+      {...client}
+      selfRegistered
+      policyUri="https://notes.example.com/privacy"
+      account={account}
+      native={false}
+      redirectHost="notes.example.com"
+      scopes={[{ name: 'email', sentence: '', optional: true, checked: true }]}
     />
   ),
   'consent-sign-in': (
@@ -92,6 +170,115 @@ const pages: Readonly<Record<string, VNode>> = {
       ]}
     />
   ),
+  account: (
+    <OverviewPage
+      base={base}
+      csrfToken="sample"
+      user={account}
+      authTime={key.createdAt}
+      notices={[
+        {
+          at: key.createdAt,
+          text: 'The API key “Nightly report” (0kq3GZb7yXw9TfLm) is to be rotated on 2026-12-12',
+          href: `${base}/api-keys/0kq3GZb7yXw9TfLm`,
+        },
+      ]}
+    />
+  ),
+  'account-sessions': (
+    <SessionsPage
+      base={base}
+      csrfToken="sample"
+      sessions={[
+        { id: '1', isThis: true, since: key.createdAt, lastUsed: key.createdAt, ip: '2001:db8:85a3::8a2e:370:7334' },
+        { id: '2', isThis: false, since: key.createdAt, lastUsed: key.createdAt },
+      ]}
+    />
+  ),
+  'account-applications': (
+    <ApplicationsPage
+      base={base}
+      csrfToken="sample"
+      applications={[
+        {
+          ...{ clientId: 'a', name: 'Acme Notes', resources: ['Notes API'], offline: true, since: key.createdAt },
+          scopes: [
+            { name: 'openid', sentence: '' },
+            { name: 'email', sentence: '' },
+            { name: 'notes.read', sentence: 'Read your notes' },
+          ],
+          ...{ latest: key.createdAt, openHref: 'https://notes.example.com/login' },
+        },
+        {
+          ...{ clientId: 'b', name: hostile, resources: [hostile], offline: false, since: key.createdAt },
+          ...{ scopes: [{ name: hostile, sentence: hostile }], latest: key.createdAt, openHref: 'javascript:alert(1)' },
+        },
+      ]}
+    />
+  ),
+  'account-applications-none': <ApplicationsPage base={base} csrfToken="sample" applications={[]} />,
+  logout: <LogoutPage csrfToken="sample" account={account} clientName="Acme Notes" redirectHost="notes.example.com" />,
+  'logout-plain': (
+    <LogoutPage csrfToken="sample" account={{ email: account.email }} clientName={undefined} redirectHost={undefined} />
+  ),
+  'logout-hostile': (
+    <LogoutPage
+      csrfToken="sample"
+      account={{ name: hostile, email: `${'a'.repeat(200)}@example.com` }}
+      clientName={hostile}
+      redirectHost={`${'sub.'.repeat(40)}example.com`}
+    />
+  ),
+  'logout-done': <LoggedOutPage account={base} />,
+  'logout-done-onward': (
+    <LoggedOutPage account={base} onward={{ href: 'https://notes.example.com/out', host: 'notes.example.com' }} />
+  ),
+  'logout-no': <StillSignedInPage account={base} />,
+  'logout-failed': (
+    <ErrorPage status={400} requestId="7f3c9a52-1e0b-4f6a-9d27-3b8e5c41a6f0" {...errorTexts.logoutRefused} />
+  ),
+  'account-signed-out': <SignedOutPage base={base} />,
+  'account-keys': <ListPage base={base} over={false} first keys={[key, never, rotated]} next="x" />,
+  'account-keys-none': <ListPage base={base} over={false} first keys={[]} />,
+  'account-key-new': <NewKeyPage {...asked} filled={filled} />,
+  'account-key-new-wrong': (
+    <NewKeyPage
+      {...asked}
+      filled={{ ...filled, name: 'Import', networks: '192.0.2.0/33' }}
+      failure={{
+        field: 'networks',
+        message: '192.0.2.0/33 is not a network, such as 192.0.2.0/24 or 2001:db8::/48.',
+        status: 400,
+      }}
+    />
+  ),
+  'account-key-new-no-scope': (
+    <NewKeyPage
+      {...asked}
+      filled={filled}
+      failure={{ field: 'scope', message: 'Choose at least one thing that the key may do.', status: 400 }}
+    />
+  ),
+  'account-key-made': <SecretPage base={base} view={{ ...key, through: undefined }} text={secretKey} />,
+  'account-key-made-before': <MadeBeforePage base={base} view={key} />,
+  'account-key': <KeyPage base={base} view={key} />,
+  'account-key-never': <KeyPage base={base} view={never} />,
+  'account-key-rotated': <KeyPage base={base} view={rotated} />,
+  'account-key-ended': <KeyPage base={base} view={ended} />,
+  'account-key-hostile': (
+    <KeyPage base={base} view={{ ...key, name: hostile, description: hostile, through: hostile }} />
+  ),
+  'account-key-change': (
+    <ChangeKeyPage
+      base={base}
+      csrfToken="sample"
+      view={key}
+      filled={{ name: key.name, description: key.description ?? '', networks: '192.0.2.0/24' }}
+    />
+  ),
+  'account-key-rotate': <RotateKeyPage base={base} csrfToken="sample" view={key} />,
+  'account-key-rotate-again': <RotateKeyPage base={base} csrfToken="sample" view={rotated} />,
+  'account-key-end': <EndKeyPage base={base} csrfToken="sample" view={key} />,
   demo: (
     <DemoPage
       issuer="http://localhost:3000"
@@ -136,7 +323,7 @@ const pages: Readonly<Record<string, VNode>> = {
 const views = {
   light: { colorScheme: 'light', viewport: { width: 1100, height: 800 } },
   dark: { colorScheme: 'dark', viewport: { width: 1100, height: 800 } },
-  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 } },
+  phone: { colorScheme: 'light', viewport: { width: 360, height: 780 } },
 } as const
 
 const folder = process.argv[2] ?? (await mkdtemp(join(tmpdir(), 'ostiary-pages-')))

@@ -33,6 +33,28 @@ export const hang: Answer = () => undefined
 /** Ends the connection without a word, as a process that is killed does. */
 export const reset: Answer = (response) => void response.destroy()
 
+/** Bytes as they are, and nothing more: what follows them is up to whoever asked. */
+export const say =
+  (bytes: string): Answer =>
+  ({ socket }) =>
+    void socket?.write(bytes)
+
+/** A protocol that nobody asked for. RFC 9110 §15.2.2. */
+export const switchProtocols = say('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n')
+
+/** Bytes without an end, as fast as they are taken. */
+export const flood =
+  (beginning: string, piece: string): Answer =>
+  ({ socket }) => {
+    const more = (): void => {
+      // In portions: who takes them may be in this process.
+      for (let count = 0; count < 20; count++) if (!socket?.writable || !socket.write(piece)) return
+      setImmediate(more)
+    }
+    socket?.on('drain', more).write(beginning)
+    more()
+  }
+
 /** RFC 8935 §2.3. */
 export const refuse =
   (err: string): Answer =>

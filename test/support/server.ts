@@ -11,6 +11,7 @@ import { createUser } from '../../src/identity/index.js'
 import { openContext } from '../../src/open-context.js'
 import { loadConfig } from '../../src/platform/config/index.js'
 import { createLogger } from '../../src/platform/log.js'
+import type { Outbound } from '../../src/platform/outbound/index.js'
 import { grantTypes } from '../../src/protocol/token/index.js'
 import { auditEvents, partitions } from '../../src/store/index.js'
 import { TestClock } from './clock.js'
@@ -35,6 +36,8 @@ export interface TestServerOptions {
   readonly through?: (databaseUrl: string) => Promise<string>
   /** With the demo of a first start. */
   readonly demo?: boolean
+  /** What asks addresses that a stranger named. */
+  readonly outbound?: Outbound
   /** Hears every line of the log, of which then none is kept. */
   readonly onLog?: (line: string) => void
 }
@@ -93,7 +96,7 @@ export async function createTestServer(t: Owner, options: TestServerOptions = {}
   // Two processes never draw the same.
   const random = new SeededRandom(options.seed ?? (beside ? `${t.fullname} beside` : t.fullname))
   const reachedBy = (await options.through?.(databaseUrl)) ?? databaseUrl
-  const ctx = await openContext({ config, log, databaseUrl: reachedBy, clock, random })
+  const ctx = await openContext({ config, log, databaseUrl: reachedBy, clock, random, outbound: options.outbound })
   await partitions.ensurePartitions(ctx.db.pool, await partitions.horizonOf(ctx.db, config), clock.now())
   const demo = options.demo ? { url: `${config.server.issuer}/demo` } : undefined
   const app = await createApp(ctx, { demo })

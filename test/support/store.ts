@@ -84,8 +84,12 @@ export async function addClient(store: TestStore, more: Partial<StoredClient> = 
     firstParty: false,
     allowedOrigins: [],
     allowedResources: [],
+    allowedNetworks: [],
     refreshTokenRotation: true,
     refreshTokenRetryWindow: 10,
+    defaultAcrValues: [],
+    requestUris: [],
+    postLogoutRedirectUris: [],
     createdAt: store.now(),
     updatedAt: store.now(),
     ...more,
@@ -96,7 +100,8 @@ export async function addClient(store: TestStore, more: Partial<StoredClient> = 
 
 export async function addUser(store: TestStore): Promise<User> {
   const id = store.random.uuid()
-  const user: User = { id, email: `${id}@example.com`, admin: false, createdAt: store.now(), updatedAt: store.now() }
+  const times = { createdAt: store.now(), updatedAt: store.now() }
+  const user: User = { id, email: `${id}@example.com`, admin: false, allowedNetworks: [], ...times }
   await users.create(store.db, user)
   return user
 }

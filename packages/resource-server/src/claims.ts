@@ -67,10 +67,12 @@ export const claimsChecks: readonly ClaimsCheck[] = [
   {
     name: 'aud',
     section: 'RFC 9068 §4',
-    // For us and nobody else: another API that gets it could use it here (attack 78).
-    problem: ({ claims: { aud }, audience }) =>
-      aud === audience || (isStrings(aud) && aud.length === 1 && aud[0] === audience) ? undefined : 'audience_wrong',
-    describe: ({ claims, audience }) => `${show(claims['aud'])}; expected is ${show(audience)} and nothing else`,
+    // For us, and for nobody else but the server, which tells at UserInfo who it is about: another API that gets it could use
+    // it here (attack 78).
+    problem: ({ claims: { aud }, audience, issuer }) =>
+      aud === audience || (isStrings(aud) && isForUs(aud, audience, issuer)) ? undefined : 'audience_wrong',
+    describe: ({ claims, audience }) =>
+      `${show(claims['aud'])}; expected is ${show(audience)}, and nothing else but the issuer`,
   },
   {
     name: 'required claims',
@@ -111,6 +113,11 @@ export const claimsChecks: readonly ClaimsCheck[] = [
     describe: ({ claims, now }) => showTime(claims['iat'], now),
   },
 ]
+
+/** Whether it is for this API, and for nobody else but the server, where it tells who its user is (OIDC Core §5.3). */
+export function isForUs(aud: readonly string[], audience: string, issuer: string): boolean {
+  return aud.includes(audience) && aud.every((each) => each === audience || each === issuer)
+}
 
 function show(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing'

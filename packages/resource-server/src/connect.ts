@@ -9,6 +9,7 @@ import { createStatusLists, type StatusLists } from './revocation/status-list.js
 import type { Tools } from './schemes/tools.js'
 import { fetchServerMetadata } from './server-metadata.js'
 import { createServiceToken, type ServiceToken } from './service-token.js'
+import { createUsage, type Usage } from './usage.js'
 import { createVerifier, type Verifier } from './verifier.js'
 
 /** Everything that is known of the server and kept fresh. */
@@ -20,6 +21,8 @@ export interface Connection {
   readonly statusLists: StatusLists | undefined
   readonly introspection: Introspection | undefined
   readonly limits: Limits | undefined
+  /** Undefined where nobody is told. */
+  readonly usage: Usage | undefined
   /** For schemes that are no tokens. */
   readonly tools: Tools
 }
@@ -43,6 +46,7 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
   let feed: Feed | undefined
   let introspection: Introspection | undefined
   let limits: Limits | undefined
+  let usage: Usage | undefined
   if (credentials) {
     const { introspectionEndpoint, tokenEndpoint } = metadata
     if (introspectionEndpoint !== undefined) {
@@ -56,6 +60,9 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
       const serviceToken = createServiceToken(platform, tokenEndpoint, credentials, 'revocations')
       await tryCredentials(serviceToken)
       limits = createLimits({ platform, endpoint: metadata.rateLimitsEndpoint, serviceToken, credentials, warn })
+      const { usageEndpoint } = metadata
+      usage =
+        usageEndpoint === undefined ? undefined : createUsage({ platform, endpoint: usageEndpoint, serviceToken, warn })
       feed = createFeed({ ...shared, endpoints: metadata.feed, serviceToken, tolerance })
     } else if (how === 'following')
       warn(`${issuer} has no revocation feed: revocations are known by status list alone.`)
@@ -63,8 +70,8 @@ export async function connect(settings: Settings, how: 'once' | 'following' = 'f
   const statusLists = feed ? undefined : createStatusLists(shared)
   const { onStale } = settings
   const verifier = createVerifier({ ...shared, tokens, feed, statusLists, introspection, tolerance, onStale, capacity })
-  const tools = { ...settings, verifier, revocations, server: metadata, standing: standingOf(feed, tolerance) }
-  return { tools, verifier, jwks, revocations, feed, statusLists, introspection, limits }
+  const tools = { ...settings, usage, verifier, revocations, server: metadata, standing: standingOf(feed, tolerance) }
+  return { tools, verifier, jwks, revocations, feed, statusLists, introspection, limits, usage }
 }
 
 async function tryCredentials(serviceToken: ServiceToken): Promise<void> {

@@ -13,6 +13,8 @@ export interface FetchOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Makes it a POST of a form. */
   readonly form?: Readonly<Record<string, string>> | URLSearchParams
+  /** Of the answer that is meant; default 200. */
+  readonly status?: number
   /** Bytes of the answer, uncompressed. */
   readonly limit: number
   /** The `ETag` of what is there: the same is not sent again. RFC 9110 §13.1.2. */
@@ -52,7 +54,7 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
     const { headers } = response
     const unchanged = response.status === 304 && options.etag !== undefined
     if (unchanged) return { text: '', headers, unchanged }
-    if (response.status !== 200) {
+    if (response.status !== (options.status ?? 200)) {
       response.body?.cancel().catch(() => undefined)
       const [retryAfter] = /^\d{1,5}$/.exec(headers.get('retry-after') ?? '') ?? []
       throw new UnavailableError(`${url} answered ${response.status}`, {

@@ -1,8 +1,9 @@
 import { type KnownToken, knownToken } from './access-token.js'
 import { createBoundedMap } from './bounded-map.js'
+import { isForUs } from './claims.js'
 import { UnavailableError } from './errors.js'
 import { fetchText } from './http.js'
-import { type JsonObject, parseObject } from './json.js'
+import { isStrings, type JsonObject, parseObject } from './json.js'
 import type { Platform } from './platform.js'
 import type { Feed } from './revocation/feed.js'
 import { basicOf, type Credentials } from './service-token.js'
@@ -144,7 +145,7 @@ export function isFor(
   return (
     active === true &&
     iss === issuer &&
-    (aud === audience || (Array.isArray(aud) && aud.length === 1 && aud[0] === audience)) &&
+    (aud === audience || (isStrings(aud) && isForUs(aud, audience, issuer))) &&
     [sub, client_id].every((value) => typeof value === 'string' && value !== '') &&
     typeof iat === 'number'
   )

@@ -8,7 +8,9 @@ import {
   join,
   type Limit,
   ofAddress,
+  ofKeys,
   ofToken,
+  type Share,
 } from './limits/count-request.js'
 import { type ProtectOptions, readOptions } from './options.js'
 import { sleep } from './platform.js'
@@ -16,7 +18,8 @@ import type { Reason } from './problems.js'
 import { pathOf, type RequestLike } from './request.js'
 import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
 import { createResourceMetadata } from './resource-metadata.js'
-import { authenticate, readShown, type Scheme } from './schemes/scheme.js'
+import { type Authenticated, authenticate, readShown, type Scheme } from './schemes/scheme.js'
+import type { Outcome } from './usage.js'
 
 /** The protection of one API. */
 export interface Api {
@@ -66,6 +69,8 @@ export interface Health {
  */
 export type Lack = 'feed' | 'status-list' | 'keys'
 
+const nothing: readonly Share[] = []
+
 /** Milliseconds between two attempts to reach the server at first: the most. */
 const longestPause = 5_000
 
@@ -98,7 +103,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
         await sleep(platform, pause * platform.random(), closing.signal)
       }
     }
-    if (closing.signal.aborted) await connection?.feed?.close()
+    if (closing.signal.aborted) await Promise.all([connection?.feed?.close(), connection?.usage?.close()])
     else await connection?.feed?.ready
   }
 
@@ -113,9 +118,9 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     return refuse(reason, challenge, wait)
   }
 
-  async function count(limits: readonly Limit[], who: (limit: Limit) => string): Promise<Counted | undefined> {
-    if (!connection || limits.length === 0) return undefined
-    if (connection.limits) return countRequest(connection.limits, limits, who)
+  async function count(shares: readonly Share[]): Promise<Counted | undefined> {
+    if (!connection || shares.length === 0) return undefined
+    if (connection.limits) return countRequest(connection.limits, shares)
     if (!saidUncounted) warn('Limits are not counted: the server has no revocation feed, with which they come.')
     saidUncounted = true
     return undefined
@@ -124,7 +129,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   async function check(request: RequestLike, requirement: Requirement): Promise<Decision> {
     const limits = requirement.limits ? [...settings.limits, ...requirement.limits] : settings.limits
     if (limits.length === 0) return decide(request, requirement)
-    const before = await count(limits.filter(isBeforeToken), ofAddress(request, settings.addressOf))
+    const before = await count(ofAddress(limits.filter(isBeforeToken), request, settings.addressOf))
     if (before && !before.accepted) return refuseTooMany(before.headers)
     const decision = await decide(
       request,
@@ -151,13 +156,31 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     if (typeof found === 'string') return refusal(found, requirement, shownBy)
     if ('retryAfter' in found) return refusal(found.reason, requirement, shownBy, found.retryAfter)
     // Also what it is not good enough for costs its client something.
-    const counted = limits.length === 0 ? undefined : await count(limits, ofToken(found.token))
-    if (counted && !counted.accepted) return refuseTooMany(counted.headers)
+    const shares = sharesOf(found, limits)
+    const counted = shares.length === 0 ? undefined : await count(shares)
+    if (counted && !counted.accepted) {
+      countUse(found, 'rate_limited', request, requirement)
+      return refuseTooMany(counted.headers)
+    }
     const problem = problemOfRequirement(found.token, requirement, platform.now() / 1000)
+    countUse(found, problem === undefined ? 'accepted' : 'insufficient_scope', request, requirement)
     if (problem !== undefined) return refusal(problem, requirement, shownBy)
     const { token } = found
     const headers = counted ? { ...found.headers, ...counted.headers } : found.headers
     return headers ? { ok: true, token, headers } : { ok: true, token }
+  }
+
+  /** What the server allows a key is told by it first. Most requests count for nothing. */
+  function sharesOf({ counted, token }: Authenticated, limits: readonly Limit[]): readonly Share[] {
+    if (limits.length === 0) return counted.length === 0 ? nothing : ofKeys(counted)
+    return [...ofKeys(counted), ...ofToken(limits, token)]
+  }
+
+  /** One increment in memory: most requests show nothing that is counted. */
+  function countUse({ counted }: Authenticated, outcome: Outcome, request: RequestLike, { scopes }: Requirement): void {
+    if (counted.length === 0 || !connection?.usage) return
+    const use = { outcome, scope: scopes?.join(' ') ?? '', address: settings.addressOf(request) }
+    for (const credential of counted) connection.usage.count(credential, use)
   }
 
   function checkedHere(requirement: Requirement): Requirement {
@@ -220,7 +243,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     },
     async close() {
       closing.abort()
-      await connection?.feed?.close()
+      await Promise.all([connection?.feed?.close(), connection?.usage?.close()])
     },
   }
 

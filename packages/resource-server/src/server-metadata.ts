@@ -10,6 +10,7 @@ export interface ServerMetadata {
   readonly tokenEndpoint: string | undefined
   readonly introspectionEndpoint: string | undefined
   readonly rateLimitsEndpoint: string | undefined
+  readonly usageEndpoint: string | undefined
   /** Undefined where the server has no feed. */
   readonly feed: { readonly stream: string; readonly snapshot: string } | undefined
 }
@@ -39,6 +40,7 @@ export async function fetchServerMetadata(platform: Platform, issuer: string): P
     tokenEndpoint: endpoint('token_endpoint'),
     introspectionEndpoint: endpoint('introspection_endpoint'),
     rateLimitsEndpoint: endpoint('rate_limits_endpoint'),
+    usageEndpoint: endpoint('usage_endpoint'),
     feed: stream !== undefined && snapshot !== undefined ? { stream, snapshot } : undefined,
   }
 }

@@ -52,6 +52,9 @@ export async function verifyBytes(
   return native ? native(data, signature) : crypto.subtle.verify(parameters, key, signature, data)
 }
 
+/** RFC 7518 §6.2.2, §6.3.2, §6.4.1. */
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
 interface Shape {
   readonly alg: Algorithm
   readonly members: JWK
@@ -67,7 +70,7 @@ function describe(jwk: JsonObject): Shape | string {
     if (!key_ops.includes('verify')) return 'it is not for verifying'
   }
   if (kid !== undefined && typeof kid !== 'string') return 'its kid is no text'
-  if ('d' in jwk || 'k' in jwk) return 'it is secret, and was given away'
+  if (privateMembers.some((member) => member in jwk)) return 'it is secret, and was given away'
   switch (kty) {
     case 'EC':
     case 'OKP':

@@ -4,29 +4,57 @@ import { type AuditEvent, newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
 import type { Attempt } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, type Parameters } from '../../oauth/index.js'
+import type { Deadline } from '../../platform/deadline.js'
 import { monotonicMilliseconds } from '../../platform/monotonic.js'
+import { isLetIn } from '../../platform/network.js'
+import { auditEvents } from '../../store/index.js'
 import type { Client } from '../directory.js'
-import { compareWithNothing, findKeyedSecret, findSlowSecret, hasSlowSecret, takeOver } from '../secrets.js'
+import { isDocumentOff } from '../find.js'
+import { ClientKeysAwayError } from '../keys/index.js'
+import { compareWithNothing, findSlowSecret, hasSlowSecret, isLive, matchKeyedSecret, takeOver } from '../secrets.js'
+import { proveByAssertion, spendAssertion } from './assertion.js'
 import { clientSecretBasic } from './client-secret-basic.js'
 import { clientSecretPost } from './client-secret-post.js'
 import type { AuthenticationMethod, PresentedCredentials } from './method.js'
 import { none } from './none.js'
+import { privateKeyJwt } from './private-key-jwt.js'
 
-export const authenticationMethods: readonly AuthenticationMethod[] = [clientSecretBasic, clientSecretPost, none]
+export const authenticationMethods: readonly AuthenticationMethod[] = [
+  clientSecretBasic,
+  clientSecretPost,
+  privateKeyJwt,
+  none,
+]
+
+/** Where a client is whose credentials somebody else hands on: an API, which proved who it is and is believed. */
+export interface Place {
+  /** Undefined where it is not known: then it is in no network. */
+  readonly address: string | undefined
+}
+
+export interface AuthenticationOptions {
+  /** Where the client is; default the address that the request comes from, by which failures count in any case. */
+  readonly place?: Place
+  /** Of the request: a slow hash does not count, since who waits for one has bounds of its own. */
+  readonly deadline?: Deadline
+}
 
 /**
- * The client that makes this request, authenticated by the method that it is registered for.
+ * The client that makes this request, authenticated by the method that it is registered for, from one of its networks.
  *
  * @throws {InvalidClientError} RFC 6749 §5.2; the reason stands in the audit alone
  * @throws {InvalidRequestError} when two methods are used at once. RFC 6749 §2.3
  * @throws {TooManyRequestsError} after too many failures, before any hash is computed
+ * @throws {ClientKeysAwayError} while the client's keys cannot be fetched
  */
 export async function authenticateClient(
   ctx: Context,
   authorization: string | undefined,
   parameters: Parameters,
   origin: Origin,
+  { place, deadline }: AuthenticationOptions = {},
 ): Promise<Client> {
+  const { address } = place ?? { address: origin.ip }
   const { method, credentials } = readAudited(ctx, authorization, parameters, origin)
   const subject = { kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' } as const
   ctx.failures.check(subject)
@@ -34,49 +62,93 @@ export async function authenticateClient(
   let client = await ctx.clients.find(credentials.clientId)
   const now = ctx.clock.now()
 
+  /** What is in memory may be from before a change. */
+  async function inItsPlace(found: Client): Promise<Client> {
+    if (isLetIn(address, found.allowedNetworks)) return found
+    // Read again, as after a wrong secret: who has found the right one elsewhere does not see it by the time.
+    const read = await ctx.clients.find(found.clientId, since)
+    if (!read || !isLetIn(address, read.allowedNetworks)) return refuse('client_network')
+    return read
+  }
+
   /** Where a secret that a person chose is compared: of many guesses at once no more compute the hash than the bound. */
   let attempt: Attempt | undefined
+  /** Who shows a secret that nobody guesses, or signs, is the client: where it is refused all the same, that was no guess. */
+  let isProved = false
   try {
     if (credentials.clientSecret !== undefined) {
       if (!client) {
         compareWithNothing(ctx, credentials.clientSecret)
         return refuse('client_unknown')
       }
-      let secret = findKeyedSecret(ctx, client.secrets, credentials.clientSecret, now)
-      if (!secret) {
+      let secret = matchKeyedSecret(ctx, client.secrets, credentials.clientSecret)
+      if (!secret || !isLive(secret, now)) {
         // What is in memory may be from before a rotation. And a refusal costs the same statements, whether the client is
         // in memory, in the database or nowhere (attack 65).
         const remembered = client.secrets
         client = await ctx.clients.find(credentials.clientId, since)
         if (!client) return refuse('client_unknown')
         const unseen = client.secrets.filter(({ id }) => !remembered.some((known) => known.id === id))
-        secret = findKeyedSecret(ctx, unseen, credentials.clientSecret, now)
+        secret ??= matchKeyedSecret(ctx, unseen, credentials.clientSecret)
       }
+      isProved = secret !== undefined
+      if (secret && !isLive(secret, now)) return refuse(secretIsOver)
       if (!secret && hasSlowSecret(client.secrets, now)) {
-        attempt = await ctx.failures.attempt(subject)
-        secret = await findSlowSecret(ctx, client.secrets, credentials.clientSecret, now)
+        deadline?.hold()
+        try {
+          attempt = await ctx.failures.attempt(subject)
+          secret = await findSlowSecret(ctx, client.secrets, credentials.clientSecret, now)
+        } finally {
+          deadline?.goOn()
+        }
       }
       if (!secret) return refuse('client_secret_wrong')
       accept(ctx, client, method)
+      client = await inItsPlace(client)
       takeOver(ctx, secret, credentials.clientSecret)
       ctx.clientUse.record({ clientId: client.clientId, secretId: secret.id, at: now })
       await (attempt ? attempt.succeeded() : ctx.failures.succeed(subject))
       return client
     }
+    if (credentials.assertion !== undefined) {
+      const proved = await proveByAssertion(ctx, credentials, client, since)
+      client = proved.client
+      isProved = true
+      accept(ctx, client, method)
+      client = await inItsPlace(client)
+      // Last: whatever else was wrong leaves it good.
+      if (!(await spendAssertion(ctx, proved.assertion))) return refuse('assertion_used_before')
+      ctx.clientUse.record({ clientId: client.clientId, at: now })
+      await ctx.failures.succeed(subject)
+      return client
+    }
     if (!client) return refuse('client_unknown')
     accept(ctx, client, method)
+    client = await inItsPlace(client)
     ctx.clientUse.record({ clientId: client.clientId, at: now })
     return client
   } catch (error) {
     if (error instanceof InvalidClientError) {
-      const event = failureEvent(ctx, client, error.reason, origin)
-      await (attempt ? attempt.failed(event) : ctx.failures.fail(subject, event))
+      const event = failureEvent(ctx, client, error.reason, origin, place)
+      if (attempt) await attempt.failed(event)
+      else if (error.reason !== secretIsOver) await ctx.failures.fail(subject, event, isProved ? 'refusal' : 'guess')
+      // Counted nowhere: who has not moved to the new secret must not lock out who has.
+      else if (event) await auditEvents.add(ctx.db, event)
     } else {
       await attempt?.abandoned()
+      // No guess, so it counts against nobody; why there was nothing to compare with is in the audit all the same.
+      if (error instanceof ClientKeysAwayError) {
+        const { clientId } = credentials
+        const reason = `assertion_${error.reason}`
+        ctx.audit.count({ type: 'client.authentication_failed', actor: 'system', clientId, reason, ip: origin.ip })
+      }
     }
     throw error
   }
 }
+
+/** A secret that was rotated, and whose overlap is over. */
+const secretIsOver = 'client_secret_expired'
 
 function refuse(reason: string): never {
   throw new InvalidClientError('Client authentication failed.', { reason })
@@ -85,6 +157,7 @@ function refuse(reason: string): never {
 function accept(ctx: Context, client: Client, method: AuthenticationMethod): void {
   // RFC 7591 §2: the client uses the method that it registered, no other (attack 67).
   if (client.tokenEndpointAuthMethod !== method.name) refuse('client_method_not_registered')
+  if (isDocumentOff(ctx, client)) refuse('client_documents_off')
   if (client.disabledAt || ctx.revocations.find({ kind: 'client', target: client.clientId })?.terminal) {
     refuse('client_disabled')
   }
@@ -107,30 +180,25 @@ function readCredentials(
   authorization: string | undefined,
   parameters: Parameters,
 ): { method: AuthenticationMethod; credentials: PresentedCredentials } {
-  let only: { readonly method: AuthenticationMethod; readonly credentials: PresentedCredentials } | undefined
-  // A secret in the body beside the header is a second method, also where the body names no client.
-  let isMixed = authorization !== undefined && parameters['client_secret'] !== undefined
-  for (const method of authenticationMethods) {
-    const credentials = method.read(authorization, parameters)
-    if (!credentials) continue
-    if (only) isMixed = true
-    only = { method, credentials }
-  }
-  if (isMixed) {
+  const { client_id, client_secret, client_assertion, client_assertion_type } = parameters
+  // A proof in the body beside the header is a second method, also where the body names no client.
+  const proofs = [authorization, client_secret, client_assertion ?? client_assertion_type]
+  if (proofs.filter((proof) => proof !== undefined).length > 1) {
     throw new InvalidRequestError('The request uses more than one way of client authentication.', {
       reason: 'client_methods_mixed',
     })
   }
-  if (!only) {
-    throw new InvalidClientError('Client authentication is missing.', { reason: 'client_authentication_missing' })
+  for (const method of authenticationMethods) {
+    const credentials = method.read(authorization, parameters)
+    if (!credentials) continue
+    if (client_id !== undefined && client_id !== credentials.clientId) {
+      throw new InvalidRequestError('The parameter client_id names another client than the Authorization header.', {
+        reason: 'client_id_mismatch',
+      })
+    }
+    return { method, credentials }
   }
-  const { client_id } = parameters
-  if (client_id !== undefined && client_id !== only.credentials.clientId) {
-    throw new InvalidRequestError('The parameter client_id names another client than the Authorization header.', {
-      reason: 'client_id_mismatch',
-    })
-  }
-  return only
+  throw new InvalidClientError('Client authentication is missing.', { reason: 'client_authentication_missing' })
 }
 
 /** @returns undefined where one counted event stands for many */
@@ -139,8 +207,10 @@ function failureEvent(
   client: Client | undefined,
   reason: string,
   origin: Origin,
+  place: Place | undefined,
 ): AuditEvent | undefined {
   // The client_id of a client that does not exist is whatever somebody typed: it is not written down.
-  const event = { type: 'client.authentication_failed', actor: 'system', clientId: client?.clientId, reason, ...origin }
+  const about = { type: 'client.authentication_failed', actor: 'system', clientId: client?.clientId, reason, ...origin }
+  const event = place ? { ...about, detail: { address: place.address } } : about
   return ctx.audit.writesByItself(origin.ip ?? '', event) ? newEvent(ctx, event) : undefined
 }

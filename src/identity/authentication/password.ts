@@ -1,7 +1,10 @@
 import { newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
+import { PageError } from '../../http/index.js'
 import { isCurrentHash } from '../../platform/crypto/password.js'
+import { isLetIn } from '../../platform/network.js'
 import { type User, type UserWithPassword, users } from '../../store/index.js'
+import { errorTexts } from '../../ui/index.js'
 import { normaliseEmail } from '../email.js'
 import { findKnownDevice } from './known-device.js'
 
@@ -22,14 +25,15 @@ export interface Authenticated {
 }
 
 /** What the audit says and nobody else learns. */
-type Failure = 'account_unknown' | 'account_disabled' | 'password_not_set' | 'password_wrong'
+type Failure = 'account_unknown' | 'account_disabled' | 'account_network' | 'password_not_set' | 'password_wrong'
 
 /**
  * The user who has this password. An unknown account, one that is disabled or has no password, and a wrong password cost
  * the same work and give the same answer: nobody learns which accounts exist (attack 100). A browser that is known to the
  * account is counted by itself: no stranger's failures hold it back (attack 102).
  *
- * @returns undefined for every failure; it is counted and in the audit
+ * @returns undefined for every other failure; it is counted and in the audit
+ * @throws {PageError} 403 for the right password from outside of the user's networks: whoever has it may know why
  * @throws {TooManyRequestsError} after too many failures, before any hash is computed
  * @throws {QueueFullError} when too many passwords wait to be hashed; nothing is counted
  */
@@ -49,7 +53,7 @@ export async function authenticateByPassword(
   let failure: Failure | undefined
   try {
     user = await users.findForLogin(ctx.db, email ?? '')
-    failure = await findFailure(ctx, user, password)
+    failure = await findFailure(ctx, user, password, origin)
   } catch (error) {
     await attempt.abandoned()
     throw error
@@ -59,6 +63,7 @@ export async function authenticateByPassword(
     const reason = failure ?? 'account_unknown'
     const event = { type: 'login.failed', actor: 'system', clientId, subject: user?.id, reason, ...origin }
     await attempt.failed(ctx.audit.writesByItself(ip, event) ? newEvent(ctx, event) : undefined)
+    if (reason === 'account_network') throw isElsewhere()
     return undefined
   }
   await attempt.succeeded()
@@ -70,6 +75,7 @@ async function findFailure(
   ctx: Context,
   user: UserWithPassword | undefined,
   password: string,
+  { ip }: Origin,
 ): Promise<Failure | undefined> {
   if (user?.passwordHash === undefined) {
     await ctx.passwords.verifyAgainstNothing(password)
@@ -77,7 +83,13 @@ async function findFailure(
   }
   const right = await ctx.passwords.verify(user.passwordHash, password)
   if (user.disabledAt) return 'account_disabled'
-  return right ? undefined : 'password_wrong'
+  if (!right) return 'password_wrong'
+  return isLetIn(ip, user.allowedNetworks) ? undefined : 'account_network'
+}
+
+function isElsewhere(): PageError {
+  const { message, advice } = errorTexts.otherNetwork
+  return new PageError(message, { status: 403, reason: 'account_network', advice })
 }
 
 /** Keeps the same password at today's cost. Whoever is right is let in, also when there is no time for this. */

@@ -1,6 +1,7 @@
 import { newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
 import { drawOpaque, readOpaque } from '../../platform/crypto/opaque.js'
+import { isLetIn } from '../../platform/network.js'
 import { coverCommit, describeRevocation, refuseBehind, revoke } from '../../revocation/index.js'
 import {
   type Interaction,
@@ -16,16 +17,33 @@ import {
 const extendEvery = 300
 
 /**
- * The live session of a cookie, with its idle time begun anew.
+ * The live session of a cookie, with its idle time begun anew. Outside of its user's networks it is none: nor is it extended.
  *
  * @param cookie whatever the browser sent; undefined and garbage find nothing
  */
-export async function findSession(ctx: Context, cookie: string | undefined): Promise<Session | undefined> {
+export async function findSession(
+  ctx: Context,
+  cookie: string | undefined,
+  { ip }: Origin,
+): Promise<Session | undefined> {
   const opaque = cookie === undefined ? undefined : readOpaque('oss', cookie)
   if (!opaque) return undefined
   const now = ctx.clock.now()
-  const session = await sessions.find(ctx.db, opaque.bucket, opaque.hash, now)
-  if (!session) return undefined
+  const found = await sessions.find(ctx.db, opaque.bucket, opaque.hash, now)
+  if (!found) return undefined
+  const { allowedNetworks, ...session } = found
+  if (!isLetIn(ip, allowedNetworks)) {
+    const detail = { sid: session.id }
+    ctx.audit.count({
+      type: 'session.refused',
+      actor: 'system',
+      subject: session.userId,
+      reason: 'account_network',
+      ip,
+      detail,
+    })
+    return undefined
+  }
 
   const idleExpiresAt = idleEnd(ctx, now, session.expiresAt)
   const gained = idleExpiresAt.getTime() - session.idleExpiresAt.getTime()
@@ -34,6 +52,12 @@ export async function findSession(ctx: Context, cookie: string | undefined): Pro
   if (gained < Math.min(extendEvery, idleLifetime / 2) * 1000) return session
   await sessions.extend(ctx.db, session, idleExpiresAt)
   return { ...session, idleExpiresAt }
+}
+
+/** The same wherever the browser is: for whoever ends what it was signed in by, and uses it for nothing else. */
+export async function findSessionAnywhere(ctx: Context, cookie: string | undefined): Promise<Session | undefined> {
+  const opaque = cookie === undefined ? undefined : readOpaque('oss', cookie)
+  return opaque && sessions.find(ctx.db, opaque.bucket, opaque.hash, ctx.clock.now())
 }
 
 export interface NewLogin {
@@ -131,8 +155,12 @@ function describeLogin(ctx: Context, login: NewLogin, session: Session, tokenHas
 }
 
 /** Signs the browser out: the session ends, and with it every token that ends with a session. */
-export async function endSession(ctx: Context, session: Session, reason: string, origin: Origin): Promise<void> {
-  const { bucket, id, userId } = session
+export async function endSession(
+  ctx: Context,
+  { bucket, id, userId }: Pick<Session, 'bucket' | 'id' | 'userId'>,
+  reason: string,
+  origin: Origin,
+): Promise<void> {
   await revoke(ctx, { kind: 'session', bucket, id, userId }, { actor: `user:${userId}`, reason, origin })
 }
 

@@ -1,5 +1,7 @@
 import {
+  ClientName,
   CsrfToken,
+  displayHost,
   displayName,
   displayText,
   ExternalLink,
@@ -29,6 +31,12 @@ export interface ConsentPageProps {
   readonly clientUri?: string
   readonly policyUri?: string
   readonly tosUri?: string
+  /** Where our own copy of its logo is. */
+  readonly logo?: string
+  /** Nobody who runs this server knows it: its host says more than its name. */
+  readonly selfRegistered?: boolean
+  /** What is said of it stands in a document at `clientHost`. */
+  readonly fromDocument?: boolean
   readonly account: { readonly name?: string; readonly email: string }
   readonly csrfToken: string
   /** An app on a device, which cannot prove which app it is. RFC 8252 §8.6. */
@@ -40,25 +48,59 @@ export interface ConsentPageProps {
 
 /** Who asks, for what, in whose name, and where it leads. Both answers are one key away from each other. */
 export function ConsentPage(props: ConsentPageProps) {
-  const { clientName, clientHost, account, csrfToken, native, scopes, redirectHost } = props
+  const { clientName, clientHost, account, csrfToken, native, scopes, redirectHost, selfRegistered = false } = props
   const groups = groupByResource(scopes)
   const asks = scopes.length === 0 ? 'wants to sign you in' : 'wants access to your account'
   const accountName = account.name === undefined ? '' : displayText(account.name, 80)
   return (
-    <Page title={`${displayName(clientName)} ${asks}`}>
+    <Page title={`${selfRegistered ? displayHost(clientHost) : displayName(clientName)} ${asks}`}>
       <div class="stack-s">
-        <h1>
-          <bdi>{displayName(clientName)}</bdi> {asks}
-        </h1>
-        <p class="lead">
-          {native ? 'The request comes from an app on this device: ' : 'The request comes from '}
-          <Host host={clientHost} />
-        </p>
+        {/* Without a description: where there is no image, nothing is shown. */}
+        {props.logo !== undefined && <img class="logo" src={props.logo} alt="" />}
+        {selfRegistered ? (
+          <>
+            <h1>
+              <bdi dir="ltr">{displayHost(clientHost)}</bdi> {asks}
+            </h1>
+            <p class="lead">
+              {native ? 'The request comes from an app on this device. It calls itself ' : 'It calls itself '}
+              <ClientName name={clientName} />
+            </p>
+          </>
+        ) : (
+          <>
+            <h1>
+              <bdi>{displayName(clientName)}</bdi> {asks}
+            </h1>
+            <p class="lead">
+              {native ? 'The request comes from an app on this device: ' : 'The request comes from '}
+              <Host host={clientHost} />
+            </p>
+          </>
+        )}
         <ClientLinks {...props} />
       </div>
+      {selfRegistered && (
+        <p class="notice">
+          {props.fromDocument ? 'This application describes itself. ' : 'This application registered itself. '}
+          Nobody who runs this server has checked whose it is: allow it only if you know <Host host={clientHost} />.
+        </p>
+      )}
+      {props.fromDocument && !native && redirectHost !== clientHost && (
+        <p class="notice">
+          What you allow goes to another address than the one that describes it: to <Host host={redirectHost} />.
+        </p>
+      )}
       {native && (
         <p class="notice">
-          Any app can take this name. Allow it only if you have just started to sign in from an app that you trust.
+          {props.fromDocument ? (
+            <>
+              What you allow goes to an app on this device, and any app here can say that it is{' '}
+              <Host host={clientHost} />. Allow it only if you have just started to sign in from an app that you trust.
+            </>
+          ) : (
+            'Any app can take this name. Allow it only if you have just started to sign in from an app that you trust.'
+          )}
         </p>
       )}
       <section class="account" aria-label="Your account">

@@ -4,10 +4,11 @@ import { clearCookie, encodedBody, seeOther, sendPage } from '../../http/index.j
 import { endSession } from '../../identity/index.js'
 import { AccessDeniedError, readParameters } from '../../oauth/index.js'
 import type { Session } from '../../store/index.js'
-import { type Ending, stepAddress } from '../interaction.js'
+import { addressOf, type Ending, stepAddress } from '../interaction.js'
 import { decisionsOn, isRefused, type OfferedScope } from '../next-step.js'
 import { isOnDevice } from '../on-device.js'
-import { destinationHost, formToken, openVisit, proceed, requireFormToken, type Visit } from '../visit.js'
+import { type ClientVisit, destinationHost, formToken, hostOf, openVisit, proceed, requireFormToken } from '../visit.js'
+import { clientLogoPath } from './client-logo.route.js'
 import { ConsentPage, type ConsentScope } from './consent.page.js'
 
 interface Address {
@@ -20,7 +21,8 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
 
   app.get<Address>(url, async (request, reply) => {
     const visit = await openVisit(ctx, request, request.params.id)
-    if (visit.step.kind !== 'consent' || !visit.session) return proceed(ctx, reply, visit, ending)
+    if (visit.client === undefined || visit.step.kind !== 'consent' || !visit.session)
+      return proceed(ctx, reply, visit, ending)
     return sendConsent(ctx, reply, visit, visit.session)
   })
 
@@ -28,6 +30,7 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
     const { csrf_token, action, scope } = readParameters(encodedBody(request), { repeatable: ['scope'] })
     const ticked = new Set([scope ?? []].flat())
     const visit = await openVisit(ctx, request, request.params.id)
+    if (visit.client === undefined) return proceed(ctx, reply, visit, ending)
     const { step, session, demands, client, origin, row, id } = visit
     if (step.kind === 'login' || step.kind === 'error' || !session) return proceed(ctx, reply, visit, ending)
     requireFormToken(ctx, visit, 'consent', formOf(visit, session), csrf_token)
@@ -44,7 +47,7 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
     const granted = action === 'allow' ? offered.filter(({ name, required }) => required || ticked.has(name)) : []
     if (action === 'deny' || (granted.length === 0 && offered.length > 0)) {
       const error = new AccessDeniedError('The user did not allow it.', { reason: 'user_denied' })
-      return ending.refuse(ctx, reply, { demands, error, interaction: row, session, origin })
+      return ending.refuse(ctx, reply, { client, demands, error, interaction: row, session, origin })
     }
     const names = granted.map(({ name }) => name)
     return ending.grant(ctx, reply, {
@@ -58,37 +61,48 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
         remembered: !isOnDevice(client, demands.destination),
       },
       origin,
+      again: () => seeOther(reply, stepAddress(ctx, id, 'consent')),
     })
   })
 }
 
-/** The form is about this login, these scopes and where they hold: a page that shows another account, or less, decides nothing. */
-function formOf({ consents }: Visit, { id }: Session): string {
-  return `consent ${id} ${JSON.stringify(consents.offered)}`
+/**
+ * The form is about this login, these scopes and where they hold, and what the client's document said of it: a page that shows
+ * another account, or less, or another application, decides nothing.
+ */
+function formOf({ consents, client }: ClientVisit, { id }: Session): string {
+  return `consent ${id} ${JSON.stringify(consents.offered)} ${client.documentHash?.toString('base64url') ?? ''}`
 }
 
-function sendConsent(ctx: Context, reply: FastifyReply, visit: Visit, session: Session): FastifyReply {
+function sendConsent(ctx: Context, reply: FastifyReply, visit: ClientVisit, session: Session): FastifyReply {
   const { client, demands, consents } = visit
-  const host = destinationHost(demands.destination)
   const page = (
     <ConsentPage
       clientName={client.clientName ?? client.clientId}
-      clientHost={host}
+      clientHost={hostOf(client, demands.destination)}
       clientUri={client.clientUri}
       policyUri={client.policyUri}
       tosUri={client.tosUri}
+      logo={client.logoUri === undefined ? undefined : addressOf(ctx, clientLogoPath(ctx, client.clientId))}
+      selfRegistered={client.selfRegistered ?? false}
+      fromDocument={client.documentHash !== undefined}
       account={session.user}
       csrfToken={formToken(ctx, visit, formOf(visit, session))}
-      native={isOnDevice(client, demands.destination)}
+      // Whether who listens on this device has the key of a document, its reader cannot see.
+      native={isOnDevice(client, demands.destination) || isDocumentOnLoopback(client, demands.destination)}
       scopes={consents.offered.map((scope) => ({
         ...wordsOf(ctx, scope),
         optional: !scope.required,
         checked: !isRefused(scope, consents.decisions),
       }))}
-      redirectHost={host}
+      redirectHost={destinationHost(demands.destination)}
     />
   )
   return sendPage(reply, 200, page, { formAction: [demands.destination] })
+}
+
+function isDocumentOnLoopback({ documentHash }: ClientVisit['client'], destination: string): boolean {
+  return documentHash !== undefined && destination.startsWith('http:')
 }
 
 /** The sentence of a scope, and the names of the APIs where it holds. */

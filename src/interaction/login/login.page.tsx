@@ -111,5 +111,5 @@ function Destination({ clientName, clientHost }: LoginPageProps) {
       </p>
     )
   }
-  return <p class="lead">to continue</p>
+  return <p class="lead">to continue to your account</p>
 }

@@ -4,15 +4,15 @@ import { asOAuthError, encodedBody, originOf, readCookie, seeOther, sendPage, wr
 import {
   type Authenticated,
   authenticateByPassword,
-  findSession,
+  findSessionAnywhere,
   rememberDevice,
   startSession,
 } from '../../identity/index.js'
 import { readParameters } from '../../oauth/index.js'
 import type { LoginFailure } from '../../ui/index.js'
 import { type Ending, openInteraction, rememberFailedLogin, stepAddress } from '../interaction.js'
-import { destinationHost, formToken, openVisit, proceed, requireFormToken, type Visit, visitAs } from '../visit.js'
-import { LoginPage } from './login.page.js'
+import { formToken, hostOf, openVisit, proceed, requireFormToken, type Visit, visitAs } from '../visit.js'
+import { LoginPage, type LoginPageProps } from './login.page.js'
 
 interface Address {
   readonly Params: { readonly id: string }
@@ -47,7 +47,7 @@ export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): 
     } catch (error) {
       return sendPaused(ctx, request, reply, error, username)
     }
-    const previous = authenticated && (await findSession(ctx, readCookie(request, 'session')))
+    const previous = authenticated && (await findSessionAnywhere(ctx, readCookie(request, 'session')))
     const started =
       authenticated &&
       (await startSession(ctx, {
@@ -101,12 +101,11 @@ function sendLogin(
   visit: Visit,
   { failure, retryAfter, username }: Shown,
 ): FastifyReply {
-  const { client, session, step, demands, failedLogin } = visit
+  const { session, step, demands, failedLogin } = visit
   const reauthenticate = step.kind === 'login' && step.reason === 'reauthenticate'
   const page = (
     <LoginPage
-      clientName={client.clientName ?? client.clientId}
-      clientHost={destinationHost(demands.destination)}
+      {...whereTo(visit)}
       csrfToken={formToken(ctx, visit, 'login')}
       username={
         username ?? failedLogin?.username ?? demands.loginHint ?? (reauthenticate ? session?.user.email : undefined)
@@ -116,5 +115,15 @@ function sendLogin(
       reauthenticate={reauthenticate}
     />
   )
-  return sendPage(reply, status, page, { formAction: [demands.destination] })
+  return sendPage(reply, status, page, { formAction: demands.clientId === undefined ? [] : [demands.destination] })
+}
+
+/** Which application the page speaks of; a page of ours needs no name. */
+function whereTo({ client, demands }: Visit): Pick<LoginPageProps, 'clientName' | 'clientHost'> {
+  if (client === undefined) return {}
+  return {
+    // Who registered itself may call itself anything (attack 98).
+    clientName: client.selfRegistered ? undefined : (client.clientName ?? client.clientId),
+    clientHost: hostOf(client, demands.destination),
+  }
 }

@@ -3,13 +3,17 @@
 
 import { parseEnv } from 'node:util'
 import type { TObject } from '@sinclair/typebox'
-import { type ApiKeysConfig, apiKeysVariables } from './api-keys.js'
+import { type ApiKeysConfig, apiKeysVariables, checkApiKeys } from './api-keys.js'
 import { type AuditConfig, auditVariables } from './audit.js'
+import { type ClientsConfig, clientsVariables, resolveClients } from './clients.js'
 import { checkDatabase, type DatabaseConfig, databaseVariables } from './database.js'
 import { nearest } from './edit-distance.js'
 import { checkKeys, type KeysConfig, keysVariables } from './keys.js'
 import { checkLimits, type LimitsConfig, limitsVariables } from './limits.js'
 import { type LogConfig, logVariables } from './log.js'
+import { type MailConfig, mailVariables, resolveMail } from './mail.js'
+import { type OutboundConfig, outboundVariables, resolveOutbound } from './outbound.js'
+import { type RegistrationConfig, registrationVariables, resolveRegistration } from './registration.js'
 import { type RevocationConfig, resolveRevocation, revocationVariables } from './revocation.js'
 import { resolveSecrets, type SecretsConfig, secretsVariables } from './secrets.js'
 import { defaultIssuer, resolveServer, type ServerConfig, serverVariables } from './server.js'
@@ -28,11 +32,15 @@ export interface Config {
   readonly secrets: SecretsConfig
   readonly tokens: Readonly<TokensConfig>
   readonly keys: Readonly<KeysConfig>
+  readonly clients: ClientsConfig
   readonly statusLists: Readonly<StatusListsConfig>
   readonly revocation: RevocationConfig
   readonly sessions: Readonly<SessionsConfig>
   readonly apiKeys: Readonly<ApiKeysConfig>
+  readonly mail: MailConfig
   readonly limits: Readonly<LimitsConfig>
+  readonly outbound: OutboundConfig
+  readonly registration: RegistrationConfig
   readonly audit: Readonly<AuditConfig>
 }
 
@@ -43,11 +51,15 @@ const SECTIONS: Readonly<Record<keyof Config, TObject>> = {
   secrets: secretsVariables,
   tokens: tokensVariables,
   keys: keysVariables,
+  clients: clientsVariables,
   statusLists: statusListsVariables,
   revocation: revocationVariables,
   sessions: sessionsVariables,
   apiKeys: apiKeysVariables,
+  mail: mailVariables,
   limits: limitsVariables,
+  outbound: outboundVariables,
+  registration: registrationVariables,
   audit: auditVariables,
 }
 
@@ -86,11 +98,15 @@ export function loadConfig({ env, envFile = '' }: LoadConfigOptions): LoadedConf
     secrets: resolveSecrets(readSection(source, secretsVariables), source),
     tokens: checkTokens(readSection(source, tokensVariables), source),
     keys: checkKeys(readSection(source, keysVariables), source),
+    clients: resolveClients(readSection(source, clientsVariables), source),
     statusLists: readSection(source, statusListsVariables),
     revocation: resolveRevocation(readSection(source, revocationVariables), source),
     sessions: checkSessions(readSection(source, sessionsVariables), source),
-    apiKeys: readSection(source, apiKeysVariables),
+    apiKeys: checkApiKeys(readSection(source, apiKeysVariables), source),
+    mail: resolveMail(readSection(source, mailVariables), source),
     limits: checkLimits(readSection(source, limitsVariables), source),
+    outbound: resolveOutbound(readSection(source, outboundVariables), source),
+    registration: resolveRegistration(readSection(source, registrationVariables), source),
     audit: readSection(source, auditVariables),
   }
   if (problems.length > 0) throw new ConfigError(problems)
@@ -162,7 +178,11 @@ const UNRELATED: ReadonlySet<string> = new Set(['POST', 'HOSTS', 'PORTS', 'GHOST
 function freeze(config: Config): Config {
   for (const section of Object.values(config)) Object.freeze(section)
   if (config.server.tls) Object.freeze(config.server.tls)
+  if (config.mail.smtp) Object.freeze(config.mail.smtp)
   if (config.server.trustProxy) Object.freeze(config.server.trustProxy)
   Object.freeze(config.revocation.receivers)
+  Object.freeze(config.outbound.allow)
+  for (const list of [config.registration.scopes, config.registration.grantTypes]) Object.freeze(list)
+  Object.freeze(config.registration.redirectHosts)
   return Object.freeze(config)
 }

@@ -47,6 +47,15 @@ export const limitsVariables = Type.Object({
     description:
       'Failures of all accounts and clients from one IPv6 /48 in FAILURE_WINDOW before 429. One holds 65,536 /64 with a bound of their own each.',
   }),
+  interactionsPerNetwork: Type.Integer({
+    default: 5000,
+    minimum: 10,
+    maximum: 10_000_000,
+    weakerAbove: 100_000,
+    weakness: 'one network can fill the database by asking for logins.',
+    description:
+      'Logins that one network (/24, /64) may begin in ten minutes before 429, by process, and an IPv6 /48 ten times as many. Each writes a row that is kept for a day.',
+  }),
   failureWindow: Type.Integer({
     default: 600,
     minimum: 60,

@@ -2,7 +2,7 @@ import type { Random } from '../random.js'
 import { sha256 } from './hash.js'
 
 /** What we hand out that is not a JWT. The prefix tells people and secret scanners what it is. */
-export type OpaquePrefix = 'oac' | 'ort' | 'oat' | 'oss' | 'oin'
+export type OpaquePrefix = 'oac' | 'ort' | 'oat' | 'oss' | 'oin' | 'ori' | 'ora'
 
 export interface Opaque {
   /** Given away; never kept. */
@@ -14,7 +14,8 @@ export interface Opaque {
 
 /**
  * Draws a code (`oac`), refresh token (`ort`), opaque access token (`oat`), session (`oss`) or interaction (`oin`). It says
- * the bucket of its row: `<prefix>_<bucket in base 36>_<43 characters>`.
+ * the bucket of its row: `<prefix>_<bucket in base 36>_<43 characters>`. Tokens to register by (`ori`), and to change a
+ * registration by (`ora`), lie in no bucket: 0.
  */
 export function drawOpaque({ random }: { readonly random: Random }, prefix: OpaquePrefix, bucket: number): Opaque {
   const value = `${prefix}_${bucket.toString(36)}_${random.bytes(32).toString('base64url')}`

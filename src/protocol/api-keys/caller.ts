@@ -1,8 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import type { By } from '../../audit/index.js'
 import type { Context } from '../../context.js'
-import { originOf } from '../../http/index.js'
+import { originOf, ProblemError } from '../../http/index.js'
 import { apiKeysScope, InsufficientScopeError, InvalidTokenError } from '../../oauth/index.js'
+import { isLetIn } from '../../platform/network.js'
 import { type ApiKey, type ApiKeyOwner, users } from '../../store/index.js'
 import { authorizeBearer, hasEnded } from '../bearer.js'
 
@@ -10,6 +11,8 @@ import { authorizeBearer, hasEnded } from '../bearer.js'
 export interface Caller {
   /** Whose keys are theirs. */
   readonly owner: ApiKeyOwner
+  /** The client that the token was given to. */
+  readonly clientId: string
   /** May see and change everybody's: an administrator, by an application of the operator's own. */
   readonly admin: boolean
   /**
@@ -25,6 +28,7 @@ export interface Caller {
  * Exact: what was ended by anybody who was answered 200 opens nothing any more.
  *
  * @throws what `authorizeBearer` throws
+ * @throws {ProblemError} 403 for a token of a user who may not be where it comes from
  */
 export async function authorizeCaller(ctx: Context, request: FastifyRequest): Promise<Caller> {
   const token = await authorizeBearer(ctx, request, apiKeysScope)
@@ -37,12 +41,18 @@ export async function authorizeCaller(ctx: Context, request: FastifyRequest): Pr
     // Whatever acts for somebody else without their consent is for APIs.
     if (sub !== clientId) throw notForKeys()
     const by = { actor: `client:${clientId}`, origin }
-    return { owner: { kind: 'client', id: clientId }, admin: false, reach: undefined, by }
+    return { owner: { kind: 'client', id: clientId }, clientId, admin: false, reach: undefined, by }
   }
   const user = await users.findById(ctx.db, sub)
   if (!user || user.disabledAt) throw ended()
+  if (!isLetIn(origin.ip, user.allowedNetworks)) {
+    const event = { actor: `user:${sub}`, clientId, subject: sub, reason: 'account_network', ip: origin.ip }
+    ctx.audit.count({ type: 'api_keys.refused', ...event })
+    throw isElsewhere()
+  }
   return {
     owner: { kind: 'user', id: user.id },
+    clientId,
     admin: user.admin && client.firstParty,
     reach: client.firstParty ? undefined : new Set(client.scope),
     by: { actor: `user:${user.id}`, origin },
@@ -58,6 +68,11 @@ function ended(): InvalidTokenError {
   return new InvalidTokenError('The access token is unknown, expired, revoked or meant for somebody else.', {
     reason: 'token_ended',
   })
+}
+
+function isElsewhere(): ProblemError {
+  const options = { status: 403, kind: 'forbidden', reason: 'account_network' }
+  return new ProblemError('The user may not manage keys from this network.', options)
 }
 
 function notForKeys(): InsufficientScopeError {

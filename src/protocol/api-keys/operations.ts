@@ -1,6 +1,8 @@
 import {
   type CreatedApiKey,
   changeApiKey,
+  continueEnd,
+  countOwnChange,
   createApiKey,
   describeApiKey,
   endApiKey,
@@ -9,7 +11,9 @@ import {
   isApiKeyId,
   isUnknown,
   pageOfApiKeys,
+  readCursor,
   rotateApiKey,
+  writeCursor,
 } from '../../api-keys/index.js'
 import { findClient } from '../../clients/index.js'
 import type { Context } from '../../context.js'
@@ -18,12 +22,15 @@ import { findUser } from '../../identity/index.js'
 import { InvalidScopeError, parseScope } from '../../oauth/index.js'
 import { InvalidValueError, NotFoundError } from '../../platform/administration-errors.js'
 import type { KeySet } from '../../revocation/index.js'
-import type { ApiKey, ApiKeyOwner } from '../../store/index.js'
+import type { ApiKey, ApiKeyOwner, ApiKeyPosition } from '../../store/index.js'
+import { adoptionOf, describeAdoption, describeUsage, usageOf } from '../../usage/index.js'
 import { type Caller, maySee } from './caller.js'
-import { readCursor, writeCursor } from './cursor.js'
 import * as schemas from './schemas.js'
 
 const notFound = { 404: 'There is no such key, or it is somebody else’s.' }
+/** More than that, with their texts, is nothing for one answer: what is not read is lost. */
+const mostSuccessors = 500
+const quota = { 429: 'The owner has made, rotated or changed keys too often: API_KEY_QUOTA.' }
 const over = { 409: 'The key has ended, has expired or has a successor already.' }
 
 /** Everything that can be done to API keys by HTTP. */
@@ -39,10 +46,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     success: { status: 200, description: 'A page of them.', schema: schemas.apiKeyList },
     async handle({ caller, query: { owner, prefix, state, cursor, limit = 50 } }) {
       const filter = { owner: ownersAsked(caller, owner), prefix, state }
-      const after = cursor === undefined ? undefined : readCursor(cursor)
+      const after = cursor === undefined ? undefined : positionOf(cursor)
       const { keys, next } = await pageOfApiKeys(ctx, filter, { after, limit })
-      const now = ctx.clock.now()
-      const api_keys = keys.map((key) => describeApiKey(key, now))
+      const api_keys = keys.map((key) => describeApiKey(ctx, key))
       return { body: { api_keys, ...(next ? { next_cursor: writeCursor(next) } : {}) } }
     },
   })
@@ -60,6 +66,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       schema: schemas.createdApiKey,
       headers: { Location: 'Its address.' },
     },
+    failures: quota,
     async handle({ caller, body }) {
       const { owner: named, scope: asked, expires_in: lifetime, jwk: publicJwk, kind = 'secret', ...plain } = body
       if (named !== undefined) requireAdmin(caller, '/owner')
@@ -67,8 +74,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       if (publicJwk && kind !== 'signing') throw new InvalidValueError('Only a signing key has one.', { field: 'jwk' })
       const scope = readScope(asked)
       requireReach(caller, scope)
+      await countChange(ctx, caller)
       const owner = named ? await resolveOwner(ctx, named) : caller.owner
-      const request = { ...plain, owner, scope, kind, lifetime, publicJwk }
+      const request = { ...plain, owner, scope, kind, lifetime, publicJwk, createdByClient: caller.clientId }
       return withLocation(issuer, shown(ctx, await createApiKey(ctx, request, caller.by)))
     },
   })
@@ -81,7 +89,25 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     success: { status: 200, description: 'The key, without its secret.', schema: schemas.apiKey },
     failures: notFound,
     async handle({ caller, id }) {
-      return { body: describeApiKey(await find(ctx, caller, id), ctx.clock.now()) }
+      return { body: describeApiKey(ctx, await find(ctx, caller, id)) }
+    },
+  })
+
+  const usage = operation<Caller, typeof schemas.usageQuery, never>({
+    id: 'getApiKeyUsage',
+    method: 'GET',
+    path: '/api-keys/{id}/usage',
+    summary: 'Show how often an API key was used, for what and from where',
+    description: 'Uses are in it after seconds. Of a key that has a successor it says who is still on it.',
+    query: schemas.usageQuery,
+    success: { status: 200, description: 'Its uses.', schema: schemas.usage },
+    failures: notFound,
+    async handle({ caller, id, query: { days = 7, by: unit = 'day' } }) {
+      const key = await find(ctx, caller, id)
+      const since = new Date(ctx.clock.now().getTime() - days * 86_400_000)
+      const report = await usageOf(ctx, { kind: 'api_key', credential: key.id }, { since, unit })
+      const [adoption] = await adoptionOf(ctx, [key])
+      return { body: { id, ...describeUsage(report), ...(adoption ? { adoption: describeAdoption(adoption) } : {}) } }
     },
   })
 
@@ -93,15 +119,16 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     description: 'What is remembered of it anywhere is asked for again within a second.',
     body: schemas.changeBody,
     success: { status: 200, description: 'The key as it is now.', schema: schemas.apiKey },
-    failures: { ...notFound, ...over },
+    failures: { ...notFound, ...over, ...quota },
     async handle({ caller, id, body: { scope: asked, expires_at: end, ...plain } }) {
       const before = await find(ctx, caller, id)
       const scope = asked === undefined ? undefined : readScope(asked)
       // What it has already it may keep.
       if (scope) requireReach(caller, scope, before.scope)
+      await countChange(ctx, caller)
       const expiresAt = end === undefined || end === 'never' ? end : new Date(end)
       const key = await changeApiKey(ctx, id, { request: { ...plain, scope, expiresAt }, by: caller.by })
-      return { body: describeApiKey(key, ctx.clock.now()) }
+      return { body: describeApiKey(ctx, key) }
     },
   })
 
@@ -134,11 +161,12 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       schema: schemas.rotatedApiKey,
       headers: { Location: 'The address of the successor.' },
     },
-    failures: { ...notFound, ...over },
+    failures: { ...notFound, ...over, ...quota },
     async handle({ caller, id, body: { overlap } }) {
       requireReach(caller, (await find(ctx, caller, id)).scope)
-      const rotated = await rotateApiKey(ctx, id, { overlap, by: caller.by })
-      const previous = describeApiKey(rotated.previous, ctx.clock.now())
+      await countChange(ctx, caller)
+      const rotated = await rotateApiKey(ctx, id, { overlap, by: caller.by, createdByClient: caller.clientId })
+      const previous = describeApiKey(ctx, rotated.previous)
       return withLocation(issuer, { ...shown(ctx, rotated), previous })
     },
   })
@@ -148,23 +176,28 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     method: 'POST',
     path: '/api-keys/revoke',
     summary: 'End all API keys of an owner, of a prefix, or all there are',
-    description: 'For administrators. With replace each gets a successor, whose key is in the answer this once.',
+    description:
+      'For administrators. With replace each gets a successor, whose key is in the answer this once. An answer has 500 of ' +
+      'them at most: where complete is false, ask again with continue. Of those that ended it names 500 at most; the list ' +
+      'has them all.',
     body: schemas.revokeBody,
     success: { status: 200, description: 'What has ended, and the successors.', schema: schemas.endedApiKeys },
+    failures: { 404: 'Nothing was ended by the end to continue.' },
     async handle({ caller, body: { replace = false, ...asked } }) {
       requireAdmin(caller, '')
-      if (replace && caller.reach) throw beyondReach('')
-      const set = await keySetOf(ctx, asked)
-      const { ended, successors } = await endApiKeys(ctx, set, {
-        cause: { ...caller.by, reason: 'revoked_by_http' },
-        replace,
-      })
+      if ((replace || asked.continue !== undefined) && caller.reach) throw beyondReach('')
+      requireOne(asked)
+      const options = { cause: { ...caller.by, reason: 'revoked_by_http' }, replace, limit: mostSuccessors }
+      const { id, ended, successors, isComplete } =
+        asked.continue === undefined
+          ? await endApiKeys(ctx, await keySetOf(ctx, asked), options)
+          : { id: asked.continue, ended: [], ...(await continueEnd(ctx, asked.continue, options)) }
       const made = successors.map((created) => ({ ...shown(ctx, created), previous: created.previous }))
-      return { body: { ended: ended.map(({ id }) => id), successors: made } }
+      return { body: { ended: ended.map((key) => key.id), successors: made, end: id, complete: isComplete } }
     },
   })
 
-  return [list, create, endMany, show, change, end, rotate]
+  return [list, create, endMany, show, usage, change, end, rotate]
 }
 
 /** @throws {NotFoundError} the same for a key of somebody else and for none (attacks 97 and 130) */
@@ -174,12 +207,29 @@ async function find(ctx: Context, caller: Caller, id: string): Promise<ApiKey> {
   throw isUnknown(id)
 }
 
+/** @throws {ProblemError} for what is no cursor of ours */
+function positionOf(cursor: string): ApiKeyPosition {
+  const position = readCursor(cursor)
+  if (position) return position
+  const detail = 'The cursor is none that this address gave.'
+  throw new ProblemError(detail, {
+    kind: 'invalid-value',
+    reason: 'cursor_malformed',
+    errors: [{ pointer: '/cursor', detail }],
+  })
+}
+
 function shown(ctx: Context, { key, text }: CreatedApiKey): Record<string, unknown> {
-  return { ...describeApiKey(key, ctx.clock.now()), key: text }
+  return { ...describeApiKey(ctx, key), key: text }
 }
 
 function withLocation(issuer: string, body: Record<string, unknown>) {
   return { headers: { Location: `${issuer}/api-keys/${body['id']}` }, body }
+}
+
+/** Whoever is no administrator has keys of their own alone. @throws {TooManyRequestsError} */
+async function countChange(ctx: Context, { admin, owner, by }: Caller): Promise<void> {
+  if (!admin) await countOwnChange(ctx, owner, by)
 }
 
 /** Attack 114. */
@@ -230,16 +280,23 @@ async function resolveOwner(ctx: Context, { kind, id }: ApiKeyOwner): Promise<Ap
   }
 }
 
-async function keySetOf(
-  ctx: Context,
-  { owner, prefix, all }: { owner?: ApiKeyOwner; prefix?: string; all?: true },
-): Promise<KeySet> {
-  if ([owner, prefix, all].filter((each) => each !== undefined).length !== 1) {
-    throw new ProblemError('The body names one of owner, prefix and all.', {
-      kind: 'invalid-members',
-      reason: 'key_set_unclear',
-    })
-  }
+/** What is asked for by the operation that ends many. */
+interface AskedEnd {
+  readonly owner?: ApiKeyOwner
+  readonly prefix?: string
+  readonly all?: true
+  readonly continue?: string
+}
+
+function requireOne({ owner, prefix, all, continue: end }: AskedEnd): void {
+  if ([owner, prefix, all, end].filter((each) => each !== undefined).length === 1) return
+  throw new ProblemError('The body names one of owner, prefix, all and continue.', {
+    kind: 'invalid-members',
+    reason: 'key_set_unclear',
+  })
+}
+
+async function keySetOf(ctx: Context, { owner, prefix }: AskedEnd): Promise<KeySet> {
   if (owner) return { kind: 'owner', owner: await resolveOwner(ctx, owner) }
   return prefix === undefined ? { kind: 'all' } : { kind: 'prefix', prefix }
 }

@@ -56,14 +56,19 @@ const members = {
   networks: Type.Array(Type.String()),
   origins: Type.Optional(Type.Array(Type.String())),
   tier: Type.Optional(Type.String()),
+  created_by_client: Type.Optional(
+    Type.String({ description: 'The client_id of the application through which it was made.' }),
+  ),
   jwk: Type.Optional(jwk),
   state,
   created_at: time('When it was made.'),
   expires_at: Type.Union([time('When it ends by itself.'), Type.Literal('never')]),
+  rotation_due_at: Type.Optional(time('When it is to be rotated, or ends by itself; without it never, or it is done.')),
   rotated_at: Type.Optional(time('When it got its successor.')),
   successor: Type.Optional(id),
   ended_at: Type.Optional(time('When it was ended.')),
   end_reason: Type.Optional(Type.String()),
+  exposed_at: Type.Optional(time('When it was seen in an address: it has to be replaced.')),
   last_used_at: Type.Optional(time('When it was used last.')),
   last_used_from: Type.Optional(Type.String({ description: 'The network that it was used from last.' })),
 }
@@ -81,12 +86,78 @@ export const apiKeyList = Type.Object(
   },
   { ...closed, $id: 'ApiKeyList' },
 )
+const uuid = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+
 export const endedApiKeys = Type.Object(
   {
-    ended: Type.Array(id, { description: 'Those that lived.' }),
+    ended: Type.Array(id, { description: 'Those that lived; 500 of them at most.' }),
     successors: Type.Array(Type.Object({ ...members, key, previous: id }, { ...closed, $id: 'SucceedingApiKey' })),
+    end: Type.String({ pattern: uuid, description: 'The id of this end, and of its audit event.' }),
+    complete: Type.Boolean({
+      description:
+        'False: all have ended, and some wait for their successors. Ask again with continue and the id of the end.',
+    }),
   },
   { ...closed, $id: 'EndedApiKeys' },
+)
+
+const count = Type.Integer({ minimum: 0 })
+const usedNetwork = Type.Object(
+  {
+    network: Type.String({
+      description: 'A /24 or /64; unknown; introspected, of an API that has only asked; more, of all beyond 100 a day.',
+    }),
+    api: Type.String({ description: 'Its identifier; empty where none was named.' }),
+    count,
+    days: Type.Integer({ minimum: 1, description: 'On which it was seen.' }),
+    first_seen: time('The first time.'),
+    last_seen: time('The last time.'),
+  },
+  { ...closed, $id: 'UsedNetwork' },
+)
+const adoption = Type.Object(
+  {
+    id,
+    name: Type.String(),
+    owner,
+    rotated_at: time('When it got its successor.'),
+    ends_at: Type.Optional(time('When it ends.')),
+    uses: Type.Integer({ minimum: 0, description: 'Since then.' }),
+    last_used_at: Type.Optional(time('The last of them.')),
+    callers: Type.Array(usedNetwork, { description: 'Who is still on it.' }),
+    successor: id,
+    successor_uses: count,
+  },
+  { ...closed, $id: 'Adoption' },
+)
+export const usage = Type.Object(
+  {
+    id,
+    since: time('From when on.'),
+    uses: Type.Array(
+      Type.Object(
+        {
+          time: time('When the hour or day began, in UTC.'),
+          api: Type.String(),
+          outcome: Type.String({ description: 'accepted, exchanged, introspected, or why it was refused.' }),
+          count,
+          scopes: Type.Record(Type.String(), count, { description: 'How many of them were for each scope.' }),
+        },
+        closed,
+      ),
+    ),
+    networks: Type.Array(usedNetwork),
+    adoption: Type.Optional(adoption),
+  },
+  { ...closed, $id: 'ApiKeyUsage' },
+)
+
+export const usageQuery = Type.Object(
+  {
+    days: Type.Optional(Type.Integer({ minimum: 1, maximum: 90, default: 7 })),
+    by: Type.Optional(Type.Union([Type.Literal('hour'), Type.Literal('day')], { default: 'day' })),
+  },
+  closed,
 )
 
 export const listQuery = Type.Object(
@@ -122,7 +193,9 @@ export const createBody = Type.Object(
         description: 'Seconds. Default: the setting API_KEY_LIFETIME.',
       }),
     ),
-    tier: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: 'For administrators.' })),
+    tier: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 100, description: 'Of the server. For administrators.' }),
+    ),
     owner: Type.Optional(owner),
   },
   { ...closed, $id: 'NewApiKey' },
@@ -159,7 +232,15 @@ export const revokeBody = Type.Object(
     owner: Type.Optional(owner),
     prefix: Type.Optional(word),
     all: Type.Optional(Type.Literal(true)),
-    replace: Type.Optional(Type.Boolean({ default: false, description: 'Hands out successors.' })),
+    continue: Type.Optional(
+      Type.String({
+        pattern: uuid,
+        description: 'The end whose successors are still awaited. Nothing else is ended.',
+      }),
+    ),
+    replace: Type.Optional(
+      Type.Boolean({ default: false, description: 'Hands out successors, 500 with one answer at most.' }),
+    ),
   },
-  { ...closed, $id: 'Revocation', description: 'One of owner, prefix and all.' },
+  { ...closed, $id: 'Revocation', description: 'One of owner, prefix, all and continue.' },
 )

@@ -1,30 +1,35 @@
 import { Type } from '@sinclair/typebox'
 import { type Client, isPublicClient } from '../../clients/index.js'
-import type { Context } from '../../context.js'
+import type { Context, Origin } from '../../context.js'
 import { PageError } from '../../http/index.js'
-import { type Demands, findEnabledClient, type Prompt } from '../../interaction/index.js'
+import { type ClientDemands, findEnabledClient, type Prompt } from '../../interaction/index.js'
 import {
   compileParameters,
   findRedirectUri,
+  type ImplicitResponseType,
   InvalidRequestError,
+  InvalidRequestObjectError,
+  InvalidRequestUriError,
   isCodeChallenge,
   type OAuthError,
   type Parameters,
   RegistrationNotSupportedError,
-  RequestNotSupportedError,
-  RequestUriNotSupportedError,
   readParameters,
   UnauthorizedClientError,
   UnsupportedResponseTypeError,
 } from '../../oauth/index.js'
 import { scopeForGrant } from '../../tokens/index.js'
 import { errorTexts } from '../../ui/index.js'
-import type { Channel } from './response-channel.js'
+import type { ClientDocuments } from '../client-documents/index.js'
+import { readIdentityRequest } from './identity-request.js'
+import { implicitMode, implicitTypeOf, readImplicitRequest } from './implicit.js'
+import { readRequestObject } from './request-object.js'
+import { type Channel, isResponseMode, type ResponseMode, responseModes } from './response-channel.js'
 
 /** What is left of a request that was checked: to whom it answers, and what it asks of its user. */
 export interface AuthorizationRequest {
   readonly client: Client
-  readonly demands: Demands
+  readonly demands: ClientDemands
 }
 
 /** What the code is bound to, and what goes back to the client unread. */
@@ -33,11 +38,22 @@ export interface AuthorizationDetail {
   readonly redirectUri?: string
   readonly codeChallenge?: string
   readonly state?: string
+  readonly responseMode?: ResponseMode
+  /** Undefined: code. */
+  readonly responseType?: ImplicitResponseType
+  /** OIDC Core §3.1.2.1. */
+  readonly nonce?: string
+  /** What was asked for claim by claim, as JSON. OIDC Core §5.5 */
+  readonly claims?: string
+  /** Scopes that only single claims were asked of: the user is asked, and the scope is not granted. */
+  readonly implied?: string
 }
 
 /** Whom the request is from and where its answer goes. Known before anything else is looked at. */
 export interface RequestChannel extends Channel {
   readonly client: Client
+  /** Undefined: code, or one that there is not. */
+  readonly responseType: ImplicitResponseType | undefined
   /** What was wrong with the rest already: it is told through the channel. */
   readonly error?: OAuthError
   readonly parameters: Parameters
@@ -46,20 +62,22 @@ export interface RequestChannel extends Channel {
 /** A state comes back in the address: longer ones would be cut by servers on the way. */
 const maxState = 4096
 
-const channelNames = ['client_id', 'redirect_uri', 'state'] as const
+/** It comes back in the ID token. */
+const maxNonce = 1024
+
+const channelNames = ['client_id', 'redirect_uri', 'state', 'response_mode'] as const
 
 const readChannel = compileParameters(
   Type.Object({
-    client_id: Type.Optional(Type.String()),
     redirect_uri: Type.Optional(Type.String()),
     state: Type.Optional(Type.String({ maxLength: maxState })),
+    response_mode: Type.Optional(Type.String()),
   }),
 )
 
 const readRest = compileParameters(
   Type.Object({
     response_type: Type.String(),
-    response_mode: Type.Optional(Type.String()),
     scope: Type.Optional(Type.String()),
     resource: Type.Optional(Type.Array(Type.String())),
     code_challenge: Type.Optional(Type.String()),
@@ -67,30 +85,46 @@ const readRest = compileParameters(
     prompt: Type.Optional(Type.String()),
     max_age: Type.Optional(Type.String({ pattern: '^(0|[1-9][0-9]{0,8})$' })),
     login_hint: Type.Optional(Type.String({ maxLength: 320 })),
+    nonce: Type.Optional(Type.String({ maxLength: maxNonce })),
+    claims: Type.Optional(Type.String()),
+    acr_values: Type.Optional(Type.String()),
+    id_token_hint: Type.Optional(Type.String()),
   }),
 )
 
 /** Everything that has a meaning here, and so belongs to the same request made again. */
-const repeatedNames = [...channelNames, 'response_type', 'response_mode', 'scope', 'resource'].concat([
+const repeatedNames = [...channelNames, 'response_type', 'scope', 'resource'].concat([
   'code_challenge',
   'code_challenge_method',
   'prompt',
   'max_age',
   'login_hint',
   'nonce',
+  'claims',
+  'acr_values',
+  // Else it would be whoever is signed in who answers, and not the one who is meant (attack 22).
+  'id_token_hint',
 ])
 
 /**
  * Finds whom the answer goes to. Until that is certain a failure is a page of ours, never a redirect. RFC 6749 §4.1.2.1.
  *
  * @param encoded the query or the body
- * @throws {PageError} when the client is unknown or disabled, or the redirect URI is not exactly one of its own
+ * @throws {PageError} when the client is unknown or disabled, or what its document says cannot be had, or the redirect URI is not exactly one of its own
  */
-export async function openChannel(ctx: Context, encoded: string): Promise<RequestChannel> {
-  const { parameters, error } = readLeniently(encoded)
-  const { client_id, redirect_uri, state } = readOnPage(() => readChannel(parameters))
-  if (client_id === undefined) throw onPage('invalidRequest', 'client_id_missing')
+export async function openChannel(
+  ctx: Context,
+  documents: ClientDocuments,
+  encoded: string,
+  origin: Origin,
+): Promise<RequestChannel> {
+  const read = readLeniently(encoded)
+  const { client_id } = read.parameters
+  if (typeof client_id !== 'string') throw onPage('invalidRequest', 'client_id_missing')
+  await documents.refresh(client_id, origin)
   const client = await findEnabledClient(ctx, client_id)
+  const { parameters, error } = await withRequestObject(ctx, client, read)
+  const { redirect_uri, state, response_mode } = readOnPage(() => readChannel(parameters))
   const { redirectUris: registered, applicationType } = client
   const redirectUri = findRedirectUri({ registered, applicationType }, redirect_uri)
   if (redirectUri === undefined) {
@@ -99,7 +133,24 @@ export async function openChannel(ctx: Context, encoded: string): Promise<Reques
       redirect_uri === undefined ? 'redirect_uri_missing' : 'redirect_uri_unregistered',
     )
   }
-  return { client, redirectUri, state, error, parameters }
+  // Attack 16. Errors take this way too: a mode that we do not have is refused by the one that is the default.
+  const isKnown = isResponseMode(response_mode)
+  const unknown = response_mode !== undefined && !isKnown
+  const asked = isKnown ? response_mode : undefined
+  const responseType = implicitTypeOf(ctx, parameters['response_type'])
+  return {
+    client,
+    redirectUri,
+    state,
+    responseMode: responseType ? implicitMode(asked) : asked,
+    responseType,
+    error:
+      error ??
+      (unknown
+        ? invalid(`The response_mode is none of ${responseModes.join(', ')}.`, 'response_mode_unknown')
+        : undefined),
+    parameters,
+  }
 }
 
 /**
@@ -107,40 +158,73 @@ export async function openChannel(ctx: Context, encoded: string): Promise<Reques
  *
  * @throws {OAuthError} RFC 6749 §4.1.2.1, OIDC Core §3.1.2.6
  */
-export function readAuthorizationRequest(ctx: Context, channel: RequestChannel): AuthorizationRequest {
-  const { client, redirectUri, state, error, parameters } = channel
+export async function readAuthorizationRequest(ctx: Context, channel: RequestChannel): Promise<AuthorizationRequest> {
+  const { client, redirectUri, state, responseMode, responseType, error, parameters } = channel
   if (error) throw error
   refuseUnsupported(parameters)
   const rest = readRest(parameters)
-  if (rest.response_type !== 'code') {
-    throw new UnsupportedResponseTypeError('The only response type is code.', { reason: 'response_type_unknown' })
+  if (!responseType) requireCode(ctx, client, rest.response_type)
+
+  const codeChallenge = responseType ? undefined : readCodeChallenge(client, rest)
+  const { scope, resources } = responseType
+    ? readImplicitRequest(ctx, client, responseType, { ...rest, response_mode: parameters['response_mode'] })
+    : scopeForGrant(ctx, client, { scope: rest.scope, resources: rest.resource ?? [] })
+  const sentRedirectUri = parameters['redirect_uri'] === undefined ? undefined : redirectUri
+  const asked = await readIdentityRequest(ctx, client, { ...rest, scope, responseType })
+  const detail: AuthorizationDetail = {
+    redirectUri: sentRedirectUri,
+    codeChallenge,
+    state,
+    responseMode,
+    responseType,
+    nonce: rest.nonce,
+    claims: asked.claims && JSON.stringify(asked.claims),
+    implied: asked.implied.length > 0 ? asked.implied.join(' ') : undefined,
   }
-  // Attack 16. Errors take this way too, so a mode that we do not have is refused by the one that we have.
-  if (rest.response_mode !== undefined && rest.response_mode !== 'query') {
-    throw invalid('The only response mode is query.', 'response_mode_unknown')
+  const demands: ClientDemands = {
+    clientId: client.clientId,
+    scope: [...scope, ...asked.implied],
+    resources,
+    prompt: readPrompt(rest.prompt),
+    maxAge: rest.max_age === undefined ? client.defaultMaxAge : Number(rest.max_age),
+    loginHint: rest.login_hint,
+    subject: asked.subject,
+    destination: redirectUri,
+    restart: `/authorize?${sameAgain(parameters)}`,
+    detail: { ...detail },
+  }
+  return { client, demands }
+}
+
+/** What is kept of a request that is refused once its user has signed in: where the answer goes, and what it is. */
+export function demandsOfRefused(
+  { client, redirectUri, state, responseMode }: RequestChannel,
+  error: OAuthError,
+): ClientDemands {
+  const { error: code, error_description: description } = error.toJSON()
+  const detail: AuthorizationDetail = { redirectUri, state, responseMode }
+  // Not what was wrong: who starts again asks for nothing, and is told so.
+  const restart = `/authorize?${new URLSearchParams({ client_id: client.clientId, redirect_uri: redirectUri })}`
+  const refusal = { code, description, reason: error.reason }
+  return {
+    ...{ clientId: client.clientId, scope: [], resources: [], prompt: [] },
+    ...{ destination: redirectUri, restart, refusal, detail: { ...detail } },
+  }
+}
+
+/** @throws {UnsupportedResponseTypeError} {UnauthorizedClientError} RFC 6749 §4.1.2.1; attack 15 */
+function requireCode({ config }: Context, client: Client, responseType: string): void {
+  if (responseType !== 'code') {
+    const message = config.clients.implicit
+      ? 'The response type is none of response_types_supported.'
+      : 'The only response type is code.'
+    throw new UnsupportedResponseTypeError(message, { reason: 'response_type_unknown' })
   }
   if (!client.grantTypes.includes('authorization_code') || !client.responseTypes.includes('code')) {
     throw new UnauthorizedClientError('The client is not registered for the authorization code grant.', {
       reason: 'grant_type_not_registered',
     })
   }
-
-  const codeChallenge = readCodeChallenge(client, rest)
-  const { scope, resources } = scopeForGrant(ctx, client, { scope: rest.scope, resources: rest.resource ?? [] })
-  const sentRedirectUri = parameters['redirect_uri'] === undefined ? undefined : redirectUri
-  const detail: AuthorizationDetail = { redirectUri: sentRedirectUri, codeChallenge, state }
-  const demands: Demands = {
-    clientId: client.clientId,
-    scope,
-    resources,
-    prompt: readPrompt(rest.prompt),
-    maxAge: rest.max_age === undefined ? undefined : Number(rest.max_age),
-    loginHint: rest.login_hint,
-    destination: redirectUri,
-    restart: `/authorize?${sameAgain(parameters)}`,
-    detail: { ...detail },
-  }
-  return { client, demands }
 }
 
 /** RFC 7636 §4.3, and only S256 (attacks 43 and 44). */
@@ -168,7 +252,8 @@ function readCodeChallenge(
   return code_challenge
 }
 
-const prompts: readonly Prompt[] = ['none', 'login', 'consent', 'select_account']
+/** OIDC Core §3.1.2.1. What is listed here is accepted and published. */
+export const prompts: readonly Prompt[] = ['none', 'login', 'consent', 'select_account']
 
 /** OIDC Core §3.1.2.1. */
 function readPrompt(text: string | undefined): readonly Prompt[] {
@@ -184,12 +269,6 @@ function readPrompt(text: string | undefined): readonly Prompt[] {
 
 /** OIDC Core §3.1.2.6: what would change the request must not be ignored. */
 function refuseUnsupported(parameters: Parameters): void {
-  if (parameters['request'] !== undefined) {
-    throw new RequestNotSupportedError('Request objects are not supported.', { reason: 'request_not_supported' })
-  }
-  if (parameters['request_uri'] !== undefined) {
-    throw new RequestUriNotSupportedError('Request objects are not supported.', { reason: 'request_uri_not_supported' })
-  }
   if (parameters['registration'] !== undefined) {
     throw new RegistrationNotSupportedError('Clients are registered by an administrator.', {
       reason: 'registration_not_supported',
@@ -197,13 +276,36 @@ function refuseUnsupported(parameters: Parameters): void {
   }
 }
 
+interface ReadRequest {
+  readonly parameters: Parameters
+  /** What is wrong with them. */
+  readonly error?: OAuthError
+}
+
+const refusals = [InvalidRequestObjectError, InvalidRequestUriError, InvalidRequestError]
+
+/**
+ * The parameters that count where there is a request object. One that cannot be believed says nothing of where its answer goes:
+ * that is told by what stands outside, by the same comparison as without.
+ */
+async function withRequestObject(ctx: Context, client: Client, read: ReadRequest): Promise<ReadRequest> {
+  const { parameters, error } = read
+  if (error || (parameters['request'] === undefined && parameters['request_uri'] === undefined)) return read
+  try {
+    return { parameters: await readRequestObject(ctx, client, parameters) }
+  } catch (error) {
+    if (!refusals.some((refusal) => error instanceof refusal)) throw error
+    return { parameters, error: error as OAuthError }
+  }
+}
+
 /**
  * The parameters; where they break a rule, at least those of the channel, so that the client can be told. RFC 6749
  * §4.1.2.1: a repeated parameter is an error for the redirect URI, as long as that one is certain.
  */
-function readLeniently(encoded: string): { readonly parameters: Parameters; readonly error?: OAuthError } {
+function readLeniently(encoded: string): ReadRequest {
   try {
-    return { parameters: readParameters(encoded, { repeatable: ['resource'] }) }
+    return { parameters: readParameters(encoded, { repeatable: ['resource'], long: ['id_token_hint', 'request'] }) }
   } catch (error) {
     if (!(error instanceof InvalidRequestError)) throw error
     const pairs = encoded.split('&', 201)
@@ -211,11 +313,13 @@ function readLeniently(encoded: string): { readonly parameters: Parameters; read
     if (pairs.length > 200) throw onPage('invalidRequest', error.reason, error)
     const only = (names: readonly string[]): Parameters =>
       readParameters(pairs.filter((pair) => names.includes(pair.split('=', 1)[0] ?? '')).join('&'))
-    try {
-      return { parameters: only(channelNames), error }
-    } catch {
-      return { parameters: readOnPage(() => only(['client_id', 'redirect_uri'])), error }
+    // The response type, too: it says where an error goes.
+    for (const names of [[...channelNames, 'response_type'], channelNames]) {
+      try {
+        return { parameters: only(names), error }
+      } catch {}
     }
+    return { parameters: readOnPage(() => only(['client_id', 'redirect_uri'])), error }
   }
 }
 

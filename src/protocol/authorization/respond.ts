@@ -1,16 +1,17 @@
+import type { FastifyReply } from 'fastify'
 import { newEvent } from '../../audit/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import {
   alreadyOver,
-  type Demands,
+  type ClientDemands,
   type Ending,
   type Granted,
   type Refused,
   startAgain,
 } from '../../interaction/index.js'
-import { findRedirectUri } from '../../oauth/index.js'
+import { expectationOf, findRedirectUri, type ImplicitResponseType } from '../../oauth/index.js'
 import {
   type AnsweredInteraction,
   dayBucket,
@@ -20,10 +21,12 @@ import {
   type Session,
   weekBucket,
 } from '../../store/index.js'
-import { drawOpaque, ownersFor } from '../../tokens/index.js'
+import { drawOpaque, type Opaque, ownersFor } from '../../tokens/index.js'
 import { errorTexts } from '../../ui/index.js'
 import type { AuthorizationDetail } from './authorization-request.js'
-import { type Channel, sendCode, sendError } from './response-channel.js'
+import { allowedClaims, withoutImplied } from './identity-request.js'
+import { implicitRefusal, redeemAtOnce } from './implicit.js'
+import { type Channel, sendCode, sendError, sendTokens } from './response-channel.js'
 
 /** Seconds that a grant outlives its code where there are no refresh tokens: the longest that its access token may live. */
 const withoutRefresh = 3_600
@@ -33,36 +36,68 @@ export const authorizationEnding: Ending = {
   async grant(ctx, reply, granted) {
     const { client, demands } = granted
     requireStillRegistered(ctx, client, demands)
-    const code = await createGrant(ctx, granted)
-    return sendCode(ctx, reply, channelOf(demands), code)
+    const { responseType } = demands.detail as AuthorizationDetail
+    if (responseType) return grantAtOnce(ctx, reply, granted, responseType)
+    const code = await createGrant(ctx, granted, 'code.issued')
+    return code ? sendCode(ctx, reply, channelOf(demands), code.value) : askAgain(ctx, granted)
   },
 
   async refuse(ctx, reply, refused) {
-    const { demands, interaction, error, session } = refused
+    const { client, demands, interaction, error, session } = refused
+    // It would be an open redirector: RFC 9700 §4.11.
+    requireStillRegistered(ctx, client, demands)
     if (interaction) {
       const event = session && newEvent(ctx, refusalEvent(refused, session))
       if (!(await interactions.complete(ctx.db, interaction, ctx.clock.now(), event)))
         throw alreadyOver(ctx, demands, 'interaction_completed')
     }
-    reply.request.log.info({ error: error.code, reason: error.reason }, 'authorization refused')
+    const { code, reason } = error
+    reply.request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization refused')
     return sendError(ctx, reply, channelOf(demands), error)
   },
+}
+
+/** Without a code that its client sees. OIDC Core §3.2.2.5 */
+async function grantAtOnce(
+  ctx: Context,
+  reply: FastifyReply,
+  granted: Granted,
+  responseType: ImplicitResponseType,
+): Promise<FastifyReply> {
+  const { client, demands, interaction, origin } = granted
+  const error = implicitRefusal(ctx, client, responseType)
+  if (error) return authorizationEnding.refuse(ctx, reply, { client, demands, interaction, origin, error })
+  const code = await createGrant(ctx, granted, 'implicit.granted')
+  if (!code) return askAgain(ctx, granted)
+  return sendTokens(ctx, reply, channelOf(demands), await redeemAtOnce(ctx, granted, code, responseType))
+}
+
+/** Another document describes the client by now: what this process remembers is that of before. */
+function askAgain(ctx: Context, { client, again }: Granted): FastifyReply | Promise<FastifyReply> {
+  ctx.clients.drop(client.clientId)
+  return again()
 }
 
 /**
  * The grant, its code and what the user decided: all of it or nothing, and once for each interaction.
  *
- * @returns the code
+ * @param type of the event
+ * @returns the code; undefined where its user was shown another document than describes the client by now
  * @throws {PageError} with a way on, when the interaction was answered before or the session ended meanwhile
  */
-async function createGrant(ctx: Context, granted: Granted): Promise<string> {
-  const { client, demands, session, scope, origin } = granted
-  const { redirectUri, codeChallenge } = demands.detail as AuthorizationDetail
+async function createGrant(
+  ctx: Context,
+  granted: Granted,
+  type: 'code.issued' | 'implicit.granted',
+): Promise<Opaque | undefined> {
+  const { client, demands, session, origin } = granted
+  const { redirectUri, responseType, codeChallenge, nonce, claims, implied } = demands.detail as AuthorizationDetail
   const now = ctx.clock.now()
   const codeExpiresAt = after(now, ctx.config.tokens.authorizationCodeLifetime)
   const code = drawOpaque(ctx, 'oac', dayBucket(codeExpiresAt))
+  const scope = withoutImplied(granted.scope, implied)
   const offline = scope.includes('offline_access')
-  const expiresAt = grantEnd(ctx, client, session, offline, now)
+  const expiresAt = grantEnd(ctx, client, session, { offline, isRefreshed: responseType === undefined, now })
   const grant: Grant = {
     bucket: weekBucket(expiresAt),
     id: ctx.random.uuid(),
@@ -73,16 +108,19 @@ async function createGrant(ctx: Context, granted: Granted): Promise<string> {
     resources: grantedResources(ctx, granted),
     offline,
     authTime: session.authTime,
+    claims: allowedClaims(claims, granted.scope),
     createdAt: now,
     expiresAt,
   }
   const outcome = await grants.create(ctx.db, {
     grant,
-    code: { bucket: code.bucket, hash: code.hash, redirectUri, codeChallenge, expiresAt: codeExpiresAt },
-    event: newEvent(ctx, { type: 'code.issued', actor: `user:${session.userId}`, ...origin }),
+    code: { bucket: code.bucket, hash: code.hash, redirectUri, codeChallenge, nonce, expiresAt: codeExpiresAt },
+    event: newEvent(ctx, { type, actor: `user:${session.userId}`, ...origin }),
+    documentHash: client.documentHash,
     answers: answerOf(ctx, granted),
   })
-  if (outcome === 'created') return code.value
+  if (outcome === 'created') return code
+  if (outcome === 'changed') return undefined
   if (outcome === 'answered') throw alreadyOver(ctx, demands, 'interaction_completed')
   const { message, advice } = errorTexts.interactionExpired
   throw new PageError(message, { reason: 'session_ended_meanwhile', advice, actions: startAgain(ctx, demands) })
@@ -122,16 +160,25 @@ function refusalEvent({ demands, error, origin }: Refused, { userId }: Session) 
   }
 }
 
+interface GrantKind {
+  readonly offline: boolean
+  /** Whether a refresh token may come of it. */
+  readonly isRefreshed: boolean
+  readonly now: Date
+}
+
 /** A grant ends with its session, unless the user allowed it to go on without them. */
-function grantEnd(ctx: Context, client: Client, session: Session, offline: boolean, now: Date): Date {
+function grantEnd(ctx: Context, client: Client, session: Session, { offline, isRefreshed, now }: GrantKind): Date {
   const { tokens } = ctx.config
-  if (!client.grantTypes.includes('refresh_token')) return after(now, tokens.authorizationCodeLifetime + withoutRefresh)
+  if (!isRefreshed || !client.grantTypes.includes('refresh_token')) {
+    return after(now, tokens.authorizationCodeLifetime + withoutRefresh)
+  }
   const end = after(now, Math.min(tokens.refreshTokenLifetime, client.refreshTokenLifetime ?? Number.POSITIVE_INFINITY))
   return offline || end < session.expiresAt ? end : session.expiresAt
 }
 
 /** A redirect URI that was taken back while the user was asked is none any more. */
-function requireStillRegistered(ctx: Context, client: Client, { destination, detail }: Demands): void {
+function requireStillRegistered(ctx: Context, client: Client, { destination, detail }: ClientDemands): void {
   const { redirectUri } = detail as AuthorizationDetail
   const { redirectUris: registered, applicationType } = client
   if (findRedirectUri({ registered, applicationType }, redirectUri ?? destination) === destination) return
@@ -140,8 +187,9 @@ function requireStillRegistered(ctx: Context, client: Client, { destination, det
   throw new PageError(message, { reason: 'redirect_uri_unregistered', advice })
 }
 
-function channelOf({ destination, detail }: Demands): Channel {
-  return { redirectUri: destination, state: (detail as AuthorizationDetail).state }
+function channelOf({ destination, detail }: ClientDemands): Channel {
+  const { state, responseMode } = detail as AuthorizationDetail
+  return { redirectUri: destination, state, responseMode }
 }
 
 function after(now: Date, seconds: number): Date {

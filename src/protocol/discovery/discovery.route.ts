@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../context.js'
 import { type CachedDocument, cachedDocument, directAnswers, sendCached } from '../../http/index.js'
-import { authorizationServerMetadata } from './metadata.js'
+import { authorizationServerMetadata, openIdProviderMetadata } from './metadata.js'
 
 /** Seconds that anybody may keep them: a new signing key is published a day before it signs. */
 const maxAge = 300
@@ -23,10 +23,18 @@ export function discoveryRoutes(app: FastifyInstance, ctx: Context): void {
     'application/jwk-set+json',
   )
 
+  const openId = onChange(
+    () => ctx.resources.scopes(),
+    () => openIdProviderMetadata(ctx),
+    'application/json',
+  )
+
   for (const path of metadataPaths(ctx.config.server.issuer)) {
     document(app, path, metadata)
   }
   const prefix = issuerPath(ctx.config.server.issuer)
+  // OIDC Discovery §4: appended, where RFC 8414 §3.1 puts its own in front.
+  for (const path of openIdPaths(prefix)) document(app, path, openId)
   for (const path of [`${prefix}/jwks`, `${prefix}/.well-known/jwks.json`]) {
     document(app, path, jwks)
   }
@@ -47,6 +55,12 @@ function metadataPaths(issuer: string): readonly string[] {
   const name = '/.well-known/oauth-authorization-server'
   const path = issuerPath(issuer)
   return path === '' ? [name] : [`${name}${path}`, `${path}${name}`]
+}
+
+/** Clients that follow RFC 8414 §5 ask for it in front of the issuer's path too. */
+function openIdPaths(path: string): readonly string[] {
+  const name = '/.well-known/openid-configuration'
+  return path === '' ? [name] : [`${path}${name}`, `${name}${path}`]
 }
 
 function onChange(version: () => unknown, content: () => object, contentType: string): () => CachedDocument {

@@ -26,7 +26,7 @@ const bearer = /^Bearer +([\w.~+/-]+=*)$/i
  */
 export function readCaller(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string): Caller {
   const { headers } = request
-  refuseInAddress([rest, ...addressFields.map((name) => headers[name]?.toString() ?? '')])
+  refuseInAddress(addressesOf(request, rest))
   const repeated = repeatedFields(request)
   const { authorization } = headers
   const key = headers['x-api-key']?.toString()
@@ -66,6 +66,14 @@ function readKey(key: string): Shown {
 /** Where proxies put the address that their caller asked for. It is read for this alone, and permits nothing. */
 const addressFields = ['x-original-uri', 'x-original-url', 'x-forwarded-uri'] as const
 
+/** All that a request says of the address that it was for. */
+export function addressesOf({ headers }: IncomingMessage, rest: string): readonly string[] {
+  return [rest, ...addressFields.map((name) => headers[name]?.toString() ?? '')]
+}
+
+/** Of the refusal of a credential that stands in one. */
+export const inAddress = 'secret_in_query'
+
 const namesOfCredentials = /[?&](?:access_token|api_key|apikey|x-api-key)=/i
 
 /**
@@ -82,7 +90,7 @@ function refuseInAddress(addresses: readonly string[]): void {
     )
     if (![query, decoded].some(holdsCredential)) continue
     throw new InvalidRequestError('Credentials belong into a header field, never into the address.', {
-      reason: 'secret_in_query',
+      reason: inAddress,
     })
   }
 }

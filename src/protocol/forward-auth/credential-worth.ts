@@ -1,9 +1,9 @@
-import { checkApiKey } from '../../api-keys/index.js'
+import { countUse, showApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { InvalidClientError, InvalidTokenError, intersect, TemporarilyUnavailableError } from '../../oauth/index.js'
-import { isInNetwork } from '../../platform/network.js'
+import { isLetIn } from '../../platform/network.js'
 import { allowedByRoles, type Resource } from '../../resources/index.js'
 import { endsOfApiKey, roleTarget } from '../../revocation/index.js'
 import { type ApiKey, type EndableBy, roles } from '../../store/index.js'
@@ -54,10 +54,18 @@ function passedOn(claims: AccessTokenClaims): Partial<AccessTokenClaims> {
 }
 
 /** What an API key is worth now, by its row. @throws {InvalidTokenError} */
-export async function worthOfKey(ctx: Context, { resource }: Gateway, text: string): Promise<CredentialWorth> {
-  const key = await checkApiKey(ctx, text)
-  if (typeof key === 'string') throw isInvalid(key)
+export async function worthOfKey(
+  ctx: Context,
+  { resource }: Gateway,
+  { credential, from }: Caller,
+): Promise<CredentialWorth> {
+  const { problem, key } = await showApiKey(ctx, credential)
+  if (!key) throw isInvalid(problem ?? 'key_unknown')
   if (!key.resources.includes(resource)) throw isInvalid('key_for_another_resource')
+  if (problem !== undefined) {
+    countUse(ctx, key, { api: resource, scope: [], outcome: 'ended', ip: from.ip })
+    throw isInvalid(problem)
+  }
   return {
     credential: 'api_key',
     sub: key.owner.id,
@@ -76,12 +84,13 @@ export async function worthOfKey(ctx: Context, { resource }: Gateway, text: stri
   }
 }
 
+/** Reasons. */
+export const elsewhere = { network: 'key_from_another_network', page: 'key_of_another_page' } as const
+
 /** A key is good from its networks alone; one that stands in pages only from these. @throws {InvalidTokenError} */
 export function requirePlace({ networks, kind, origins }: ApiKey, { from: { ip }, page }: Caller): void {
-  if (networks.length > 0 && (ip === undefined || !networks.some((network) => isInNetwork(ip, network)))) {
-    throw isInvalid('key_from_another_network')
-  }
-  if (kind === 'publishable' && (page === undefined || !origins.includes(page))) throw isInvalid('key_of_another_page')
+  if (!isLetIn(ip, networks)) throw isInvalid(elsewhere.network)
+  if (kind === 'publishable' && (page === undefined || !origins.includes(page))) throw isInvalid(elsewhere.page)
 }
 
 /** What a service account is worth that has proved itself. @throws {InvalidClientError} where the client is none */

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { createExposureWatch } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { type DirectReply, directAnswers } from '../../http/index.js'
-import { InvalidClientError } from '../../oauth/index.js'
+import { InvalidClientError, InvalidRequestError } from '../../oauth/index.js'
 import { within } from '../../platform/deadline.js'
-import { readCaller, repeatedFields } from './caller.js'
+import { addressesOf, inAddress, readCaller, repeatedFields } from './caller.js'
 import { refuseCaller, refuseGateway } from './refusal.js'
 import { createVerifiedCredentials } from './verified-credentials.js'
 
@@ -20,6 +21,7 @@ const deadline = 5_000
  */
 export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
   const verified = createVerifiedCredentials(ctx)
+  const lookForKeys = createExposureWatch(ctx)
 
   async function answer(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string) {
     const caller = readCaller(request, rest, gateway, requestId)
@@ -41,6 +43,9 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
     try {
       return await within(deadline, answer(request, rest, gateway, origin.requestId))
     } catch (error) {
+      if (error instanceof InvalidRequestError && error.reason === inAddress) {
+        await lookForKeys(addressesOf(request, rest), { requestId: origin.requestId })
+      }
       return refuseCaller(ctx, gateway, error, origin.requestId)
     }
   })

@@ -6,6 +6,7 @@ import { InsufficientScopeError, isSubset, TemporarilyUnavailableError } from '.
 import { hmacSha256 } from '../../platform/crypto/hash.js'
 import type { EndableBy } from '../../store/index.js'
 import type { Caller } from './caller.js'
+import { counted, refusalsCounted } from './count.js'
 import {
   type CredentialWorth,
   requirePlace,
@@ -88,8 +89,10 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       const askedAt = ctx.revocations.position()
       const resourceChangedAt = requireResource(ctx, gateway).updatedAt.getTime()
       const worth = await worthOf()
-      if (worth.key) requirePlace(worth.key, caller)
-      requireScope(gateway, worth)
+      await refusalsCounted(ctx, { gateway, caller, worth }, async () => {
+        if (worth.key) requirePlace(worth.key, caller)
+        requireScope(gateway, worth)
+      })
       const token = await signGatewayToken(ctx, gateway, worth)
       if (!token || ctx.revocations.listedBehind(worth.targets, askedAt)) continue
       const { value, iat, exp, kid } = token
@@ -130,17 +133,21 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
       const known = remembered.get(id)
       if (known && isGood(known, gateway)) {
-        if (known.worth.key) requirePlace(known.worth.key, caller)
-        return { ...known, limit: limit ?? (await countKey(known, from)) }
+        return counted(ctx, { gateway, caller, worth: known.worth }, async () => {
+          if (known.worth.key) requirePlace(known.worth.key, caller)
+          return { ...known, limit: limit ?? (await countKey(known, from)) }
+        })
       }
       remembered.delete(id)
       const found = await ask(gateway, caller, () => {
         if (client) return worthOfService(ctx, gateway, client)
-        return kind === 'api-key' ? worthOfKey(ctx, gateway, credential) : worthOfToken(ctx, gateway, credential)
+        return kind === 'api-key' ? worthOfKey(ctx, gateway, caller) : worthOfToken(ctx, gateway, credential)
       })
       remembered.set(id, found)
       if (remembered.size > capacity) remembered.delete(remembered.keys().next().value!)
-      return { ...found, limit: limit ?? (await countKey(found, from)) }
+      return counted(ctx, { gateway, caller, worth: found.worth }, async () => {
+        return { ...found, limit: limit ?? (await countKey(found, from)) }
+      })
     },
   }
 }

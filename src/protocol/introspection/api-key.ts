@@ -1,4 +1,4 @@
-import type { ApiKeyProblem } from '../../api-keys/index.js'
+import { countUse, type ShownApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
@@ -12,17 +12,22 @@ export const apiKeyIdType = 'urn:ostiary:params:oauth:token-type:api-key-id'
 export async function describeUse(
   ctx: Context,
   client: Client,
-  key: ApiKey | ApiKeyProblem,
+  { problem, key }: ShownApiKey,
 ): Promise<IntrospectionResponse> {
-  if (typeof key === 'string') return inactive
+  if (!key) return inactive
   const isOwner = key.owner.kind === 'client' && key.owner.id === client.clientId
   const audience = key.resources.filter((each) => isOwner || each === client.resourceServerOf)
-  if (audience.length === 0) return inactive
+  const [api] = audience
+  if (api === undefined) return inactive
+  if (problem !== undefined) {
+    if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'ended' })
+    return inactive
+  }
   const scope = await scopeAt(ctx, key, audience)
   // Its owner may do nothing there, or no more.
   if (scope.length === 0) return inactive
   // Who used it there is not known here.
-  if (!isOwner) ctx.apiKeyUse.record({ id: key.id, at: ctx.clock.now() })
+  if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'introspected' })
   return {
     active: true,
     token_type: 'api_key',

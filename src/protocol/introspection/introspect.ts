@@ -1,9 +1,9 @@
-import { checkApiKey, checkSigningKey, isApiKeyId, looksLikeApiKey } from '../../api-keys/index.js'
+import { checkSigningKey, isApiKeyId, looksLikeApiKey, showApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
 import { refreshTokens, roles } from '../../store/index.js'
-import { type AccessTokenClaims, clientOf, readOpaque } from '../../tokens/index.js'
+import { type AccessTokenClaims, audienceOf, clientOf, readOpaque, sidFor, subjectFor } from '../../tokens/index.js'
 import { apiKeyIdType, describeUse } from './api-key.js'
 import { type PresentedToken, readAccessToken } from './read-token.js'
 import { type IntrospectionResponse, inactive } from './response.js'
@@ -15,8 +15,11 @@ export async function introspect(
   value: string,
   hint: string | undefined,
 ): Promise<IntrospectionResponse> {
-  if (looksLikeApiKey(value)) return describeUse(ctx, client, await checkApiKey(ctx, value))
-  if (hint === apiKeyIdType && isApiKeyId(value)) return describeUse(ctx, client, await checkSigningKey(ctx, value))
+  if (looksLikeApiKey(value)) return describeUse(ctx, client, await showApiKey(ctx, value))
+  if (hint === apiKeyIdType && isApiKeyId(value)) {
+    const key = await checkSigningKey(ctx, value)
+    return typeof key === 'string' ? inactive : describeUse(ctx, client, { key })
+  }
   const opaque = readOpaque('ort', value)
   if (opaque) {
     const token = await refreshTokens.find(ctx.db, opaque.bucket, opaque.hash, ctx.clock.now())
@@ -25,7 +28,7 @@ export async function introspect(
     return {
       active: true,
       client_id: token.clientId,
-      sub: token.grant.userId,
+      sub: subjectFor(ctx, client, token.grant.userId),
       scope: token.grant.scope.join(' '),
       iss: ctx.config.server.issuer,
       iat: Math.floor(token.createdAt.getTime() / 1000),
@@ -35,7 +38,16 @@ export async function introspect(
   }
   const token = await readAccessToken(ctx, value)
   if (!token || !mayKnow(client, token.claims) || !(await isGood(ctx, token))) return inactive
-  return { active: true, token_type: 'Bearer', ...token.claims }
+  const claims =
+    client.resourceServerOf === token.claims.aud ? token.claims : asItsClientKnows(ctx, client, token.claims)
+  return { active: true, token_type: 'Bearer', ...claims, aud: audienceOf(token.claims) }
+}
+
+/** By what its client knows the user and their session. OIDC Core §8 */
+function asItsClientKnows(ctx: Context, client: Client, claims: AccessTokenClaims): AccessTokenClaims {
+  const { grant_id, sub, sid } = claims
+  if (client.subjectType !== 'pairwise' || grant_id === undefined) return claims
+  return { ...claims, sub: subjectFor(ctx, client, sub), sid: sid && sidFor(ctx, client, sid) }
 }
 
 /** The client that it was issued to, or whose API key was exchanged for it, and the resource server that it is meant for. */

@@ -31,14 +31,23 @@ export interface PresentedToken {
 }
 
 async function readRow(ctx: Context, { bucket, hash }: Opaque): Promise<PresentedToken | undefined> {
-  const claims = (await accessTokens.find(ctx.db, bucket, hash)) as AccessTokenClaims | undefined
-  return claims && { claims, endableBy: endableBy(claims) }
+  const claims = await accessTokens.find(ctx.db, bucket, hash)
+  return claims && isAccessTokenClaims(claims) ? { claims, endableBy: endableBy(claims) } : undefined
 }
 
 async function readJwt(ctx: Context, value: string, anyIssuer: boolean): Promise<PresentedToken | undefined> {
   const token = await ctx.keys.verify(value, accessTokenType)
   if (!token || (token.claims['iss'] !== ctx.config.server.issuer && !anyIssuer)) return undefined
-  // Whatever we signed by this type has all of them.
-  const claims = token.claims as unknown as AccessTokenClaims
-  return { claims, endableBy: endableBy(claims, token.kid) }
+  const { aud, iss } = token.claims
+  // As we write it where UserInfo is a second place: the API, and we.
+  const isShared = Array.isArray(aud) && aud.length === 2 && aud[1] === iss
+  const claims = isShared ? { ...token.claims, aud: aud[0] } : token.claims
+  return isAccessTokenClaims(claims) ? { claims, endableBy: endableBy(claims, token.kid) } : undefined
+}
+
+/** Whatever we signed by this type has all of them, and the others as we write them. */
+function isAccessTokenClaims(claims: object): claims is AccessTokenClaims {
+  const { iss, jti, client_id, sub, aud, iat, exp }: Partial<AccessTokenClaims> = claims
+  const areTexts = [iss, jti, client_id, sub, aud].every((each) => typeof each === 'string')
+  return areTexts && typeof iat === 'number' && typeof exp === 'number'
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../context.js'
@@ -11,7 +12,7 @@ import {
 import { revocations } from '../../store/index.js'
 import { acceptsGzip } from './accepts-gzip.js'
 import { openEventStream } from './event-stream.js'
-import { createFeed, resetEvent } from './feed.js'
+import { createFeed, type Feed, resetEvent } from './feed.js'
 import { authorizeResourceServer, readPosition } from './resource-server.js'
 
 const parse = compileParameters(
@@ -33,21 +34,18 @@ export function feedRoute(app: FastifyInstance, ctx: Context): void {
     const interval = readHeartbeat(heartbeat)
     const asked = [request.headers['last-event-id'] ?? after].flat()[0]
     const position = asked === undefined ? undefined : readPosition(asked)
-    if (feed.isStopped() || feed.count(server.clientId) >= ctx.config.limits.revocationStreams) {
-      throw new TemporarilyUnavailableError('The server takes no further listener of this client.', {
-        reason: feed.isStopped() ? 'stopping' : 'streams_too_many',
-        retryAfter: feed.isStopped() ? 1 : 5,
-      })
-    }
     // What another process has sent already is known here too, before anything is said.
     await ctx.revocations.refresh()
     const ahead =
       position !== undefined &&
       position > ctx.revocations.position() &&
       position > (await revocations.lastPosition(ctx.db))
+    const { raw } = reply
+    // In the turn in which it begins: else many at once would all find room.
+    const busy = whyNotNow(raw, feed, feed.count(server.clientId) < ctx.config.limits.revocationStreams)
+    if (busy) throw busy
 
     reply.hijack()
-    const { raw } = reply
     const stream = openEventStream(raw, reply.getHeaders(), acceptsGzip(request.headers['accept-encoding']))
     if (ahead) return stream.end(resetEvent)
     feed.open({
@@ -55,9 +53,38 @@ export function feedRoute(app: FastifyInstance, ctx: Context): void {
       stream,
       after: position ?? ctx.revocations.position(),
       heartbeat: interval,
-      onClose: (gone) => void raw.on('close', gone),
+      onClose: (gone) => whenGone(raw, gone),
     })
   })
+}
+
+/** @returns why there is no stream now: another time there may be one */
+function whyNotNow(response: ServerResponse, feed: Feed, hasRoom: boolean): TemporarilyUnavailableError | undefined {
+  if (feed.isStopped()) {
+    return new TemporarilyUnavailableError('The server stops.', { reason: 'stopping', retryAfter: 1 })
+  }
+  if (!hasRoom) {
+    const message = 'The server takes no further listener of this client.'
+    return new TemporarilyUnavailableError(message, { reason: 'streams_too_many', retryAfter: 5 })
+  }
+  // It waits behind another answer, and would not be told when its connection is cut; or that was cut already.
+  if (response.socket === null || response.socket.destroyed) {
+    const message = 'The connection is not free for a stream.'
+    return new TemporarilyUnavailableError(message, { reason: 'connection_not_free', retryAfter: 1 })
+  }
+  return undefined
+}
+
+/** By the answer, or by its connection: whichever tells it. The connection may live on, and forgets it then. */
+function whenGone(response: ServerResponse, gone: () => void): void {
+  const { socket } = response
+  const once = (): void => {
+    response.off('close', once)
+    socket?.off('close', once)
+    gone()
+  }
+  response.once('close', once)
+  socket?.once('close', once)
 }
 
 function readHeartbeat(text: string | undefined): number {

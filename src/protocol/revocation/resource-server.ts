@@ -1,5 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Context } from '../../context.js'
+import { originOf } from '../../http/index.js'
+import { countRequest } from '../../limits/index.js'
 import { InsufficientScopeError, InvalidRequestError, revocationsScope } from '../../oauth/index.js'
 import { authorizeBearer } from '../bearer.js'
 import type { PresentedToken } from '../introspection/index.js'
@@ -12,12 +14,15 @@ export interface ResourceServer {
   readonly token: PresentedToken
 }
 
-/** @throws what `authorizeBearer` throws */
+/** Counts the request for the tier of the client. @throws what `authorizeBearer` and `countRequest` throw */
 export async function authorizeResourceServer(ctx: Context, request: FastifyRequest): Promise<ResourceServer> {
   const token = await authorizeBearer(ctx, request, revocationsScope)
   const clientId = token.claims.client_id
   const client = await ctx.clients.find(clientId)
-  if (client?.resourceServerOf !== undefined) return { audience: client.resourceServerOf, clientId, token }
+  if (client?.resourceServerOf !== undefined) {
+    if (client.rateTier !== undefined) await countRequest(ctx, client, client.rateTier, originOf(request))
+    return { audience: client.resourceServerOf, clientId, token }
+  }
   throw new InsufficientScopeError('The client is no resource server.', {
     reason: 'not_a_resource_server',
     scope: revocationsScope,

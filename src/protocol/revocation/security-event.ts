@@ -1,4 +1,5 @@
 import type { Context } from '../../context.js'
+import type { Call, Outcome } from '../../platform/delivery.js'
 import { NoReplyError, post, secondsToWait } from '../../platform/post.js'
 import { roleHolder } from '../../revocation/index.js'
 import { type AnnouncedRevocation, type Message, settings } from '../../store/index.js'
@@ -6,20 +7,6 @@ import { toWire } from './entries.js'
 
 /** Of RFC 8417 §2.3: what tells a Security Event Token from any other JWT. */
 export const securityEventType = 'secevent+jwt'
-
-/** What came of an attempt to deliver a message. Reasons are words of ours. */
-export type Outcome =
-  | { readonly kind: 'delivered' }
-  /** Another attempt may do better. @property wait seconds that the other side asked for, for all that is meant for it */
-  | { readonly kind: 'failed'; readonly reason: string; readonly wait?: number | undefined }
-  /** It will never be taken. */
-  | { readonly kind: 'refused'; readonly reason: string }
-
-export interface Call {
-  readonly signal: AbortSignal
-  /** Milliseconds. */
-  readonly timeout: number
-}
 
 /**
  * Says in the database who hears of every revocation from now on, whichever process revokes. By whoever delivers, at its

@@ -1,5 +1,5 @@
-import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint, type JWK } from 'jose'
+import type { KeyObject } from 'node:crypto'
+import type { JWK } from 'jose'
 import { actOf, type By, newEvent } from '../../audit/index.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Config } from '../../platform/config/index.js'
@@ -8,20 +8,21 @@ import type { MasterKeys } from '../../platform/crypto/master-key.js'
 import { oneAtATime } from '../../platform/one-at-a-time.js'
 import type { Random } from '../../platform/random.js'
 import { describeRevocation } from '../../revocation/index.js'
-import { sealingKey, unwrap, WrongMasterKeyError, wrap } from '../../secrets/index.js'
-import { auditEvents, type Database, type Db, revocations, type SigningKeyRow, signingKeys } from '../../store/index.js'
-import {
-  generatePrivateKey,
-  isSigningAlg,
-  publicJwk,
-  type SigningAlg,
-  signAtOnce,
-  signOnThreadPool,
-  signsOnEventLoop,
-  verifySignature,
-} from './algorithms.js'
+import { auditEvents, type Database, revocations, signingKeys } from '../../store/index.js'
+import { type SigningAlg, signAtOnce, signOnThreadPool, signsOnEventLoop, verifySignature } from './algorithms.js'
 import { createCryptoBatch } from './crypto-batch.js'
 import { isDue, linesOf } from './rotation.js'
+import {
+  create,
+  isOpen,
+  type LoadedKey,
+  load,
+  loadRetired,
+  make,
+  type OpenKey,
+  type RetiredKey,
+  type SigningKey,
+} from './signing-key.js'
 
 /** Signing keys: in memory, refreshed when another process changes them. */
 export interface KeyRing {
@@ -43,6 +44,13 @@ export interface KeyRing {
    * @returns undefined for any other; expiry, audience and revocation are not asked here
    */
   readonly verify: (token: string, typ: string) => Promise<VerifiedToken | undefined>
+  /**
+   * The same of an ID token that says who is meant and opens nothing: also by a key that has left the JWKS since, as long as a
+   * session of its time may live. Never one that was ended. RP-Initiated Logout §2
+   *
+   * @returns `key_unknown` where none of ours has the name that it says
+   */
+  readonly verifyHint: (token: string, typ: string) => Promise<VerifiedToken | 'key_unknown' | undefined>
   /** RFC 7517 §5: those that sign, will sign, or have signed what may still be alive. */
   readonly jwks: () => { readonly keys: readonly JWK[] }
   readonly list: () => readonly SigningKey[]
@@ -68,26 +76,6 @@ export interface KeyRing {
   readonly refresh: () => Promise<void>
 }
 
-export interface SigningKey {
-  readonly kid: string
-  readonly alg: SigningAlg
-  readonly createdAt: Date
-  readonly activeAt: Date
-  readonly retiredAt?: Date | undefined
-  readonly expiresAt?: Date | undefined
-}
-
-interface LoadedKey extends SigningKey {
-  /** Why there is no private key. */
-  readonly error: WrongMasterKeyError | undefined
-  /** Undefined where no master key of this process opens it: then it verifies, and others sign with it. */
-  readonly privateKey: KeyObject | undefined
-  readonly publicKey: KeyObject
-  readonly jwk: JWK
-}
-
-type OpenKey = LoadedKey & { readonly privateKey: KeyObject }
-
 export interface KeyRingOptions {
   readonly db: Database
   readonly masterKeys: MasterKeys
@@ -102,7 +90,7 @@ export interface KeyRingOptions {
 
 /** The parts of a token that one of our keys may have signed. */
 interface Signed {
-  readonly key: LoadedKey
+  readonly key: RetiredKey
   readonly payload: string
   readonly input: Buffer
   readonly signature: Buffer
@@ -128,6 +116,7 @@ const skew = 60
 export function createKeyRing(options: KeyRingOptions): KeyRing {
   const { db, clock, config } = options
   let keys: readonly LoadedKey[] = []
+  let retired: readonly RetiredKey[] = []
   const signInBatch = createCryptoBatch(
     ({ alg, privateKey, data }: { alg: 'ES256' | 'EdDSA'; privateKey: KeyObject; data: Buffer }) =>
       signAtOnce(alg, privateKey, data),
@@ -157,6 +146,14 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     return keys.filter(({ expiresAt }) => !expiresAt || expiresAt > now)
   }
 
+  /** Of sessions that began when it signed last. */
+  const oldestHint = (now: Date): Date => addSeconds(now, -config.sessions.lifetime)
+
+  function hintKeys(): readonly RetiredKey[] {
+    const since = oldestHint(clock.now())
+    return [...publishedKeys(), ...[...keys, ...retired].filter(({ expiresAt }) => expiresAt && expiresAt > since)]
+  }
+
   function encodedHeader(alg: SigningAlg, typ: string, kid: string): string {
     const id = `${typ} ${kid}`
     const known = headers.get(id)
@@ -170,10 +167,10 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
    * Its header is one that we write, letter by letter: so the algorithm is the key's and never the token's word (RFC 8725
    * §3.1), and there is neither `crit` nor `b64` nor a key that the token brings along (attack 77).
    */
-  function readSigned(token: string, typ: string): Signed | undefined {
+  function readSigned(token: string, typ: string, among: readonly RetiredKey[] = publishedKeys()): Signed | undefined {
     const [, header, payload, encoded] = compact.exec(token) ?? []
     if (header === undefined || payload === undefined || encoded === undefined) return undefined
-    const key = publishedKeys().find(({ alg, kid }) => encodedHeader(alg, typ, kid) === header)
+    const key = among.find(({ alg, kid }) => encodedHeader(alg, typ, kid) === header)
     if (!key) return undefined
     const signature = Buffer.from(encoded, 'base64url')
     // Decoders let padding and unused bits through. The signature covers the other parts, but not its own spelling.
@@ -181,9 +178,29 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     return { key, payload, input: Buffer.from(`${header}.${payload}`, 'latin1'), signature }
   }
 
+  async function verify(value: string, typ: string): Promise<VerifiedToken | undefined> {
+    // A resource server asks for the same token again and again.
+    const id = `${typ} ${sha256Text(value)}`
+    const known = verified.get(id)
+    // What a key signed ends with the key, remembered or not: it may have been stolen (attack 79).
+    if (known) return publishedKeys().some(({ kid }) => kid === known.kid) ? known : undefined
+
+    const signed = readSigned(value, typ)
+    if (!signed || !(await verifyInBatch(signed))) return undefined
+    const claims = readClaims(signed.payload)
+    if (!claims) return undefined
+    const token = { kid: signed.key.kid, claims }
+    verified.set(id, token)
+    if (verified.size > verifiedCapacity) verified.delete(verified.keys().next().value!)
+    return token
+  }
+
   const refresh = oneAtATime(async () => {
     const known = new Map(keys.map((key) => [key.kid, key]))
-    const loaded = (await signingKeys.list(db, clock.now())).map((row) => {
+    const now = clock.now()
+    const rows = await signingKeys.list(db, oldestHint(now))
+    const isPublished = ({ expiresAt }: (typeof rows)[number]) => !expiresAt || expiresAt > now
+    const loaded = rows.filter(isPublished).map((row) => {
       const before = known.get(row.kid)
       return before && isOpen(before)
         ? { ...before, activeAt: row.activeAt, retiredAt: row.retiredAt, expiresAt: row.expiresAt }
@@ -194,7 +211,15 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     if (closed && !loaded.some(isOpen)) throw closed.error
     for (const key of loaded) if (!isOpen(key) && !known.has(key.kid)) options.onUnopened?.(key.kid)
     keys = loaded
+    retired = rows.filter((row) => !isPublished(row)).flatMap((row) => loadRetired(row) ?? [])
   })
+
+  /** A key for each algorithm. One that is not needed in the end is forgotten. */
+  async function drawAhead(of: readonly { readonly alg: string }[], now: Date) {
+    const algs = [...new Set(of.map(({ alg }) => alg as SigningAlg))]
+    const made = await Promise.all(algs.map(async (alg) => [alg, await make(options, alg, now)] as const))
+    return new Map(made)
+  }
 
   return {
     kidOf: (alg) => signingKey(alg).kid,
@@ -213,21 +238,17 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       return `${input}.${signature.toString('base64url')}`
     },
 
-    async verify(value, typ) {
-      // A resource server asks for the same token again and again.
-      const id = `${typ} ${sha256Text(value)}`
-      const known = verified.get(id)
-      // What a key signed ends with the key, remembered or not: it may have been stolen (attack 79).
-      if (known) return publishedKeys().some(({ kid }) => kid === known.kid) ? known : undefined
+    verify,
 
-      const signed = readSigned(value, typ)
-      if (!signed || !(await verifyInBatch(signed))) return undefined
-      const claims = readClaims(signed.payload)
-      if (!claims) return undefined
-      const token = { kid: signed.key.kid, claims }
-      verified.set(id, token)
-      if (verified.size > verifiedCapacity) verified.delete(verified.keys().next().value!)
-      return token
+    async verifyHint(value, typ) {
+      const known = await verify(value, typ)
+      if (known) return known
+      const among = hintKeys()
+      const { kid } = readHeader(value) ?? {}
+      if (typeof kid === 'string' && !among.some((key) => key.kid === kid)) return 'key_unknown'
+      const signed = readSigned(value, typ, among)
+      const claims = signed && (await verifyInBatch(signed)) ? readClaims(signed.payload) : undefined
+      return signed && claims && { kid: signed.key.kid, claims }
     },
 
     jwks: () => ({ keys: publishedKeys().map(({ jwk }) => jwk) }),
@@ -253,7 +274,12 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       const created: string[] = []
       const successors: string[] = []
       // Asked every minute, and nearly always without a need: no lock for that.
-      if (when === 'due' && !(await linesOf(db, now)).some((line) => isDue(line, now, config))) return []
+      const known = (await linesOf(db, now)).filter((line) => when !== 'due' || isDue(line, now, config))
+      if (known.length === 0) return []
+      const drawn = await drawAhead(
+        known.filter(({ waiting }) => !waiting),
+        now,
+      )
       await db.transaction(async (tx) => {
         await signingKeys.lock(tx)
         for (const line of await linesOf(tx, now)) {
@@ -264,7 +290,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
             await signingKeys.activate(tx, waiting.kid, activeAt)
             successors.push(waiting.kid)
           } else {
-            const key = await make(options, alg, activeAt)
+            const key = { ...(drawn.get(alg) ?? (await make(options, alg, activeAt))), activeAt }
             await create(options, tx, key)
             created.push(key.kid)
             successors.push(key.kid)
@@ -283,21 +309,29 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 
     async end(kids, by) {
       const now = clock.now()
+      // Before the locks: an RSA key takes seconds to draw on a busy machine, and every revocation would wait for it.
+      const known = await signingKeys.list(db, now)
+      const drawn = await drawAhead(
+        known.filter(({ kid }) => kids?.includes(kid) ?? true),
+        now,
+      )
       const ended = await db.transaction(async (tx) => {
         // First, as everybody who revokes does: no two wait for each other.
         await revocations.lock(tx)
         await signingKeys.lock(tx)
-        const rows = await signingKeys.list(tx, now)
+        // Also what verifies hints alone.
+        const rows = await signingKeys.list(tx, oldestHint(now))
         const gone = rows.filter(({ kid }) => kids?.includes(kid) ?? true)
         const left = rows.filter((row) => !gone.includes(row))
-        for (const alg of new Set(gone.map((row) => row.alg as SigningAlg))) {
+        const published = gone.filter(({ expiresAt }) => !expiresAt || expiresAt > now)
+        for (const alg of new Set(published.map((row) => row.alg as SigningAlg))) {
           const signs = left.some(
             (row) => row.alg === alg && row.activeAt <= now && !(row.retiredAt && row.retiredAt <= now),
           )
           const waiting = left.find((row) => row.alg === alg && row.activeAt > now)
           if (signs) continue
           if (waiting) await signingKeys.activate(tx, waiting.kid, now)
-          else await create(options, tx, await make(options, alg, now))
+          else await create(options, tx, drawn.get(alg) ?? (await make(options, alg, now)))
         }
         const cause = { ...by, reason: 'key_revoked' }
         await revocations.createAll(
@@ -320,6 +354,11 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
 
 const compact = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 
+function readHeader(token: string): Readonly<Record<string, unknown>> | undefined {
+  const [, header] = compact.exec(token) ?? []
+  return header === undefined ? undefined : readClaims(header)
+}
+
 function readClaims(payload: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
@@ -327,66 +366,6 @@ function readClaims(payload: string): Readonly<Record<string, unknown>> | undefi
   } catch {
     return undefined
   }
-}
-
-interface NewKey extends Omit<SigningKeyRow, 'privateKey' | 'masterKeyId'> {
-  readonly der: Buffer
-}
-
-/** RSA takes a second, so it is made before any lock is held where that can be. */
-async function make({ clock }: KeyRingOptions, alg: SigningAlg, activeAt: Date): Promise<NewKey> {
-  const privateKey = await generatePrivateKey(alg)
-  const jwk = publicJwk(privateKey)
-  const kid = await calculateJwkThumbprint(jwk as JWK)
-  const der = privateKey.export({ format: 'der', type: 'pkcs8' })
-  return {
-    kid,
-    alg,
-    publicJwk: { ...jwk, kid, alg, use: 'sig' },
-    der,
-    createdAt: clock.now(),
-    activeAt,
-  }
-}
-
-/** Wraps and writes it, under the lock that a rotation of the master key takes too. */
-async function create({ masterKeys, random }: KeyRingOptions, tx: Db, { der, ...key }: NewKey): Promise<void> {
-  const masterKey = await sealingKey(tx, masterKeys)
-  const privateKey = wrap(random, masterKey, der, `signing key ${key.kid}`)
-  await signingKeys.create(tx, { ...key, privateKey, masterKeyId: masterKey.id })
-}
-
-function load(masterKeys: MasterKeys, row: SigningKeyRow): LoadedKey {
-  if (!isSigningAlg(row.alg)) throw new Error(`the signing key ${row.kid} has the unknown algorithm ${row.alg}`)
-  const { privateKey, error } = open(masterKeys, row)
-  return {
-    kid: row.kid,
-    alg: row.alg,
-    createdAt: row.createdAt,
-    activeAt: row.activeAt,
-    retiredAt: row.retiredAt,
-    expiresAt: row.expiresAt,
-    privateKey,
-    error,
-    publicKey: privateKey
-      ? createPublicKey(privateKey)
-      : createPublicKey({ key: row.publicJwk as JsonWebKey, format: 'jwk' }),
-    jwk: row.publicJwk as JWK,
-  }
-}
-
-function open(masterKeys: MasterKeys, row: SigningKeyRow): Pick<LoadedKey, 'privateKey' | 'error'> {
-  try {
-    const der = unwrap(masterKeys, row.masterKeyId, row.privateKey, `signing key ${row.kid}`)
-    return { privateKey: createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }), error: undefined }
-  } catch (error) {
-    if (error instanceof WrongMasterKeyError) return { privateKey: undefined, error }
-    throw error
-  }
-}
-
-function isOpen(key: LoadedKey): key is OpenKey {
-  return key.privateKey !== undefined
 }
 
 function addSeconds(time: Date, seconds: number): Date {

@@ -80,6 +80,7 @@ export const twoServersAndWorker: readonly ProcessOptions[] = [
  */
 const settings = {
   FAILURES_PER_NETWORK: '100000',
+  INTERACTIONS_PER_NETWORK: '100000',
   FAILURE_WINDOW: '21600',
   ACCESS_TOKEN_LIFETIME: '3600',
   DATABASE_POOL_SIZE: '6',

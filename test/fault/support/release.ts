@@ -12,8 +12,9 @@ export type Release =
   | { readonly main?: undefined; readonly skipped: string }
 
 /**
- * The release before this one, built beside it: the last commit without the newest migration, or, where there is one
- * migration alone, the commit before this one. It runs on the packages that are installed here.
+ * The release before this one, built beside it: the last commit without the newest migration whose own are the first of
+ * those here (one that was changed, or came late, before a release was nobody's), or, where there is one migration alone, the commit before
+ * this one. It runs on the packages that are installed here.
  */
 export function buildPreviousRelease(t: Test): Release {
   const commit = previousCommit()
@@ -51,7 +52,11 @@ function previousCommit(): string | undefined {
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
     .sort()
-  const newest = join('prisma/migrations', migrations.at(-1) ?? '')
-  const added = migrations.length > 1 ? git('log', '-1', '--format=%H', '--diff-filter=A', '--', newest) : 'HEAD'
-  return git('rev-parse', '--verify', '--quiet', `${added || 'HEAD'}^`) || undefined
+  if (migrations.length < 2) return git('rev-parse', '--verify', '--quiet', 'HEAD^') || undefined
+  const newest = `prisma/migrations/${migrations.at(-1)}`
+  const added = git('log', '-1', '--format=%H', '--diff-filter=A', '--', newest) || 'HEAD'
+  const files = (commit: string) => git('ls-tree', '-r', commit, 'prisma/migrations/')?.match(/^.*\.sql$/gm) ?? []
+  const here = files('HEAD')
+  const before = git('log', '-200', '--format=%H', `${added}^`)?.split('\n') ?? []
+  return before.find((commit) => commit !== '' && files(commit).every((file, index) => file === here[index]))
 }

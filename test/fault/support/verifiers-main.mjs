@@ -3,10 +3,11 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { protect } from '@ostiary/resource-server'
+import { apiKey, bearer, protect } from '@ostiary/resource-server'
 
-async function open(options) {
-  const api = await protect({ ...options, warn: () => undefined })
+async function open({ takesKeys = false, ...options }) {
+  const schemes = takesKeys ? [bearer, apiKey()] : [bearer]
+  const api = await protect({ ...options, schemes, warn: () => undefined })
   const server = createServer(async (request, response) => {
     // Both: in the time of one request its knowledge may have become too old, or fresh.
     const before = api.health().state

@@ -30,7 +30,10 @@ export interface Verifiers {
   readonly show: (verifier: number, token: string) => Promise<Use>
 }
 
-export type VerifierOptions = Pick<ProtectOptions, 'issuer' | 'audience' | 'credentials' | 'tolerance' | 'onStale'>
+export type VerifierOptions = Pick<ProtectOptions, 'issuer' | 'audience' | 'credentials' | 'tolerance' | 'onStale'> & {
+  /** API keys as well. */
+  readonly takesKeys?: boolean
+}
 
 /** Starts them in processes of their own, so that none of them waits for this one's event loop. */
 export async function startVerifiers(t: Test, processes: readonly (readonly VerifierOptions[])[]): Promise<Verifiers> {

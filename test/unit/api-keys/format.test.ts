@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { apiKeyPattern, drawApiKey, drawApiKeyId, isApiKeyId, parseApiKey } from '../../../src/api-keys/format.js'
@@ -14,6 +15,8 @@ t.test('a key says its prefix, environment and id, and scanners find it', async 
   t.ok(isApiKeyId(key.slice(8, 24)))
   const [found] = new RegExp(apiKeyPattern, 'g').exec(`const key = "${key}" // do not commit`) ?? []
   t.equal(found, key)
+  const published = readFileSync(new URL('../../../docs/api-keys.md', import.meta.url), 'utf8')
+  t.ok(published.includes(`\n${apiKeyPattern}\n`), 'the expression that is published')
 })
 
 t.test('the checksum is CRC-32 in base62', async (t) => {

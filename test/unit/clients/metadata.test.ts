@@ -7,11 +7,13 @@ import {
   mergeClientMetadata,
   readClientMetadata,
 } from '../../../src/clients/metadata.js'
+import { outboundProblem } from '../../../src/platform/outbound/outbound-url.js'
 
 // The same cases in every run: a failure repeats.
 fc.configureGlobal({ seed: 6749 })
 
 const supported = {
+  addresses: (url: string) => outboundProblem(url, new Set()),
   grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
   authenticationMethods: ['client_secret_basic', 'client_secret_post', 'none'],
 }
@@ -95,6 +97,7 @@ t.test('every field is read and formatted', async (t) => {
     first_party: true,
     allowed_origins: ['https://app.example', 'http://localhost:8080', 'http://[::1]:8080'],
     allowed_resources: ['https://api.example.com', 'urn:example:api'],
+    allowed_networks: ['192.0.2.0/24', '2001:db8::/64'],
     access_token_lifetime: 60,
     refresh_token_idle_lifetime: 3600,
     refresh_token_lifetime: 34_560_000,
@@ -103,6 +106,20 @@ t.test('every field is read and formatted', async (t) => {
     software_id: '4NRB1-0XZABZI9E6-5SM3R',
     software_version: '2.1',
     rate_tier: 'gold',
+    subject_type: 'pairwise',
+    sector_identifier_uri: 'https://app.example/sector.json',
+    id_token_signed_response_alg: 'ES256',
+    userinfo_signed_response_alg: 'RS256',
+    request_object_signing_alg: 'none',
+    request_uris: ['https://app.example/request#of-today'],
+    client_assertion_audience: 'endpoint',
+    default_max_age: 0,
+    require_auth_time: true,
+    default_acr_values: ['1'],
+    initiate_login_uri: 'https://app.example/login',
+    post_logout_redirect_uris: ['https://app.example/signed-out'],
+    backchannel_logout_uri: 'https://app.example/logout',
+    backchannel_logout_session_required: true,
   }
   const client = read(everything)
   t.match(client, {
@@ -114,7 +131,7 @@ t.test('every field is read and formatted', async (t) => {
   })
   t.strictSame(formatClientMetadata(client), everything)
   t.same(
-    [...Object.keys(everything), 'jwks_uri'].sort(),
+    [...Object.keys(everything), 'jwks_uri', 'token_endpoint_auth_signing_alg'].sort(),
     [...clientMetadataNames].sort(),
     'this test names every field',
   )
@@ -293,6 +310,7 @@ t.test('attacks 95, 127: links are https, what is fetched is on a public host', 
     '8.8.8.8',
   ]) {
     refuses(t, { jwks_uri: `https://${host}/jwks` }, 'jwks_uri names no public host.')
+    refuses(t, { request_uris: [`https://${host}/r`] }, 'request_uris names no public host.')
     refuses(t, { logo_uri: `https://${host}/logo` }, 'logo_uri names no public host.')
   }
 })
@@ -491,4 +509,43 @@ t.test('RFC 7592 §2.2: an update', async (t) => {
     t.throws(() => update({ client_id: null }), { message: 'client_id cannot be changed.' })
     t.throws(() => update({ client_secret: 'x'.repeat(40) }), { message: /^client_secret is changed by rotating/ })
   })
+})
+
+t.test('OIDC Core §8.1: pairwise subjects of several hosts need a sector', async (t) => {
+  const two = ['https://app.example/cb', 'https://other.example/cb']
+  refuses(t, { subject_type: 'pairwise', redirect_uris: two }, /^sector_identifier_uri is needed/)
+  const sector = 'https://app.example/sector.json'
+  t.ok(withWebApp({ subject_type: 'pairwise', redirect_uris: two, sector_identifier_uri: sector }))
+  t.ok(withWebApp({ subject_type: 'pairwise' }))
+  t.ok(withWebApp({ subject_type: 'public', redirect_uris: two }))
+})
+
+t.test('OIDC Core §8.1: no sector is claimed by a redirect URI that proves no host', async (t) => {
+  for (const uri of ['com.evil.app://victim.example/cb', 'com.evil.app:/cb', 'http://127.0.0.1/cb']) {
+    const native = { application_type: 'native', subject_type: 'pairwise', redirect_uris: [uri] }
+    refuses(t, native, /^sector_identifier_uri is needed/)
+    t.ok(withWebApp({ ...native, sector_identifier_uri: 'https://app.example/sector.json' }), uri)
+    t.ok(withWebApp({ ...native, subject_type: 'public' }), uri)
+  }
+})
+
+t.test('OpenID Connect: what has no use is refused', async (t) => {
+  refuses(t, { token_endpoint_auth_signing_alg: 'ES256' }, /^token_endpoint_auth_signing_alg has no use/)
+  refuses(t, { backchannel_logout_session_required: true }, /^backchannel_logout_session_required has no use/)
+  refuses(t, { id_token_signed_response_alg: 'HS256' }, /^id_token_signed_response_alg /)
+  refuses(t, { id_token_signed_response_alg: 'none' }, /^id_token_signed_response_alg /)
+  refuses(t, { default_acr_values: ['a b'] }, /^default_acr_values /)
+  refuses(t, { default_max_age: -1 }, /^default_max_age /)
+  refuses(t, { backchannel_logout_uri: 'https://127.0.0.1/logout' }, 'backchannel_logout_uri names no public host.')
+})
+
+t.test('attack 12: a post-logout redirect URI is as strict as a redirect URI', async (t) => {
+  for (const uri of [
+    'javascript:alert(1)',
+    'http://app.example/out',
+    'https://app.example/*',
+    'https://app.example/#a',
+  ]) {
+    refuses(t, { post_logout_redirect_uris: [uri] }, /^The redirect URI /, 'invalid_redirect_uri')
+  }
 })

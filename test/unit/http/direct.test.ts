@@ -7,6 +7,7 @@ import { createDirectAnswers } from '../../../src/http/direct.js'
 import { cachedDocument } from '../../../src/http/index.js'
 import { createLogger } from '../../../src/platform/log.js'
 import { systemRandom } from '../../../src/platform/random.js'
+import { issueCode } from '../../support/grants.js'
 import { createTestServer, encodeForm, send, type TestServer } from '../../support/server.js'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -23,9 +24,11 @@ const drawn = new Set(['date', 'x-request-id', 'connection', 'keep-alive'])
 
 function comparable({ statusCode, headers, body }: LightMyRequestResponse) {
   const kept = Object.entries(headers).filter(([name]) => !drawn.has(name))
-  // A token has another id each time, and as many characters.
+  // A token has another id and another place in a status list each time, which is a number of more or fewer digits.
+  const [, token = ''] = /"access_token":"([\w.-]+)"/.exec(body) ?? []
   const text = body.replace(/"access_token":"[\w.-]+"/, '"access_token":"…"').replace(/"jti":"[\w-]+"/, '"jti":"…"')
-  return { statusCode, headers: Object.fromEntries(kept.sort()), body: text }
+  const length = Number(headers['content-length']) - token.length
+  return { statusCode, headers: { ...Object.fromEntries(kept.sort()), 'content-length': length }, body: text }
 }
 
 /** Which way a request takes at a server with a form at /token and a document at /jwks. */
@@ -41,6 +44,7 @@ async function wayOf(request: Sent): Promise<string> {
     routing: (_request, response) => void response.end('"scopes"'),
   })
   direct.form(app, '/token', async () => ({ way: 'direct' }))
+  direct.opened(app, '/userinfo', async () => ({ contentType: 'application/json', text: '{"way":"direct"}' }))
   direct.document(app, '/jwks', () => cachedDocument({ way: 'direct' }, { contentType: 'application/json', maxAge: 1 }))
   const { body } = await inject(direct.listener as unknown as Parameters<typeof inject>[0], request)
   return JSON.parse(body).way ?? JSON.parse(body)
@@ -69,6 +73,15 @@ for (const [name, env] of Object.entries(installations)) {
       headers: { 'content-type': FORM, authorization: service.basic, 'x-forwarded-for': '192.0.2.7', ...headers },
       payload: encodeForm(form),
     })
+    const client = await server.createClient({ scope: 'openid' })
+    const { form } = await issueCode(server, client, (await server.createUser()).id, { scope: ['openid'] })
+    const tokens = (await server.post(`${prefix}/token`, form, { authorization: client.basic })).json()
+    const who = (authorization?: string): Sent => ({
+      method: 'GET',
+      url: `${prefix}/userinfo`,
+      headers: authorization === undefined ? {} : { authorization },
+    })
+    const ofService = (await send(server.app, post('/token', { grant_type: 'client_credentials' }))).json().access_token
     const requests: Record<string, Sent> = {
       'a token': post('/token', { grant_type: 'client_credentials' }),
       'an unknown grant type': post('/token', { grant_type: 'password' }),
@@ -78,6 +91,12 @@ for (const [name, env] of Object.entries(installations)) {
       'a revocation of nothing': post('/revoke', { token: 'x' }),
       'an introspection of nothing': post('/introspect', { token: 'x' }),
       'the keys': { method: 'GET', url: `${prefix}/jwks` },
+      'who somebody is': who(`Bearer ${tokens.access_token}`),
+      'who nobody is': who(`Bearer ${ofService}`),
+      'who somebody is, by no token': who(),
+      'who somebody is, by another scheme': who(service.basic),
+      'who somebody is, by a wrong token': who('Bearer wrong'),
+      'who somebody is, by a malformed one': who('Bearer a b'),
       'the metadata': { method: 'GET', url: '/.well-known/oauth-authorization-server' },
     }
     for (const [title, request] of Object.entries(requests)) {
@@ -103,6 +122,7 @@ t.test('a plain form and a plain GET take the direct way', async (t) => {
     'direct',
   )
   t.equal(await wayOf({ method: 'GET', url: '/jwks' }), 'direct')
+  t.equal(await wayOf({ method: 'GET', url: '/userinfo', headers: { authorization: 'Bearer x' } }), 'direct')
   t.equal(await wayOf({ method: 'GET', url: '/elsewhere' }), 'scopes')
 })
 
@@ -122,6 +142,13 @@ t.test('what is special about a request is decided by the scopes', async (t) => 
     'a slash too many': token({ url: '/token/' }),
     'a GET of the token endpoint': { method: 'GET', url: '/token' },
     'keys that are known': { method: 'GET', url: '/jwks', headers: { 'if-none-match': '*' } },
+    'who somebody is, by POST': { method: 'POST', url: '/userinfo', headers: { 'content-type': FORM }, payload: 'a=b' },
+    'who somebody is, with the token in the address': { method: 'GET', url: '/userinfo?access_token=x' },
+    'who somebody is, for another origin': {
+      method: 'GET',
+      url: '/userinfo',
+      headers: { origin: 'https://a.example' },
+    },
     'keys for another origin': { method: 'GET', url: '/jwks', headers: { origin: 'https://app.example' } },
   }
   for (const [title, request] of Object.entries(specials)) {

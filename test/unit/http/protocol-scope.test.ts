@@ -37,6 +37,7 @@ t.test('RFC 6749 §5.2: an error is JSON with error and error_description, and i
   })
   t.notMatch(reply.body, 'code_replayed')
   t.match(logged[0], { level: 'info', error: 'invalid_grant', reason: 'code_replayed', msg: 'request refused' })
+  t.match(logged[0], { expected: /^a code that was not used before/, section: 'RFC 6749 §4.1.2, §10.5' })
 })
 
 t.test('RFC 6749 §5.1: an answer is not stored', async (t) => {

@@ -24,15 +24,18 @@ interface Given {
   readonly native?: boolean
   readonly firstParty?: boolean
   readonly authenticatedAt?: Date
+  readonly isAnother?: boolean
 }
 
 function waiting(given: Given = {}): Waiting {
-  const { prompt = [], maxAge, scope = ['read'], native = false, firstParty = false, authenticatedAt } = given
+  const { prompt = [], maxAge, scope = ['read'], native = false, firstParty = false } = given
+  const { authenticatedAt, isAnother = false } = given
   return {
     demands: { prompt, maxAge, scope },
     client: { firstParty },
     onDevice: native,
     authenticatedAt,
+    isAnother,
   }
 }
 
@@ -152,4 +155,12 @@ t.test('nothing of what was asked for can be granted', async (t) => {
 
 t.test('the login comes before everything that depends on the user', async (t) => {
   t.equal(nextStep(waiting({ prompt: ['login', 'consent'] }), session, nobody, now).kind, 'login')
+})
+
+t.test('attack 22: a request that names its user is answered for nobody else', async (t) => {
+  const step = (given: Given) => nextStep(waiting({ ...given, isAnother: true }), session, allowed, now)
+  t.same(step({}), { kind: 'login', reason: 'select_account' })
+  t.match(step({ prompt: ['none'] }), { kind: 'error', error: { code: 'login_required' } })
+  const again = step({ authenticatedAt: session.authTime })
+  t.match(again, { kind: 'error', error: { code: 'login_required', reason: 'login_of_another_user' } })
 })

@@ -19,15 +19,17 @@ const statuses: Record<string, readonly [code: string, status: number]> = {
   LoginRequiredError: ['login_required', 400],
   ConsentRequiredError: ['consent_required', 400],
   InteractionRequiredError: ['interaction_required', 400],
-  RequestNotSupportedError: ['request_not_supported', 400],
-  RequestUriNotSupportedError: ['request_uri_not_supported', 400],
+  InvalidRequestObjectError: ['invalid_request_object', 400],
+  InvalidRequestUriError: ['invalid_request_uri', 400],
   RegistrationNotSupportedError: ['registration_not_supported', 400],
+  UnmetAuthenticationRequirementsError: ['unmet_authentication_requirements', 400],
   UnsupportedTokenTypeError: ['unsupported_token_type', 400],
   InvalidTokenError: ['invalid_token', 401],
   MissingTokenError: ['invalid_token', 401],
   InsufficientScopeError: ['insufficient_scope', 403],
   InvalidRedirectUriError: ['invalid_redirect_uri', 400],
   InvalidClientMetadataError: ['invalid_client_metadata', 400],
+  InvalidSoftwareStatementError: ['invalid_software_statement', 400],
 }
 
 t.test('each error has the code and the status of its specification', async (t) => {

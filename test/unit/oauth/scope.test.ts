@@ -38,7 +38,10 @@ t.test('intersect and isSubset', async (t) => {
 })
 
 t.test('OIDC Core §5.4, §11: six scopes need no resource, and each has a sentence', async (t) => {
-  t.same([...wellKnownScopes.keys()], ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys'])
+  t.same(
+    [...wellKnownScopes.keys()],
+    ['openid', 'profile', 'email', 'address', 'phone', 'offline_access', 'api_keys', 'leaks'],
+  )
   for (const sentence of wellKnownScopes.values()) t.match(sentence, /^[A-Z].+\.$/)
   t.notOk(wellKnownScopes.has('constructor'))
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import {
   isInNetwork,
+  isLetIn,
   isLoopbackHost,
   networkOf,
   normaliseAddress,
@@ -145,4 +146,15 @@ t.test('attack 101: an address is in a network however it is written', async (t)
   ] as const) {
     t.equal(isInNetwork(address, network), expected, `${address} in ${network}`)
   }
+})
+
+t.test('a list of networks lets in whom it names, and without one everybody', (t) => {
+  t.ok(isLetIn(undefined, []))
+  t.ok(isLetIn('203.0.113.1', []))
+  t.ok(isLetIn('::ffff:192.0.2.1', ['2001:db8::/64', '192.0.2.0/24']))
+  t.notOk(isLetIn('192.0.3.1', ['2001:db8::/64', '192.0.2.0/24']))
+  for (const address of [undefined, '', 'unknown', '0.0.0.0', 'fe80::zz']) {
+    t.notOk(isLetIn(address, ['0.0.0.0/0', '::/0']), 'what is not known is nowhere')
+  }
+  t.end()
 })

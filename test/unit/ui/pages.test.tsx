@@ -3,9 +3,26 @@
 
 import type { VNode } from 'preact'
 import t from 'tap'
+import { ChangeKeyPage } from '../../../src/account/api-keys/change.page.js'
+import { EndKeyPage } from '../../../src/account/api-keys/end.page.js'
+import { KeyPage } from '../../../src/account/api-keys/key.page.js'
+import type { KeyView } from '../../../src/account/api-keys/key-facts.js'
+import { ListPage } from '../../../src/account/api-keys/list.page.js'
+import { type FilledForm, NewKeyPage } from '../../../src/account/api-keys/new.page.js'
+import { RotateKeyPage } from '../../../src/account/api-keys/rotate.page.js'
+import { MadeBeforePage, SecretPage } from '../../../src/account/api-keys/secret.page.js'
+import { ApplicationsPage } from '../../../src/account/applications/applications.page.js'
+import { OverviewPage } from '../../../src/account/overview.page.js'
+import { SessionsPage } from '../../../src/account/sessions/sessions.page.js'
+import { SignedOutPage } from '../../../src/account/signed-out.page.js'
 import { DemoPage, type DemoPageProps } from '../../../src/demo/demo.page.js'
 import { ConsentPage, type ConsentPageProps } from '../../../src/interaction/consent/consent.page.js'
 import { LoginPage } from '../../../src/interaction/login/login.page.js'
+import {
+  SignedOutPage as LoggedOutPage,
+  LogoutPage,
+  StillSignedInPage,
+} from '../../../src/protocol/logout/logout.page.js'
 import { ErrorPage, errorTexts, HomePage, type LoginFailure, renderPage } from '../../../src/ui/index.js'
 import { style } from '../../../src/ui/style.js'
 
@@ -31,6 +48,115 @@ const structureOf = (html: string) =>
 
 const tags = (html: string, name: string) => html.match(new RegExp(`<${name}\\b[^>]*>`, 'g')) ?? []
 const tagWith = (html: string, attribute: string) => html.match(new RegExp(`<[^>]*\\b${attribute}[^>]*>`))?.[0] ?? ''
+
+function keyView(text: string): KeyView {
+  return {
+    href: `/${text}`,
+    id: text,
+    kind: 'publishable',
+    prefix: 'pk',
+    environment: text,
+    name: text,
+    description: text,
+    scope: [text, text],
+    resources: [text],
+    networks: [text],
+    origins: [text],
+    state: 'live',
+    createdAt: new Date(0),
+    expiresAt: new Date(0),
+    lastUsedAt: new Date(0),
+    lastUsedFrom: text,
+    through: text,
+  }
+}
+
+/** The same of the pages of an account. */
+function accountPages(text: string): Readonly<Record<string, VNode>> {
+  const view = keyView(text)
+  const shared = { base: `/${text}`, csrfToken: text }
+  const filled: FilledForm = {
+    ...{ keyId: text, name: text, description: text, environment: text, origins: text, networks: text },
+    ...{ kind: 'secret', ticked: new Set([text]), lifetime: 'never' },
+  }
+  const groups = [text, `${text}2`].map((label) => ({
+    identifier: label,
+    label,
+    scopes: [{ name: text, sentence: text }],
+  }))
+  const ended = { ...view, state: 'ended', endedAt: new Date(0), endReason: text, successorHref: `/${text}` } as const
+  return {
+    overview: (
+      <OverviewPage
+        {...shared}
+        user={{ name: text, email: text }}
+        authTime={new Date(0)}
+        notices={[{ at: new Date(0), text, href: '/account/api-keys/x' }]}
+      />
+    ),
+    sessions: (
+      <SessionsPage
+        {...shared}
+        sessions={[true, false].map((isThis) => ({
+          id: `${text} ${isThis}`,
+          ...{ isThis, since: new Date(0), lastUsed: new Date(0), ip: text },
+        }))}
+      />
+    ),
+    applications: (
+      <ApplicationsPage
+        {...shared}
+        applications={[
+          {
+            ...{
+              clientId: text,
+              name: text,
+              scopes: [{ name: text, sentence: text }],
+              resources: [text],
+              offline: true,
+            },
+            ...{ since: new Date(0), latest: new Date(0), openHref: `https://a.example/${text}` },
+          },
+        ]}
+      />
+    ),
+    'signed-out': <SignedOutPage base={`/${text}`} />,
+    'list of keys': <ListPage base={`/${text}`} over={false} first={false} keys={[view, ended]} next={text} />,
+    'new key': <NewKeyPage {...shared} {...{ groups, filled }} lifetimes={[86_400]} />,
+    'new key, name wrong': (
+      <NewKeyPage
+        {...shared}
+        {...{ groups, filled }}
+        lifetimes={[86_400]}
+        failure={{ field: 'name', message: text, status: 400 }}
+      />
+    ),
+    'new key, scope wrong': (
+      <NewKeyPage
+        {...shared}
+        {...{ groups, filled }}
+        lifetimes={[86_400]}
+        failure={{ field: 'scope', message: text, status: 400 }}
+      />
+    ),
+    key: <KeyPage base={`/${text}`} view={view} />,
+    'ended key': <KeyPage base={`/${text}`} view={ended} />,
+    'made key': (
+      <SecretPage base={`/${text}`} view={view} text={text} previous={{ href: `/${text}`, expiresAt: new Date(0) }} />
+    ),
+    'key made before': <MadeBeforePage base={`/${text}`} view={view} />,
+    'change of a key': (
+      <ChangeKeyPage
+        {...shared}
+        view={view}
+        filled={{ name: text, description: text, networks: text }}
+        failure={{ message: text, status: 409 }}
+      />
+    ),
+    'rotation of a key': <RotateKeyPage {...shared} view={view} failure={{ message: text, status: 409 }} />,
+    'end of a key': <EndKeyPage {...shared} view={view} />,
+  }
+}
 
 /** Sample props for each page, every free text given by the caller. */
 function allPages(text: string): Readonly<Record<string, VNode>> {
@@ -64,6 +190,10 @@ function allPages(text: string): Readonly<Record<string, VNode>> {
         actions={[{ href: `/${text}`, label: text }]}
       />
     ),
+    ...accountPages(text),
+    logout: <LogoutPage csrfToken={text} account={{ name: text, email: text }} clientName={text} redirectHost={text} />,
+    'logout done': <LoggedOutPage account={`/${text}`} onward={{ href: `https://a.example/${text}`, host: text }} />,
+    'logout refused': <StillSignedInPage account={`/${text}`} />,
     home: <HomePage issuer="http://localhost:3000" version={text} demo={{ url: `/${text}` }} />,
     demo: (
       <DemoPage
@@ -324,7 +454,7 @@ t.test('the client’s links open apart and tell nothing about where they were',
     />,
   )
   t.equal(tags(html, 'a').length, 2)
-  for (const link of tags(html, 'a')) t.match(link, /target="_blank" rel="noopener noreferrer"/)
+  for (const link of tags(html, 'a')) t.match(link, /target="_blank" rel="noopener noreferrer nofollow"/)
   t.notMatch(html, 'javascript:')
   t.equal(tags(render(<ConsentPage {...consent} />), 'a').length, 0)
 })

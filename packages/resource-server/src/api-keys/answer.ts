@@ -1,7 +1,9 @@
 import { type AccessToken, knownToken } from '../access-token.js'
 import { isFor } from '../introspection.js'
 import { isObject, isStrings, type JsonObject } from '../json.js'
+import { isTierName } from '../limits/count-request.js'
 import type { RevocationTarget } from '../revocation/entries.js'
+import type { CountedCredential } from '../usage.js'
 
 /** What the server says of a key, and when it was asked. */
 export interface KnownKey {
@@ -33,7 +35,7 @@ export function readKeyAnswer(
 ): KnownKey | undefined {
   const { token_type, client_id, sub, exp, scope, api_key: described } = claims
   if (!isFor(claims, issuer, audience) || token_type !== 'api_key' || !isObject(described)) return undefined
-  const { kind: name, prefix, owner, networks, origins = [] } = described
+  const { kind: name, prefix, owner, networks, origins = [], tier } = described
   const kind = kinds.find((each) => each === name)
   if (exp !== undefined && typeof exp !== 'number') return undefined
   const isUnderstood =
@@ -41,7 +43,8 @@ export function readKeyAnswer(
     (owner === 'user' || owner === 'client') &&
     typeof prefix === 'string' &&
     isStrings(networks) &&
-    isStrings(origins)
+    isStrings(origins) &&
+    (tier === undefined || typeof tier === 'string')
   if (!kind || !isUnderstood) return undefined
   const token = Object.freeze({ ...knownToken(claims, 0).token, expiresAt: exp ?? Number.POSITIVE_INFINITY })
   const targets: readonly RevocationTarget[] = [
@@ -61,10 +64,28 @@ export function readKeyAnswer(
  *
  * @returns undefined for every other key or token
  */
-export function deprecationOf({ claims, expiresAt }: AccessToken): Readonly<Record<string, string>> | undefined {
-  const { api_key: described } = claims
-  const since = isObject(described) ? described['deprecated_at'] : undefined
-  if (typeof since !== 'number') return undefined
+export function deprecationOf(token: AccessToken): Readonly<Record<string, string>> | undefined {
+  const since = deprecatedAt(token)
+  if (since === undefined) return undefined
+  const { expiresAt } = token
   const deprecation = { deprecation: `@${Math.floor(since)}` }
   return Number.isFinite(expiresAt) ? { ...deprecation, sunset: new Date(expiresAt * 1000).toUTCString() } : deprecation
+}
+
+/** The key as its uses are counted, here by its tier and at the server. @param token of a key that was shown */
+export function countedKey(token: AccessToken): CountedCredential {
+  const { tier } = describedKey(token)
+  const superseded = deprecatedAt(token) !== undefined
+  // A server of the release before took any text for one: what cannot be the name of a tier limits nothing there, either.
+  return { kind: 'api_key', id: token.clientId, superseded, tier: isTierName(tier) ? tier : undefined }
+}
+
+/** Seconds since 1970. */
+function deprecatedAt(token: AccessToken): number | undefined {
+  const { deprecated_at: since } = describedKey(token)
+  return typeof since === 'number' ? since : undefined
+}
+
+function describedKey({ claims: { api_key: described } }: AccessToken): JsonObject {
+  return isObject(described) ? described : {}
 }

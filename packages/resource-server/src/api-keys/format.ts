@@ -26,10 +26,25 @@ export function looksLikeApiKey(text: string): boolean {
 /** Every key in a text, whatever stands around it. */
 export function findApiKeys(text: string): readonly string[] {
   if (text.length < shortest) return []
-  // A name may be joined to it by an underscore.
-  const pieces = text.split(/[^0-9A-Za-z_]/).map((piece) => piece.split('_').slice(-3).join('_'))
-  return pieces.filter((piece) => parseApiKey(piece) !== undefined)
+  return text
+    .split(/[^0-9A-Za-z_]/)
+    .flatMap(candidatesIn)
+    .filter((candidate) => parseApiKey(candidate) !== undefined)
 }
+
+/** Of a piece: what has more is no name that somebody gave. */
+const mostParts = 100
+
+/** Names may be joined to a key by underscores, before and behind. */
+function candidatesIn(piece: string): readonly string[] {
+  const parts = piece.split('_').slice(0, mostParts)
+  return parts.flatMap((part, at) =>
+    at >= 2 && part.length === longestPart ? [`${parts[at - 2]}_${parts[at - 1]}_${part}`] : [],
+  )
+}
+
+/** Id, secret and checksum. */
+const longestPart = 65
 
 /** CRC-32 in six digits of base62. */
 function checksumOf(text: string): string {

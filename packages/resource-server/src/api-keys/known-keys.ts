@@ -4,7 +4,7 @@ import { isInNetworks } from '../limits/network.js'
 import type { Reason } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import type { Tools } from '../schemes/tools.js'
-import { type ApiKeyKind, type KnownKey, readKeyAnswer } from './answer.js'
+import { type ApiKeyKind, countedKey, type KnownKey, readKeyAnswer } from './answer.js'
 
 /** What the server says of keys, as far as nothing was heard since. */
 export interface KnownKeys {
@@ -82,13 +82,21 @@ export function createKnownKeys(tools: Tools, { hint, kinds }: KnownKeysOptions)
   }
 }
 
-/** Whether whoever sends the request may use the key from where they are. Where that is not known, they may not. */
-export function problemOfPlace(
-  { kind, networks, origins }: KnownKey,
-  request: RequestLike,
-  { addressOf }: Pick<Tools, 'addressOf'>,
-): Reason | undefined {
-  if (networks.length > 0 && !isInNetworks(addressOf(request), networks)) return 'network_not_allowed'
+/**
+ * Whether whoever sends the request may use the key from where they are. Where that is not known, they may not. They have
+ * proved to have the key, so that it is counted.
+ */
+export function problemOfPlace(known: KnownKey, request: RequestLike, tools: Tools): Reason | undefined {
+  const address = tools.addressOf(request)
+  const problem = placeOf(known, request, address)
+  if (problem === undefined) return undefined
+  const outcome = problem === 'network_not_allowed' ? 'network' : 'origin'
+  tools.usage?.count(countedKey(known.token), { outcome, scope: '', address })
+  return problem
+}
+
+function placeOf({ kind, networks, origins }: KnownKey, request: RequestLike, address: string | undefined) {
+  if (networks.length > 0 && !isInNetworks(address, networks)) return 'network_not_allowed'
   if (kind !== 'publishable') return undefined
   const [origin, ...more] = headerValues(request, 'origin')
   return origin !== undefined && more.length === 0 && origins.includes(origin) ? undefined : 'origin_not_allowed'

@@ -1,6 +1,7 @@
 import { type AccessToken, keyIdOf } from '../access-token.js'
 import { isObject } from '../json.js'
 import type { AddressOf, RequestLike } from '../request.js'
+import type { CountedCredential } from '../usage.js'
 import { networkOf, normaliseAddress } from './address.js'
 import { rateLimitFields } from './fields.js'
 import type { Verdict } from './leases.js'
@@ -21,10 +22,14 @@ export interface Limit {
 
 export const isBeforeToken = ({ by }: Limit): boolean => by === 'address' || by === 'network'
 
+export function isTierName(tier: unknown): tier is string {
+  return typeof tier === 'string' && /^[a-z0-9._-]{1,64}$/.test(tier)
+}
+
 /** @throws {TypeError} */
 export function checkLimits(limits: readonly Limit[]): void {
   for (const { tier, by } of limits) {
-    if (typeof tier !== 'string' || !/^[a-z0-9._-]{1,64}$/.test(tier)) throw new TypeError(`${tier} is no tier`)
+    if (!isTierName(tier)) throw new TypeError(`${tier} is no tier`)
     if (!['client', 'subject', 'key', 'address', 'network'].includes(by))
       throw new TypeError(`${by} is nothing to limit by`)
   }
@@ -37,15 +42,18 @@ export interface Counted {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Counts a request for each of the limits, up to the first that is used up. */
-export async function countRequest(
-  limits: Limits,
-  wanted: readonly Limit[],
-  who: (limit: Limit) => string,
-): Promise<Counted | undefined> {
+/** What a request counts for. */
+export interface Share {
+  readonly tier: string
+  /** Of those who have the tier; never the same text for two kinds of them. */
+  readonly who: string
+}
+
+/** Counts a request for each of these, up to the first that is used up. */
+export async function countRequest(limits: Limits, shares: readonly Share[]): Promise<Counted | undefined> {
   const verdicts: Verdict[] = []
-  for (const limit of wanted) {
-    const taken = limits.take(limit.tier, `${limit.by}\0${who(limit)}`)
+  for (const { tier, who } of shares) {
+    const taken = limits.take(tier, who)
     const verdict = taken instanceof Promise ? await taken : taken
     if (verdict) verdicts.push(verdict)
     if (verdict?.accepted === false) break
@@ -65,22 +73,30 @@ export function join(left: Fields, right: Fields): Fields {
   return Object.fromEntries([...names].map((name) => [name, [left[name], right[name]].filter(Boolean).join(', ')]))
 }
 
-export function ofAddress(request: RequestLike, addressOf: AddressOf): (limit: Limit) => string {
-  return ({ by }) => {
+export function ofAddress(limits: readonly Limit[], request: RequestLike, addressOf: AddressOf): readonly Share[] {
+  return limits.map(({ tier, by }) => {
     const address = normaliseAddress(addressOf(request))
     // Who has one address of IPv6 has all of its /64, and would be somebody else with each.
-    return by === 'network' || address.includes(':') ? networkOf(address) : address
-  }
+    const counted = by === 'network' || address.includes(':') ? networkOf(address) : address
+    return { tier, who: `${by}\0${counted}` }
+  })
 }
 
-export function ofToken(token: AccessToken): (limit: Limit) => string {
+export function ofToken(limits: readonly Limit[], token: AccessToken): readonly Share[] {
+  return limits.map(({ tier, by }) => ({ tier, who: `${by}\0${whoOf(token, by)}` }))
+}
+
+/** Keys that were shown count for tiers of their own, whatever the API limits: each alone, and at this API. */
+export function ofKeys(counted: readonly CountedCredential[]): readonly Share[] {
+  return counted.flatMap(({ id, tier }) => (tier === undefined ? [] : [{ tier, who: `tier of key\0${id}` }]))
+}
+
+function whoOf(token: AccessToken, by: Limit['by']): string {
   const { sub, clientId } = token
-  return ({ by }) => {
-    if (by === 'subject') return sub
-    if (by === 'key') return keyIdOf(token) ?? clientId
-    // Its `client_id` is the key, and a client that owns keys can make further ones.
-    return ownerOf(token) === 'client' ? sub : clientId
-  }
+  if (by === 'subject') return sub
+  if (by === 'key') return keyIdOf(token) ?? clientId
+  // Its `client_id` is the key, and a client that owns keys can make further ones.
+  return ownerOf(token) === 'client' ? sub : clientId
 }
 
 function ownerOf({ claims: { api_key: described, key_owner } }: AccessToken): unknown {

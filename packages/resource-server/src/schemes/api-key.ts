@@ -1,4 +1,4 @@
-import { deprecationOf } from '../api-keys/answer.js'
+import { countedKey, deprecationOf } from '../api-keys/answer.js'
 import { type ApiKeyText, findApiKeys, looksLikeApiKey, parseApiKey } from '../api-keys/format.js'
 import { createKnownKeys, problemOfPlace } from '../api-keys/known-keys.js'
 import { createBoundedMap } from '../bounded-map.js'
@@ -15,7 +15,7 @@ export interface ExposedApiKey extends ApiKeyText {
 export interface ApiKeyOptions {
   /**
    * Told of a key that stood in an address and is good, once for each as long as it is remembered. Its secret is not among
-   * what is told. Default: the `warn` of `protect` alone.
+   * what is told. The server and the `warn` of `protect` hear of it in any case.
    */
   readonly report?: (exposed: ExposedApiKey) => void
 }
@@ -50,6 +50,7 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
       const known = await keysOf(tools).find(text, parsed.id)
       if (typeof known === 'string') return
       reportedOf(tools).set(parsed.id, true)
+      tools.usage?.expose(text)
       tools.warn(`The API key ${parsed.id} stood in the address of a request: it is exposed, and has to be replaced.`)
       options.report?.({ ...parsed, owner: known.token.sub })
     } finally {
@@ -63,6 +64,7 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
     noun: 'API key',
     needsCredentials: true,
     headers: deprecationOf,
+    counts: countedKey,
 
     read(request) {
       const [exposed] = exposedIn(request)

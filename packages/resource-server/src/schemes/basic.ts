@@ -3,9 +3,9 @@ import { isFetchRequest } from '../body.js'
 import { createBoundedMap } from '../bounded-map.js'
 import { ConfigurationError, UnavailableError } from '../errors.js'
 import { fetchText } from '../http.js'
-import { parseObject } from '../json.js'
-import { networkOf, unknown } from '../limits/address.js'
-import { isLoopbackAddress } from '../limits/network.js'
+import { isStrings, parseObject } from '../json.js'
+import { networkOf, normaliseAddress, unknown } from '../limits/address.js'
+import { isInNetworks, isLoopbackAddress } from '../limits/network.js'
 import { isUnavailable, type Reason, type UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
@@ -35,6 +35,8 @@ export function basic({ realm = 'API', behindProxy = false }: BasicOptions = {})
     name: 'basic',
     challenge: `Basic realm="${realm}", charset="UTF-8"`,
     noun: 'password',
+    needsCredentials: true,
+    counts: ({ clientId: id }) => ({ kind: 'client', id, superseded: false }),
     read(request) {
       const values = headerValues(request, 'authorization')
       const [value, ...more] = values.filter((each) => /^basic(?: |$)/i.test(each))
@@ -42,7 +44,7 @@ export function basic({ realm = 'API', behindProxy = false }: BasicOptions = {})
       if (!behindProxy && !isSecure(request)) return { problem: 'transport_insecure' }
       const credentials = readCredentials(value.slice('basic'.length).trim())
       if (!credentials || more.length > 0 || values.length > 1) return { problem: 'request_malformed' }
-      return { authenticate: (tools) => accountsOf(tools).check(credentials, networkOf(tools.addressOf(request))) }
+      return { authenticate: (tools) => accountsOf(tools).check(credentials, tools.addressOf(request)) }
     },
   }
 }
@@ -76,8 +78,11 @@ function readCredentials(encoded: string): Credentials | undefined {
 }
 
 interface Accounts {
-  /** @param network that the request comes from */
-  readonly check: (credentials: Credentials, network: string) => Promise<AccessToken | Reason | UnavailableFor>
+  /** @param address that the request comes from */
+  readonly check: (
+    credentials: Credentials,
+    address: string | undefined,
+  ) => Promise<AccessToken | Reason | UnavailableFor>
 }
 
 /** Milliseconds that a password is remembered as wrong, or not as verifiable. */
@@ -91,6 +96,8 @@ const mostAtOnce = 8
 
 interface Right {
   readonly token: string
+  /** That the account may be used from, in CIDR notation; empty: from anywhere. */
+  readonly networks: readonly string[]
   /** When it was asked about, in monotonic milliseconds. */
   readonly at: number
 }
@@ -102,36 +109,67 @@ interface NotRight {
 
 type Answer = Right | NotRight
 
-/** Characters of a name in a map. */
+/** Characters of a name in a map, and of an address beside it. */
 const nameLength = 44
+const addressLength = 46
+
+/** Who shows a password, and from where. */
+interface Caller {
+  readonly credentials: Credentials
+  /** Of the credentials. */
+  readonly name: string
+  /** Normalised; `unknown` where nobody knows it. */
+  readonly address: string
+}
 
 function createAccounts(tools: Tools): Accounts {
-  const { platform, server, audience, verifier, cacheSize } = tools
+  const { platform, server, credentials: own, verifier, cacheSize } = tools
   const good = createBoundedMap<Right>(cacheSize, cacheSize * nameLength)
   // Apart, so that made-up passwords drive no good one out.
-  const bad = createBoundedMap<NotRight>(cacheSize, cacheSize * nameLength)
+  const bad = createBoundedMap<NotRight>(cacheSize, cacheSize * (nameLength + addressLength))
   const underWay = new Map<string, Promise<Answer>>()
   const turns = createTurns(platform, { atOnce: mostAtOnce, waiting: 64 })
   const nameOf = createNames()
   const guesses = createGuesses(platform)
 
-  /** RFC 6749 §4.4: the server compares the secret, counts failures, and says what the client may do here. */
-  async function fetchToken(credentials: Credentials): Promise<Answer> {
+  /** Whether the password was right, and is so where the caller is. */
+  function isRightHere({ name, address }: Caller): boolean {
+    const right = good.get(name)
+    return right !== undefined && isNear(right, address)
+  }
+
+  /** What is right is so for all who are near; what is not, for one address. */
+  function slotOf(caller: Caller): string {
+    return isRightHere(caller) ? caller.name : `${caller.name} ${caller.address}`
+  }
+
+  /**
+   * RFC 8693 §2: the server compares the secret and the place, counts failures, and says what the client may do here, and from
+   * where. It is this API that asks, and says where the client is: it is not where the API is.
+   */
+  async function fetchToken({ credentials, address }: Caller): Promise<Answer> {
     const askedAt = platform.monotonic()
     try {
-      if (server.tokenEndpoint === undefined) throw new UnavailableError('The server has no token endpoint')
+      if (server.tokenEndpoint === undefined || !own)
+        throw new UnavailableError('There is nobody to ask about passwords')
       const { text } = await fetchText(platform, server.tokenEndpoint, {
         accept: 'application/json',
-        headers: { authorization: basicOf(credentials) },
-        form: { grant_type: 'client_credentials', resource: audience },
+        headers: { authorization: basicOf(own) },
+        form: {
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: basicOf(credentials).slice('Basic '.length),
+          subject_token_type: 'urn:ostiary:params:oauth:token-type:basic-credentials',
+          ...(address === unknown ? {} : { subject_address: address }),
+        },
         limit: 65_536,
       })
-      const { access_token } = parseObject(text) ?? {}
-      if (typeof access_token === 'string') return { token: access_token, at: askedAt }
+      const { access_token, allowed_networks: networks = [] } = parseObject(text) ?? {}
+      // What is not understood to the last word could be a restriction.
+      if (typeof access_token === 'string' && isStrings(networks)) return { token: access_token, networks, at: askedAt }
     } catch (error) {
       const status = error instanceof UnavailableError ? error.status : undefined
-      // Wrong, or right and of a client that may do nothing here.
-      if (status === 400 || status === 401) return { reason: 'password_wrong', until: askedAt + refusedFor.wrong }
+      // Wrong, or right and of a client that may do nothing here, or not from there. 401 would be about the API itself.
+      if (status === 400) return { reason: 'password_wrong', until: askedAt + refusedFor.wrong }
       // It takes no further attempts for now, and said for how long.
       const wait = error instanceof UnavailableError ? error.retryAfter : undefined
       if (status === 429 && wait !== undefined) return { reason: 'password_unverifiable', until: askedAt + wait * 1000 }
@@ -145,57 +183,73 @@ function createAccounts(tools: Tools): Accounts {
     return { reason: 'password_unverifiable', until: platform.monotonic() + wait * 1000 }
   }
 
-  async function fetchAndKeep(name: string, credentials: Credentials, guess: Guess): Promise<Answer> {
+  async function fetchAndKeep(caller: Caller, guess: Guess): Promise<Answer> {
     const begun = guesses.begin(guess)
-    const answer = await fetchToken(credentials)
+    const wasRight = isRightHere(caller)
+    const answer = await fetchToken(caller)
     const isWrong = 'reason' in answer && answer.reason === 'password_wrong'
     begun.end(isWrong)
-    if (isWrong) good.delete(name)
-    if ('reason' in answer) bad.set(name, answer)
-    else good.set(name, answer)
+    // Refused elsewhere, it is as good as before where it was right.
+    if (isWrong && wasRight) good.delete(caller.name)
+    if ('reason' in answer) bad.set(slotOf(caller), answer)
+    else good.set(caller.name, answer)
     return answer
   }
 
   /** One request for all who ask meanwhile. Past the bounds none but for what was right before: that is no guess. */
-  async function ask(name: string, credentials: Credentials, network: string): Promise<Answer> {
-    const known = underWay.get(name)
+  async function ask(caller: Caller): Promise<Answer> {
+    const slot = slotOf(caller)
+    const known = underWay.get(slot)
     if (known) return known
-    const guess = { clientId: credentials.clientId, network: network === unknown ? undefined : network }
-    const refusal = good.get(name) ? () => undefined : () => refusalOfGuess(guess)
+    const network = networkOf(caller.address)
+    const guess = { clientId: caller.credentials.clientId, network: network === unknown ? undefined : network }
+    const refusal = isRightHere(caller) ? () => undefined : () => refusalOfGuess(guess)
     const refused = refusal()
     if (refused) return refused
     const asking = turns
-      .take(async () => refusal() ?? (await fetchAndKeep(name, credentials, guess)))
+      .take(async () => refusal() ?? (await fetchAndKeep(caller, guess)))
       .catch((): Answer => ({ reason: 'password_unverifiable', until: 0 }))
-      .finally(() => underWay.delete(name))
-    underWay.set(name, asking)
+      .finally(() => underWay.delete(slot))
+    underWay.set(slot, asking)
     return asking
   }
 
-  /** @param ended a token that is good no more */
-  function kept(name: string, ended: string | undefined): Answer | undefined {
+  /**
+   * One that is right and comes from elsewhere is asked about like a wrong one: the server counts and audits it, and whoever
+   * sends it learns nothing from the time that it takes.
+   *
+   * @param ended a token that is good no more
+   */
+  function kept(caller: Caller, ended: string | undefined): Answer | undefined {
     const now = platform.monotonic()
-    const right = good.get(name)
-    if (right && right.token !== ended && now - right.at < longestAnswer) return right
-    const refused = bad.get(name)
+    const right = good.get(caller.name)
+    if (right && isNear(right, caller.address) && right.token !== ended && now - right.at < longestAnswer) return right
+    const refused = bad.get(slotOf(caller))
     return refused && now < refused.until ? refused : undefined
   }
 
-  function refusalOf({ reason, until }: NotRight): Reason | UnavailableFor {
-    if (reason === 'password_wrong') return reason
+  /** The client is told the same of a wrong password and of one that is right elsewhere; logs and counts say which. */
+  function refusalOf({ credentials, name, address }: Caller, { reason, until }: NotRight): Reason | UnavailableFor {
+    const right = good.get(name)
+    const isElsewhere = right !== undefined && !isNear(right, address)
+    const credential = { kind: 'client', id: credentials.clientId, superseded: false } as const
+    if (isElsewhere) tools.usage?.count(credential, { outcome: 'network', scope: '', address })
+    if (reason === 'password_wrong') return isElsewhere ? 'network_not_allowed' : reason
     return { reason, retryAfter: Math.max(1, Math.ceil((until - platform.monotonic()) / 1000)) }
   }
 
   return {
-    async check(credentials, network) {
+    async check(credentials, from) {
       // The server would count them as failures of this API itself, which is no service account.
-      if (credentials.clientId === tools.credentials?.clientId) return 'password_wrong'
-      const name = await nameOf(credentials)
+      if (credentials.clientId === own?.clientId) return 'password_wrong'
+      const caller = { credentials, name: await nameOf(credentials), address: normaliseAddress(from) }
       let reason: Reason = 'password_unverifiable'
       let ended: string | undefined
       for (let attempt = 0; attempt < 2; attempt++) {
-        const answer = kept(name, ended) ?? (await ask(name, credentials, network))
-        if ('reason' in answer) return refusalOf(answer)
+        const answer = kept(caller, ended) ?? (await ask(caller))
+        if ('reason' in answer) return refusalOf(caller, answer)
+        // Others may have asked, from elsewhere, or a server of the release before, which compares no places.
+        if (!isNear(answer, caller.address)) return refusalOf(caller, { reason: 'password_wrong', until: 0 })
         const known = await verifier.verify(answer.token)
         if (typeof known !== 'string') return known.token
         reason = known
@@ -206,6 +260,10 @@ function createAccounts(tools: Tools): Accounts {
       return reason
     },
   }
+}
+
+function isNear({ networks }: Right, address: string): boolean {
+  return networks.length === 0 || isInNetworks(address, networks)
 }
 
 /** Names credentials by what says nothing of them: HMAC-SHA-256, under a key that is drawn here and never leaves. */

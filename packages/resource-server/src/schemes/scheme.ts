@@ -1,6 +1,7 @@
 import { type AccessToken, keyIdOf } from '../access-token.js'
 import type { Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
+import type { CountedCredential } from '../usage.js'
 import type { Tools } from './tools.js'
 
 /**
@@ -26,6 +27,8 @@ export interface Scheme {
     token: AccessToken,
     request: RequestLike,
   ) => TokenProblem | undefined | Promise<TokenProblem | undefined>
+  /** Whose use the server is told of. Default: nobody's, since it counts tokens where it issues them. */
+  readonly counts?: (token: AccessToken) => CountedCredential
   /** What goes with the answer to whoever was let through. */
   readonly headers?: (token: AccessToken) => Readonly<Record<string, string>> | undefined
 }
@@ -100,6 +103,7 @@ export function readShown(
 export interface Authenticated {
   readonly token: AccessToken
   readonly headers: Readonly<Record<string, string>> | undefined
+  readonly counted: readonly CountedCredential[]
 }
 
 /** What everything that is shown is worth together: where it is more than one, no more than each of them. */
@@ -114,10 +118,15 @@ export async function authenticate(
     if (typeof token === 'string' || 'retryAfter' in token) return token
     if (whole && whole.token.sub !== token.sub) return 'subjects_differ'
     const headers = scheme.headers?.(token)
-    whole = whole ? { token: both(whole.token, token), headers: joined(whole.headers, headers) } : { token, headers }
+    const counted = scheme.counts ? [...(whole?.counted ?? []), scheme.counts(token)] : (whole?.counted ?? nobody)
+    whole = whole
+      ? { token: both(whole.token, token), headers: joined(whole.headers, headers), counted }
+      : { token, headers, counted }
   }
   return whole ?? 'credentials_missing'
 }
+
+const nobody: readonly CountedCredential[] = []
 
 async function verify(
   { confirm }: Scheme,

@@ -1,5 +1,5 @@
 import type { AccessToken } from '../access-token.js'
-import { deprecationOf, type KnownKey } from '../api-keys/answer.js'
+import { countedKey, deprecationOf, type KnownKey } from '../api-keys/answer.js'
 import { createKnownKeys, problemOfPlace } from '../api-keys/known-keys.js'
 import { bodyOf } from '../body.js'
 import { ConfigurationError } from '../errors.js'
@@ -66,6 +66,8 @@ export function signature(options: SignatureOptions): Scheme {
     noun: 'signature',
     needsCredentials: settings.findKey === undefined,
     headers: deprecationOf,
+    // Keys that others keep are none of the server's.
+    ...(settings.findKey ? {} : { counts: countedKey }),
     read(request) {
       if (!isSigned(request)) return undefined
       const signed = readSignature(request)

@@ -1,6 +1,7 @@
 import type { Settings } from '../options.js'
 import type { Revocations } from '../revocation/entries.js'
 import type { ServerMetadata } from '../server-metadata.js'
+import type { Usage } from '../usage.js'
 import type { Verifier } from '../verifier.js'
 
 /** What a scheme may use of the connection to the server. There is one such object for each API. */
@@ -12,6 +13,8 @@ export interface Tools
   readonly verifier: Verifier
   readonly revocations: Revocations
   readonly server: ServerMetadata
+  /** Undefined where nobody is told how credentials are used. */
+  readonly usage: Usage | undefined
   /** Milliseconds that an answer of the server stands now. */
   readonly standing: () => number
 }

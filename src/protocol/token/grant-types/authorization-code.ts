@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { newEvent, record } from '../../../audit/index.js'
+import { countIssued } from '../../../clients/index.js'
 import type { Context } from '../../../context.js'
 import {
   InvalidGrantError,
@@ -55,7 +56,15 @@ export const authorizationCode = defineGrantType({
 
     // The answer is made first and given away only if this caller is the one who spent the code.
     const tokens = await makeTokens(ctx, client, { ...code, asOf }, { resource: parameters.resource }, 'new')
-    if (await redeem(ctx, code, tokens, request)) return tokens.response
+    if (await redeem(ctx, code, tokens, request)) {
+      countIssued(
+        ctx,
+        client,
+        { grantType: 'authorization_code', audience: tokens.audience, scope: tokens.response.scope },
+        origin,
+      )
+      return tokens.response
+    }
 
     const now = await authorizationCodes.find(ctx.db, code.bucket, code.hash, ctx.clock.now())
     if (now?.usedAt) return endReplayed(ctx, code, request)

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { Client } from '../../../clients/index.js'
+import { type Client, countIssued } from '../../../clients/index.js'
 import type { Context } from '../../../context.js'
 import { concernsUser, InvalidScopeError, revocationsScope } from '../../../oauth/index.js'
 import { accessTokens } from '../../../store/index.js'
@@ -49,6 +49,8 @@ export const clientCredentials = defineGrantType({
       ip: origin.ip,
       detail: { grant_type: 'client_credentials', aud: token.claims.aud, scope },
     })
+    const { aud: audience } = token.claims
+    countIssued(ctx, client, { grantType: 'client_credentials', audience, scope }, origin)
     return { access_token: token.value, token_type: 'Bearer', expires_in: token.expiresIn, scope }
   },
 })

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { record } from '../../../audit/index.js'
+import { countIssued } from '../../../clients/index.js'
 import type { Context } from '../../../context.js'
 import { InvalidGrantError } from '../../../oauth/index.js'
 import { revoke } from '../../../revocation/index.js'
@@ -7,6 +8,7 @@ import { dayBucket, type RefreshToken, refreshTokens } from '../../../store/inde
 import {
   hashRequest,
   idleEnd,
+  type MadeTokens,
   makeTokens,
   type Opaque,
   openAnswer,
@@ -60,7 +62,7 @@ export const refreshToken = defineGrantType({
       ...request.origin,
       now,
     })
-    if (rotated) return tokens.response
+    if (rotated) return issued(ctx, tokens, request)
 
     const spent = await refreshTokens.find(ctx.db, token.bucket, token.hash, ctx.clock.now())
     if (spent?.standing && spent.usedAt) return retried(ctx, presented, spent, request)
@@ -116,5 +118,14 @@ async function extend(
     now: ctx.clock.now(),
   })
   if (!extended) throw invalidToken('grant_ended')
-  return tokens.response
+  return issued(ctx, tokens, { client, origin })
+}
+
+function issued(
+  ctx: Context,
+  { audience, response }: MadeTokens,
+  { client, origin }: Pick<GrantRequest<unknown>, 'client' | 'origin'>,
+): TokenResponse {
+  countIssued(ctx, client, { grantType: 'refresh_token', audience, scope: response.scope }, origin)
+  return response
 }

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { aboutOwner, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
+import { aboutOwner, countUse, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
 import { countRequest } from '../../../limits/index.js'
@@ -12,8 +12,8 @@ import {
   parseScope,
   selectResource,
   TemporarilyUnavailableError,
+  TooManyRequestsError,
 } from '../../../oauth/index.js'
-import { networkOf } from '../../../platform/network.js'
 import { type ApiKey, accessTokens, roles } from '../../../store/index.js'
 import {
   type KnownRoles,
@@ -23,7 +23,8 @@ import {
   saysRoles,
   type TokenScope,
 } from '../../../tokens/index.js'
-import { defineClientlessGrantType } from '../grant-type.js'
+import { defineClientlessGrantType, type GrantType } from '../grant-type.js'
+import { basicCredentialsType, exchangePassword } from './password-exchange.js'
 
 /** The `subject_token_type` of an API key. */
 const apiKeyType = 'urn:ostiary:params:oauth:token-type:api-key'
@@ -37,7 +38,7 @@ const recent = 10_000
  * Token exchange of an API key for an access token of one resource. RFC 8693 §2. The key says whose it is, so no client is
  * named. What is asked for only narrows. One batched statement reads the key; nothing is written, as with client_credentials.
  */
-export const tokenExchange = defineClientlessGrantType({
+const keyExchange = defineClientlessGrantType({
   name: 'urn:ietf:params:oauth:grant-type:token-exchange',
 
   parameters: Type.Object({
@@ -68,7 +69,7 @@ export const tokenExchange = defineClientlessGrantType({
     const token = await makeAccessToken(ctx, { client, sub: key.owner.id, key, target, readRoles })
     const scope = token.scope.join(' ')
     if (token.row) await accessTokens.create(ctx.db, token.row)
-    ctx.apiKeyUse.record({ id: key.id, at: asOf, from: origin.ip === undefined ? undefined : networkOf(origin.ip) })
+    countUse(ctx, key, { api: token.claims.aud, scope: token.scope, outcome: 'exchanged', ip: origin.ip })
     ctx.audit.count({
       type: 'token.issued',
       actor: `api-key:${key.id}`,
@@ -87,10 +88,26 @@ export const tokenExchange = defineClientlessGrantType({
   },
 })
 
+/** Of an API key by anybody, and of a password by the API that it was shown to. */
+export const tokenExchange: GrantType = {
+  ...keyExchange,
+  handle: (ctx, request) =>
+    request.parameters['subject_token_type'] === basicCredentialsType
+      ? exchangePassword(ctx, request)
+      : keyExchange.handle(ctx, request),
+}
+
 /** A key without a tier is not counted. @throws {TooManyRequestsError} */
-async function countKey(ctx: Context, { id, tier }: ApiKey, origin: Origin) {
-  if (tier === undefined) return undefined
-  return countRequest(ctx, { clientId: id, tokenEndpointAuthMethod: 'api_key' }, tier, origin)
+async function countKey(ctx: Context, key: ApiKey, origin: Origin) {
+  if (key.tier === undefined) return undefined
+  try {
+    return await countRequest(ctx, { clientId: key.id, tokenEndpointAuthMethod: 'api_key' }, key.tier, origin)
+  } catch (error) {
+    if (error instanceof TooManyRequestsError) {
+      countUse(ctx, key, { api: '', scope: [], outcome: 'rate_limited', ip: origin.ip })
+    }
+    throw error
+  }
 }
 
 interface Types {

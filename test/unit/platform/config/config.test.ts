@@ -327,3 +327,42 @@ t.test('receivers of revocations are URLs, each with its credential or none', as
   }
   t.match(problems({ REVOCATION_RECEIVER_TOKENS: 'one' }), [{ variable: 'REVOCATION_RECEIVER_TOKENS' }])
 })
+
+t.test('OUTBOUND_ALLOW: hosts with port', async (t) => {
+  const { config } = loadConfig({ env: { OUTBOUND_ALLOW: 'LOCALHOST:8443, [0::1]:80  intranet.example:443' } })
+  t.same(config.outbound.allow, ['localhost:8443', '[::1]:80', 'intranet.example:443'])
+  t.same(loadConfig({ env: {} }).config.outbound.allow, [])
+  for (const wrong of ['localhost', 'https://localhost:1', 'a b:', 'localhost:70000', 'user@host:1', '*:443']) {
+    t.throws(() => loadConfig({ env: { OUTBOUND_ALLOW: wrong } }), { name: 'ConfigError' }, wrong)
+  }
+})
+
+t.test('SMTP_URL: TLS, but on this machine; a password is never repeated', async (t) => {
+  const load = (SMTP_URL: string, MAIL_FROM = 'auth@example.com') => loadConfig({ env: { SMTP_URL, MAIL_FROM } })
+  const smtp = (url: string) => load(url).config.mail.smtp
+  const from = 'auth@example.com'
+  const plain = { user: undefined, password: undefined, from }
+  const remote = { host: 'mail.example', port: 587, secure: false, requireTls: true }
+  t.same(smtp('smtp://mail.example'), { ...remote, ...plain })
+  t.same(smtp('smtps://u%40x:p%2Fw@mail.example'), {
+    ...{ host: 'mail.example', port: 465, secure: true, requireTls: false },
+    ...{ user: 'u@x', password: 'p/w', from },
+  })
+  for (const host of ['127.0.0.1', 'localhost', '[::1]'])
+    t.match(smtp(`smtp://${host}:25`), { port: 25, requireTls: false })
+  for (const url of [
+    'mail.example',
+    'http://u:hidden@mail.example',
+    'smtp://u:hidden@',
+    'smtp://u:hidden@mail.example/x?y',
+  ]) {
+    t.throws(() => load(url), { message: /SMTP_URL is not the address of a mail server/ })
+    t.throws(() => load(url), { message: /^(?![\s\S]*hidden)/ })
+  }
+  for (const address of ['nobody', 'a@b\r\nBcc: c@d', 'A <a@b.example>', 'a@b@c']) {
+    t.throws(() => load('smtp://mail.example', address), { message: /MAIL_FROM is .*, which is no address/ })
+  }
+  t.throws(() => loadConfig({ env: { SMTP_URL: 'smtp://mail.example' } }), { message: /MAIL_FROM is missing/ })
+  t.throws(() => loadConfig({ env: { MAIL_FROM: from } }), { message: /SMTP_URL is missing/ })
+  t.equal(loadConfig({ env: {} }).config.mail.smtp, undefined)
+})

@@ -48,7 +48,7 @@ t.test('every variable has a reason, and every number a unit or a thing that it 
     if (minimum === undefined) continue
     t.match(
       description,
-      /^(Seconds|Days|API keys|Failed|Failures|Passwords|Streams|Serving processes|Open connections|Database connections|TCP port)/,
+      /^(Seconds|Days|Registrations|Logins|API keys|Failed|Failures|Passwords|Streams|Serving processes|Open connections|Database connections|TCP port)/,
       name,
     )
   }

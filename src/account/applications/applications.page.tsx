@@ -1,0 +1,122 @@
+import { ClientName, CsrfToken, displayText, Host, scopeSentence, Time, webHref } from '../../ui/index.js'
+import { AccountPage } from '../layout.js'
+
+export interface ApplicationView {
+  readonly clientId: string
+  readonly name: string
+  /** Of one that registered itself: its host says more than its name (attack 98). */
+  readonly host?: string | undefined
+  readonly scopes: readonly { readonly name: string; readonly sentence: string }[]
+  /** As the APIs call themselves. */
+  readonly resources: readonly string[]
+  /** Also when its user is not signed in. */
+  readonly offline: boolean
+  readonly since: Date
+  readonly latest: Date
+  /** Where a login there begins, if it has said so. */
+  readonly openHref: string | undefined
+}
+
+export interface ApplicationsPageProps {
+  /** The address of /account. */
+  readonly base: string
+  readonly csrfToken: string
+  /** Those used last first. */
+  readonly applications: readonly ApplicationView[]
+}
+
+/** What a person has allowed, to whom. */
+export function ApplicationsPage({ base, csrfToken, applications }: ApplicationsPageProps) {
+  return (
+    <AccountPage title="Your applications" base={base} part="applications">
+      <h1>Your applications</h1>
+      {applications.length === 0 && <p>No application has access to your account now.</p>}
+      {applications.length > 0 && (
+        <ul class="keys">
+          {applications.map((application) => (
+            <li key={application.clientId} class="key">
+              <Application {...{ csrfToken, application }} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </AccountPage>
+  )
+}
+
+function Application({
+  csrfToken,
+  application,
+}: {
+  readonly csrfToken: string
+  readonly application: ApplicationView
+}) {
+  const { clientId, name, host, scopes, resources, offline, since, latest, openHref } = application
+  const sentences = scopes.map(scopeSentence)
+  return (
+    <>
+      <h2>
+        <ClientName name={name} />
+        {host !== undefined && (
+          <>
+            {' '}
+            at <Host host={host} />
+          </>
+        )}
+      </h2>
+      <dl class="facts pairs small">
+        <div>
+          <dt>May</dt>
+          <dd>
+            {sentences.length === 0 ? (
+              'Nothing but sign you in'
+            ) : (
+              <ul>
+                {sentences.map((sentence) => (
+                  <li key={sentence}>
+                    <bdi>{displayText(sentence, 240)}</bdi>
+                  </li>
+                ))}
+              </ul>
+            )}
+          </dd>
+        </div>
+        {resources.length > 0 && (
+          <div>
+            <dt>At</dt>
+            <dd>{resources.map((resource) => displayText(resource, 200)).join(', ')}</dd>
+          </div>
+        )}
+        <div>
+          <dt>Allowed since</dt>
+          <dd>
+            <Time at={since} />
+          </dd>
+        </div>
+        <div>
+          <dt>Signed in last</dt>
+          <dd>
+            <Time at={latest} />
+          </dd>
+        </div>
+        <div>
+          <dt>Until</dt>
+          <dd>{offline ? 'You end it, also when you are signed out' : 'You sign out'}</dd>
+        </div>
+      </dl>
+      <form method="post">
+        <CsrfToken value={csrfToken} />
+        <div class="steps">
+          {openHref !== undefined && webHref(openHref) !== undefined && (
+            <a class="button" href={openHref} rel="noopener noreferrer">
+              Open
+            </a>
+          )}
+          <button class="button danger" type="submit" name="client_id" value={clientId}>
+            End its access
+          </button>
+        </div>
+      </form>
+    </>
+  )
+}

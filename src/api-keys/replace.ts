@@ -1,0 +1,116 @@
+import { actOf, newEvent } from '../audit/index.js'
+import type { Context } from '../context.js'
+import type { RevocationCause } from '../revocation/index.js'
+import { type ApiKey, apiKeys, auditEvents, type Db, revocations } from '../store/index.js'
+import { withinOwner } from './check.js'
+import { type CreatedApiKey, drawSuccessors, firstInstant } from './create.js'
+import { successorOf } from './rotate.js'
+
+export interface SuccessorApiKey extends CreatedApiKey {
+  /** The id of the one before. */
+  readonly previous: string
+}
+
+export interface Replacing {
+  readonly cause: RevocationCause
+  /** The most successors that are made, and keys that are named. Default: all. */
+  readonly limit?: number | undefined
+  /** Hears the id of the end before it is made: where nobody can say how that went, it is gone on with by this. */
+  readonly onBegin?: ((endId: string) => void) | undefined
+  /** Hears that all have ended, before any successor is made. */
+  readonly onEnd?: ((endId: string) => void) | undefined
+  /** Hears of some as soon as they are committed: nobody else ever sees their texts. */
+  readonly onSuccessors?: ((made: readonly SuccessorApiKey[]) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Replaced {
+  readonly successors: readonly SuccessorApiKey[]
+  /** Whether nobody waits for one any more. */
+  readonly isComplete: boolean
+}
+
+/** Keys of one transaction, in which every other revocation waits. */
+const together = 100
+
+/**
+ * Hands out successors of the keys that one end of many ended, piece by piece. Each key gets one, however often this is begun
+ * anew: what it awaits is taken back by the transaction that makes it. An error breaks it off and is not thrown: the texts of
+ * those that were made are nowhere else.
+ */
+export async function replaceEnded(ctx: Context, endId: string, options: Replacing): Promise<Replaced> {
+  const { limit = Number.POSITIVE_INFINITY, onSuccessors, signal } = options
+  const successors: SuccessorApiKey[] = []
+  try {
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const most = Math.min(together, limit - successors.length)
+      if (signal?.aborted || most === 0) return { successors, isComplete: !(await isAwaited(ctx, endId)) }
+      const { made, next } = await replaceSome(ctx, endId, { ...options, after, most })
+      successors.push(...made)
+      if (made.length > 0) onSuccessors?.(made)
+      after = next
+    }
+    return { successors, isComplete: true }
+  } catch (error) {
+    ctx.log.warn({ err: error, end: endId }, 'successors of API keys that ended were broken off')
+    return { successors, isComplete: false }
+  }
+}
+
+async function replaceSome(
+  ctx: Context,
+  endId: string,
+  { cause, after, most }: Replacing & { readonly after: string; readonly most: number },
+): Promise<{ readonly made: readonly SuccessorApiKey[]; readonly next: string | undefined }> {
+  return ctx.db.transaction(async (tx) => {
+    await revocations.lock(tx)
+    const keys = await apiKeys.listEndedBy(tx, endId, { after, awaitsSuccessor: true, limit: most })
+    const made = await replaceAll(ctx, tx, keys, cause)
+    return { made, next: keys.length < most ? undefined : keys.at(-1)?.id }
+  })
+}
+
+async function isAwaited(ctx: Context, endId: string): Promise<boolean> {
+  return (await apiKeys.listEndedBy(ctx.db, endId, { awaitsSuccessor: true, limit: 1 })).length > 0
+}
+
+/** One event for all: each key names its successor. The caller holds the lock of revocations. */
+export async function replaceAll(
+  ctx: Context,
+  tx: Db,
+  ended: readonly ApiKey[],
+  cause: RevocationCause,
+): Promise<readonly SuccessorApiKey[]> {
+  if (ended.length === 0) return []
+  const replaced = await replaceable(tx, ended)
+  const successors = replaced.length === 0 ? [] : await drawAll(ctx, tx, replaced)
+  const successorOf = new Map(successors.map(({ key, previous }) => [previous, key.id]))
+  const named = await apiKeys.nameSuccessors(
+    tx,
+    ended.map(({ id }) => [id, successorOf.get(id)] as const),
+  )
+  if (named !== ended.length) throw new Error(`${ended.length - named} of the keys do not wait for a successor`)
+  if (successors.length === 0) return []
+  const detail = { keys: successors.length }
+  const event = newEvent(ctx, { ...actOf(cause), type: 'api_keys.replaced', reason: cause.reason, detail })
+  await auditEvents.create(tx, event)
+  return successors
+}
+
+async function drawAll(ctx: Context, tx: Db, replaced: readonly ApiKey[]): Promise<readonly SuccessorApiKey[]> {
+  const drawn = drawSuccessors(ctx, replaced.map(successorOf), await firstInstant(ctx, tx, replaced))
+  await apiKeys.createAll(
+    tx,
+    drawn.map(({ row }) => row),
+  )
+  return drawn.map(({ row, text }, index) => ({ key: row, text, previous: replaced[index]!.id }))
+}
+
+/** None of a key whose owner ended, or may do nothing any more. */
+async function replaceable(tx: Db, ended: readonly ApiKey[]): Promise<readonly ApiKey[]> {
+  const held = await apiKeys.findHeld(
+    tx,
+    ended.map(({ id }) => id),
+  )
+  return held.flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : [])).filter(({ scope }) => scope.length > 0)
+}

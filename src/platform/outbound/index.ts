@@ -1,0 +1,167 @@
+// Owns requests to addresses that a stranger named (a client's `jwks_uri`, a metadata document, a logo): https and public
+// addresses alone, pinned once resolved, no redirects, bounded in time, bytes and number. Attacks 33, 95 and 96.
+
+import { OutboundError } from './errors.js'
+import { bareHost, type Exempt, hostAndPort, type OutboundProblem, outboundProblem } from './outbound-url.js'
+import { type OutboundAnswer, send } from './request.js'
+import { pin, type Resolve, resolveExemptName, resolvePublicName } from './resolve.js'
+
+export { OutboundError, type OutboundReason } from './errors.js'
+export { type FreshnessBounds, freshFor } from './freshness.js'
+export type { OutboundProblem } from './outbound-url.js'
+export type { OutboundAnswer } from './request.js'
+
+export interface OutboundOptions {
+  readonly accept?: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Ends the call. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface OutboundPost extends OutboundOptions {
+  readonly contentType: string
+  readonly body: string
+}
+
+/** Asks addresses that a stranger named. */
+export interface Outbound {
+  /** What speaks against an address before it is asked; undefined: nothing. */
+  readonly problemOf: (url: string) => OutboundProblem | undefined
+  /**
+   * The same with a look at where its name leads now, for a registration. A name that cannot be resolved is not refused: it is
+   * looked at again whenever it is asked.
+   *
+   * @throws {OutboundError}
+   */
+  readonly check: (url: string) => Promise<void>
+  /** @throws {OutboundError} */
+  readonly get: (url: string, options?: OutboundOptions) => Promise<OutboundAnswer>
+  /** @throws {OutboundError} */
+  readonly post: (url: string, options: OutboundPost) => Promise<OutboundAnswer>
+}
+
+export interface OutboundSettings {
+  /** Hosts with port that are asked whatever their address and scheme. */
+  readonly allow: readonly string[]
+  /** Milliseconds for all of one request; default 3,000. */
+  readonly timeout?: number
+  /** Of names, for tests. */
+  readonly resolve?: Resolve
+  /** Asks, for tests. */
+  readonly send?: typeof send
+}
+
+/** Milliseconds. */
+const defaultTimeout = 3_000
+
+/** Bytes of an answer. */
+const limit = 65_536
+
+/** Requests that are under way at once: to one host, and in all. Who comes on top is refused, since whoever waits holds others. */
+const most = { perHost: 4, all: 64 }
+
+export function createOutbound(settings: OutboundSettings): Outbound {
+  const { allow, timeout = defaultTimeout, resolve, send: ask = send } = settings
+  const exempt: Exempt = new Set(allow)
+  const underWay = new Map<string, number>()
+  let all = 0
+
+  function addressesFor(url: URL): Promise<readonly string[]> {
+    const isExempt = exempt.has(hostAndPort(url))
+    return pin(bareHost(url), isExempt, resolve ?? (isExempt ? resolveExemptName : resolvePublicName))
+  }
+
+  /** @throws {OutboundError} */
+  function checked(text: string): URL {
+    const problem = outboundProblem(text, exempt)
+    if (problem) throw new OutboundError(problem, messages[problem])
+    return new URL(text)
+  }
+
+  async function bounded<Result>(url: URL, work: () => Promise<Result>): Promise<Result> {
+    // By name: whoever owns many names of one address is bounded by the sum.
+    const host = hostAndPort(url)
+    const before = underWay.get(host) ?? 0
+    if (before >= most.perHost || all >= most.all) {
+      throw new OutboundError('outbound_busy', 'Too many requests to the host are under way.')
+    }
+    underWay.set(host, before + 1)
+    all++
+    try {
+      return await work()
+    } finally {
+      const left = (underWay.get(host) ?? 1) - 1
+      if (left === 0) underWay.delete(host)
+      else underWay.set(host, left)
+      all--
+    }
+  }
+
+  /** @param work what the signal breaks off; where it does not, it is left behind */
+  async function inTime<Result>(
+    breakingOff: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const end = new AbortController()
+    const breakOff = (): void => end.abort()
+    const timer = setTimeout(breakOff, timeout)
+    breakingOff?.addEventListener('abort', breakOff)
+    if (breakingOff?.aborted) breakOff()
+    try {
+      return await orAborted(work, end.signal)
+    } finally {
+      clearTimeout(timer)
+      breakingOff?.removeEventListener('abort', breakOff)
+    }
+  }
+
+  function call(text: string, method: 'GET' | 'POST', { accept, headers, signal, ...rest }: Partial<OutboundPost>) {
+    const url = checked(text)
+    const sent = {
+      ...headers,
+      ...(accept === undefined ? {} : { Accept: accept }),
+      ...(rest.contentType === undefined ? {} : { 'Content-Type': rest.contentType }),
+    }
+    return bounded(url, () =>
+      inTime(signal, async (end) => {
+        const addresses = await addressesFor(url)
+        end.throwIfAborted()
+        return ask(url, addresses, { method, headers: sent, body: rest.body, limit, signal: end })
+      }),
+    )
+  }
+
+  return {
+    problemOf: (url) => outboundProblem(url, exempt),
+    async check(text) {
+      const url = checked(text)
+      try {
+        await bounded(url, () => inTime(undefined, () => addressesFor(url)))
+      } catch (error) {
+        if (error instanceof OutboundError && error.reason === 'outbound_not_public') throw error
+      }
+    },
+    get: async (url, options = {}) => call(url, 'GET', options),
+    post: async (url, options) => call(url, 'POST', options),
+  }
+}
+
+const messages: Readonly<Record<OutboundProblem, string>> = {
+  outbound_url_malformed: 'The address is not a URL.',
+  outbound_url_credentials: 'The address has a user name or password.',
+  outbound_not_https: 'The address is not https.',
+  outbound_not_public: 'The host is not one of the public internet.',
+}
+
+/**
+ * Ends with the signal, whatever the work does: the name of a stranger may never resolve, and Node.js has ways to end a request
+ * that say nothing to whoever waits for it. Who waited for ever would hold its place for ever.
+ */
+function orAborted<Result>(work: (signal: AbortSignal) => Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(new OutboundError('outbound_timeout', 'There was no answer in time.'))
+    if (signal.aborted) return late()
+    signal.addEventListener('abort', late, { once: true })
+    work(signal).then(resolve, reject)
+  })
+}

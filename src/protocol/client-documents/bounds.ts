@@ -1,0 +1,33 @@
+import type { Context, Origin } from '../../context.js'
+import { countExactly } from '../../limits/index.js'
+import { TooManyRequestsError } from '../../oauth/index.js'
+import { clientDocuments } from '../../store/index.js'
+import { countRegistration } from '../registration/index.js'
+
+/** Readings in a minute: of a client that there is, and of all others at one host. */
+const readings = { known: 12, host: 60 }
+
+/** Clients that nobody has got a token with yet. They are kept for a day, and found again where they were. */
+const mostUnused = 10_000
+
+/**
+ * Counts a reading before anybody is asked: whoever opens a link to us must neither fill our database (attack 93) nor have us ask
+ * somebody else as often as they like. A client that there is has a bound of its own, so that no stranger uses it up.
+ *
+ * @throws {TooManyRequestsError}
+ */
+export async function countReading(ctx: Context, clientId: string, isKnown: boolean, origin: Origin): Promise<void> {
+  if (isKnown) return count(ctx, `metadata document\0${clientId}`, readings.known)
+  await countRegistration(ctx, origin)
+  await count(ctx, `metadata documents at\0${new URL(clientId).host}`, readings.host)
+  if (await clientDocuments.areUnused(ctx.db, mostUnused)) throw tooMany('client_documents_full', 3600)
+}
+
+async function count(ctx: Context, key: string, limit: number): Promise<void> {
+  const retryAfter = await countExactly(ctx, key, { limit, window: 60, burst: limit })
+  if (retryAfter !== undefined) throw tooMany('client_document_readings', retryAfter)
+}
+
+function tooMany(reason: string, retryAfter: number): TooManyRequestsError {
+  return new TooManyRequestsError('Too many applications were looked up. Try again later.', { reason, retryAfter })
+}

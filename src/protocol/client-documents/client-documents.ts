@@ -1,0 +1,103 @@
+import type { Client } from '../../clients/index.js'
+import type { Context, Origin } from '../../context.js'
+import { PageError } from '../../http/index.js'
+import { OAuthError } from '../../oauth/index.js'
+import { freshFor, OutboundError } from '../../platform/outbound/index.js'
+import { errorTexts } from '../../ui/index.js'
+import { checkAddresses, policyOf } from '../registration/index.js'
+import { countReading } from './bounds.js'
+import { documentUrlProblem, isDocumentUrl } from './document-url.js'
+import { ClientDocumentError, readClientDocument } from './read-document.js'
+import { type ReadDocument, storeDocument } from './store-document.js'
+
+/** Milliseconds for which a document counts, by what its answer says. CIMD §4.4. */
+const kept = { least: 60_000, most: 86_400_000, unsaid: 600_000 }
+
+export interface ClientDocuments {
+  /**
+   * Reads the document at a client_id, where there is one to be read by now: then the client is what it says. One that an
+   * administrator has registered or disabled is not read (CIMD §6.10).
+   *
+   * @throws {PageError} where there is no document that describes a client: nobody knows where an error would go. CIMD §4.3
+   * @throws {TooManyRequestsError}
+   */
+  readonly refresh: (clientId: string, origin: Origin) => Promise<void>
+}
+
+export function createClientDocuments(ctx: Context): ClientDocuments {
+  /** One request for all who wait for it. What failed is not remembered: CIMD §4.4 forbids it. */
+  const underWay = new Map<string, Promise<void>>()
+
+  return {
+    async refresh(clientId, origin) {
+      if (!ctx.config.registration.documents || !isDocumentUrl(clientId)) return
+      const known = await ctx.clients.find(clientId)
+      if (known && !isStale(known, ctx.clock.now())) return
+      const reading = underWay.get(clientId) ?? readAudited(ctx, clientId, known, origin)
+      underWay.set(clientId, reading)
+      try {
+        await reading
+      } finally {
+        if (underWay.get(clientId) === reading) underWay.delete(clientId)
+      }
+    },
+  }
+}
+
+/** Also where the clock was set back since (attack 133). */
+function isStale({ documentHash, documentFreshUntil, disabledAt }: Client, now: Date): boolean {
+  if (!documentHash || disabledAt) return false
+  const left = (documentFreshUntil?.getTime() ?? 0) - now.getTime()
+  return left <= 0 || left > kept.most
+}
+
+async function readAudited(ctx: Context, clientId: string, known: Client | undefined, origin: Origin): Promise<void> {
+  try {
+    await read(ctx, clientId, known, origin)
+  } catch (error) {
+    const reason = reasonOf(error)
+    if (reason === undefined) throw error
+    ctx.audit.count({
+      type: 'client.document_refused',
+      actor: 'system',
+      clientId: known?.clientId,
+      reason,
+      ip: origin.ip,
+    })
+    // An address with a mistake in it may have a password, too.
+    const address = documentUrlProblem(clientId) === undefined ? clientId : undefined
+    const problem = (error as Error).message
+    ctx.log.info({ clientId: address, reason, problem }, 'the document of a client was refused')
+    if (error instanceof OAuthError && error.status === 429) throw error
+    const { message, advice } = errorTexts.clientDocument
+    throw new PageError(message, { reason, advice: `${advice} The reason was: ${shown(reason)}.`, cause: error })
+  }
+}
+
+/** For whoever writes the document. Why an address gave no answer is for the log alone: else we could be asked about any network. */
+function shown(reason: string): string {
+  return reason.startsWith('client_document_') ? reason : 'client_document_unavailable'
+}
+
+async function read(ctx: Context, clientId: string, known: Client | undefined, origin: Origin): Promise<void> {
+  const problem = documentUrlProblem(clientId)
+  if (problem !== undefined) {
+    throw new ClientDocumentError(`client_document_${problem}`, 'The client_id is no address that a document may have.')
+  }
+  const refused = ctx.outbound.problemOf(clientId)
+  if (refused !== undefined) throw new OutboundError(refused, 'The client_id names no public host.')
+  await countReading(ctx, clientId, known !== undefined, origin)
+  const answer = await ctx.outbound.get(clientId, { accept: 'application/json' })
+  const readAs: ReadDocument['readAs'] = (before) => readClientDocument(clientId, answer, policyOf(ctx), before)
+  const metadata = readAs(known)
+  await checkAddresses(ctx, metadata)
+  const now = ctx.clock.now()
+  const freshUntil = new Date(now.getTime() + freshFor(answer, kept))
+  await storeDocument(ctx, { clientId, known, metadata, readAs, bytes: answer.body, now, freshUntil, origin })
+}
+
+/** @returns undefined for what is a fault of ours */
+function reasonOf(error: unknown): string | undefined {
+  if (error instanceof ClientDocumentError || error instanceof OutboundError) return error.reason
+  return error instanceof OAuthError && error.status < 500 ? error.reason : undefined
+}

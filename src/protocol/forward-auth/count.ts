@@ -1,0 +1,59 @@
+import { type ApiKeyOutcome, countUse } from '../../api-keys/index.js'
+import type { Context } from '../../context.js'
+import type { Gateway } from '../../gateways/index.js'
+import { InsufficientScopeError, InvalidTokenError, TooManyRequestsError } from '../../oauth/index.js'
+import { networkOf } from '../../platform/network.js'
+import type { Caller } from './caller.js'
+import { type CredentialWorth, elsewhere } from './credential-worth.js'
+
+/** Whose use it is, and where. */
+export interface Shown {
+  readonly gateway: Gateway
+  readonly caller: Caller
+  readonly worth: CredentialWorth
+}
+
+/**
+ * Runs what decides last about a request, and counts what came of it: for API keys and service accounts, also where it is
+ * remembered what they are worth. Uses of access tokens are counted where these are issued.
+ */
+export async function counted<Result>(ctx: Context, shown: Shown, decide: () => Promise<Result>): Promise<Result> {
+  const result = await refusalsCounted(ctx, shown, decide)
+  count(ctx, shown, 'accepted')
+  return result
+}
+
+/** The same of what does not decide last. */
+export async function refusalsCounted<Result>(
+  ctx: Context,
+  shown: Shown,
+  decide: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await decide()
+  } catch (error) {
+    const outcome = outcomeOf(error)
+    if (outcome) count(ctx, shown, outcome)
+    throw error
+  }
+}
+
+function count(ctx: Context, { gateway, caller, worth }: Shown, outcome: ApiKeyOutcome): void {
+  const { resource: api, scope } = gateway
+  const { ip } = caller.from
+  if (worth.key) countUse(ctx, worth.key, { api, scope, outcome, ip })
+  else if (worth.credential === 'basic') {
+    const from = ip === undefined ? undefined : networkOf(ip)
+    const whose = { kind: 'client', credential: worth.clientId, api } as const
+    ctx.usage.record({ ...whose, scope: scope.join(' '), outcome, at: ctx.clock.now(), from })
+  }
+}
+
+/** Undefined: nothing was decided about the credential. */
+function outcomeOf(error: unknown): ApiKeyOutcome | undefined {
+  if (error instanceof InsufficientScopeError) return 'insufficient_scope'
+  if (error instanceof TooManyRequestsError) return 'rate_limited'
+  if (!(error instanceof InvalidTokenError)) return undefined
+  if (error.reason === elsewhere.network) return 'network'
+  return error.reason === elsewhere.page ? 'origin' : undefined
+}

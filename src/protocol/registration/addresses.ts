@@ -1,0 +1,61 @@
+import type { ClientMetadata } from '../../clients/index.js'
+import type { Context } from '../../context.js'
+import { InvalidClientMetadataError } from '../../oauth/index.js'
+import { OutboundError } from '../../platform/outbound/index.js'
+
+/**
+ * Looks at every address that we, or a browser that we send on, would be led to: none may be of a private network (attack 95).
+ * They are looked at again whenever they are asked.
+ *
+ * @throws {InvalidClientMetadataError}
+ */
+export async function checkAddresses(ctx: Context, metadata: ClientMetadata): Promise<void> {
+  const { jwksUri, logoUri, backchannelLogoutUri, initiateLoginUri, sectorIdentifierUri, requestUris } = metadata
+  if (initiateLoginUri !== undefined && ctx.outbound.problemOf(initiateLoginUri) !== undefined) {
+    throw refused('initiate_login_uri', 'names no public host', 'address_refused')
+  }
+  await Promise.all([
+    checkAddress(ctx, 'jwks_uri', jwksUri),
+    checkAddress(ctx, 'logo_uri', logoUri),
+    checkAddress(ctx, 'backchannel_logout_uri', backchannelLogoutUri),
+    ...requestUris.map((uri) => checkAddress(ctx, 'request_uris', uri)),
+  ])
+  if (sectorIdentifierUri !== undefined) await checkSector(ctx, sectorIdentifierUri, metadata.redirectUris)
+}
+
+async function checkAddress(ctx: Context, name: string, url: string | undefined): Promise<void> {
+  if (url === undefined) return
+  try {
+    await ctx.outbound.check(url)
+  } catch (error) {
+    if (error instanceof OutboundError) throw refused(name, 'names no public host', error.reason, error)
+    throw error
+  }
+}
+
+/**
+ * OIDC Registration §5: the document is a JSON array that has every redirect URI. Without the look, a client could claim the
+ * sector of another and learn under which subjects its users are known there.
+ */
+async function checkSector(ctx: Context, url: string, redirectUris: readonly string[]): Promise<void> {
+  const name = 'sector_identifier_uri'
+  const listed = await fetchList(ctx, name, url)
+  if (redirectUris.every((uri) => listed.includes(uri))) return
+  throw refused(name, 'does not list all of redirect_uris', 'sector_incomplete')
+}
+
+async function fetchList(ctx: Context, name: string, url: string): Promise<readonly unknown[]> {
+  try {
+    const { status, body } = await ctx.outbound.get(url, { accept: 'application/json' })
+    const document: unknown = status === 200 ? JSON.parse(body.toString('utf8')) : undefined
+    if (Array.isArray(document)) return document
+  } catch (error) {
+    if (error instanceof OutboundError) throw refused(name, 'could not be fetched', error.reason, error)
+    if (!(error instanceof SyntaxError)) throw error
+  }
+  throw refused(name, 'is not answered with a JSON array', 'sector_malformed')
+}
+
+function refused(name: string, what: string, reason: string, cause?: unknown): InvalidClientMetadataError {
+  return new InvalidClientMetadataError(`${name} ${what}.`, { reason, cause })
+}

@@ -1,0 +1,81 @@
+import { Type } from '@sinclair/typebox'
+import { authenticateClient, type Client, type Place } from '../../../clients/index.js'
+import type { Context, Origin } from '../../../context.js'
+import { FieldedAnswer } from '../../../http/index.js'
+import { countRequest } from '../../../limits/index.js'
+import {
+  compileParameters,
+  InvalidClientError,
+  InvalidRequestError,
+  type Parameters,
+  UnauthorizedClientError,
+} from '../../../oauth/index.js'
+import { normaliseAddress, UNKNOWN_ADDRESS } from '../../../platform/network.js'
+import type { GrantAnswer, GrantRequest } from '../grant-type.js'
+import { clientCredentials } from './client-credentials.js'
+
+/** The `subject_token_type` of what stands behind `Basic ` in the header of a service account. RFC 7617 §2. */
+export const basicCredentialsType = 'urn:ostiary:params:oauth:token-type:basic-credentials'
+
+const parse = compileParameters(
+  Type.Object({
+    subject_token: Type.String(),
+    subject_token_type: Type.String(),
+    /** Where the account is, as far as the API knows. */
+    subject_address: Type.Optional(Type.String()),
+  }),
+)
+
+/**
+ * Exchanges the password that a service account showed to an API for a token of that account, for this API alone. RFC 8693
+ * §2. The API proves who it is, and says from where the account sent it: whether it may be there is decided here, as at /token.
+ * The answer says the networks all the same, since the API remembers it. Failures count as those of the API's own address:
+ * otherwise it could guess from as many as it makes up.
+ *
+ * @throws {InvalidRequestError} for a password that is wrong, or whose client gets no tokens by itself. RFC 8693 §2.2.2
+ */
+export async function exchangePassword(
+  ctx: Context,
+  { client: api, parameters: sent, origin }: GrantRequest<Parameters>,
+): Promise<GrantAnswer> {
+  const { subject_token, subject_address } = parse(sent)
+  const audience = api.resourceServerOf
+  if (audience === undefined) {
+    throw new UnauthorizedClientError('Passwords are exchanged by APIs alone.', { reason: 'client_no_resource_server' })
+  }
+  const place = { address: addressOf(subject_address) }
+  const account = await authenticateAccount(ctx, subject_token, origin, place)
+  const { rateTier, allowedNetworks } = account
+  const limit = rateTier === undefined ? undefined : await countRequest(ctx, account, rateTier, origin)
+  const parameters = { grant_type: clientCredentials.name, resource: [audience] }
+  // The API's address is none of the account's, in the audit as little as in its usage.
+  const from = { ...origin, ip: place.address }
+  const answer = await clientCredentials.handle(ctx, { client: account, parameters, sent: parameters, origin: from })
+  const more = {
+    issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    ...(allowedNetworks.length > 0 ? { allowed_networks: allowedNetworks } : {}),
+  }
+  const body = { ...(answer instanceof FieldedAnswer ? answer.body : answer), ...more }
+  return limit ? new FieldedAnswer(body, limit) : (body as GrantAnswer)
+}
+
+function addressOf(sent = ''): string | undefined {
+  const address = normaliseAddress(sent)
+  return address === UNKNOWN_ADDRESS ? undefined : address
+}
+
+/** As at /token; the API is told no more than whether it is right. */
+async function authenticateAccount(ctx: Context, subjectToken: string, origin: Origin, place: Place): Promise<Client> {
+  try {
+    const account = await authenticateClient(ctx, `Basic ${subjectToken}`, {}, origin, { place })
+    if (account.grantTypes.includes(clientCredentials.name)) return account
+  } catch (error) {
+    if (!(error instanceof InvalidClientError)) throw error
+    throw isInvalid(error.reason)
+  }
+  throw isInvalid('grant_type_not_registered')
+}
+
+function isInvalid(reason: string): InvalidRequestError {
+  return new InvalidRequestError('The subject token is invalid.', { reason })
+}

@@ -1,0 +1,3 @@
+// Owns POST /usage: what APIs report of the credentials that they were shown.
+
+export { usageRoute } from './usage.route.js'

@@ -1,0 +1,40 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Context } from '../../context.js'
+import { bearerToken, type DirectText, directAnswers, encodedBody, refuseTokenInQuery } from '../../http/index.js'
+import { compileParameters, InvalidRequestError, readParameters } from '../../oauth/index.js'
+import { userInfo } from './userinfo.js'
+
+const parse = compileParameters(Type.Object({ access_token: Type.Optional(Type.String()) }))
+
+/** `GET` and `POST /userinfo`. OIDC Core §5.3.1. */
+export function userInfoRoute(app: FastifyInstance, ctx: Context): void {
+  // As it is asked for most: the token in the header, and no query.
+  directAnswers(app).opened(app, '/userinfo', async ({ headers }) => answer(ctx, bearerToken({ headers, url: '' })))
+  for (const method of ['GET', 'POST'] as const) {
+    app.route({
+      method,
+      url: '/userinfo',
+      async handler(request, reply) {
+        const { contentType, text } = await answer(ctx, method === 'GET' ? bearerToken(request) : tokenOf(request))
+        return reply.type(contentType).send(text)
+      },
+    })
+  }
+}
+
+async function answer(ctx: Context, token: string): Promise<DirectText> {
+  const { claims, jwt } = await userInfo(ctx, token)
+  if (jwt !== undefined) return { contentType: 'application/jwt', text: jwt }
+  return { contentType: 'application/json; charset=utf-8', text: JSON.stringify(claims) }
+}
+
+/** In the header, or in a form. RFC 6750 §2: in one place alone. */
+function tokenOf(request: FastifyRequest): string {
+  const hasForm = request.headers['content-type'] !== undefined
+  const { access_token: inBody } = hasForm ? parse(readParameters(encodedBody(request))) : {}
+  if (inBody === undefined) return bearerToken(request)
+  refuseTokenInQuery(request)
+  if (request.headers.authorization === undefined) return inBody
+  throw new InvalidRequestError('The access token stands in two places.', { reason: 'token_twice' })
+}

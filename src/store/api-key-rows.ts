@@ -1,0 +1,164 @@
+import { type ApiKeyEnd, endedBy } from './api-key-ends.js'
+import type { Row } from './database.js'
+import { type ApiKey as ApiKeyRow, Prisma } from './prisma/client.js'
+import { toTime, toTimeIfAny } from './rows.js'
+
+export type ApiKeyKind = 'secret' | 'publishable' | 'signing'
+
+/** Whose key it is. */
+export interface ApiKeyOwner {
+  readonly kind: 'user' | 'client'
+  /** A `sub` or a `client_id`. */
+  readonly id: string
+}
+
+/** A key as it is kept. */
+export interface ApiKey {
+  readonly id: string
+  readonly prefix: string
+  readonly environment: string
+  readonly kind: ApiKeyKind
+  readonly owner: ApiKeyOwner
+  readonly name: string
+  readonly description?: string | undefined
+  readonly scope: readonly string[]
+  /** Identifiers. */
+  readonly resources: readonly string[]
+  /** In CIDR notation; empty: it may be used from anywhere. */
+  readonly networks: readonly string[]
+  readonly origins: readonly string[]
+  readonly tier?: string | undefined
+  /** The `client_id` by whose token it was made; undefined where none took part. */
+  readonly createdByClient?: string | undefined
+  /** Of a signing key. */
+  readonly publicJwk?: Readonly<Record<string, unknown>> | undefined
+  readonly createdAt: Date
+  readonly updatedAt: Date
+  /** Undefined: never. */
+  readonly expiresAt?: Date | undefined
+  /** It has a successor since then, and lives on until `expiresAt`. */
+  readonly rotatedAt?: Date | undefined
+  readonly successor?: string | undefined
+  readonly endedAt?: Date | undefined
+  readonly endReason?: string | undefined
+  /** It stood in an address, or was found elsewhere: whoever reads there has it. */
+  readonly exposedAt?: Date | undefined
+  readonly lastUsedAt?: Date | undefined
+  /** The network, a /24 or /64. */
+  readonly lastUsedFrom?: string | undefined
+}
+
+/** Of the secret: a keyed hash, and the key that it was made by. */
+export interface ApiKeyHash {
+  readonly hash: Buffer
+  readonly keyId: string
+}
+
+export interface NewApiKey extends ApiKey {
+  /** A signing key has none. */
+  readonly secret?: ApiKeyHash | undefined
+}
+
+/** What is asked about a key whenever it is used. */
+export interface PresentedApiKey {
+  readonly key: ApiKey
+  readonly secret?: ApiKeyHash | undefined
+  /** The owner exists, is not disabled, and nothing of theirs was ended since the key was made. */
+  readonly ownerStands: boolean
+  /** What a client is registered for now, without resources where any will do; undefined for a user, whom roles bound. */
+  readonly registration?: { readonly scope: readonly string[]; readonly resources: readonly string[] } | undefined
+}
+
+export function toPrisma({ owner, secret, publicJwk, ...key }: NewApiKey): Prisma.ApiKeyCreateManyInput {
+  return {
+    ...key,
+    ownerKind: owner.kind,
+    owner: owner.id,
+    scope: [...key.scope],
+    resources: [...key.resources],
+    networks: [...key.networks],
+    origins: [...key.origins],
+    hash: secret ? new Uint8Array(secret.hash) : null,
+    keyId: secret?.keyId ?? null,
+    publicJwk: (publicJwk as Prisma.InputJsonValue | undefined) ?? Prisma.DbNull,
+  }
+}
+
+/** @param ends those that some rows do not say yet */
+export function fromPrisma(key: ApiKeyRow, ends: readonly ApiKeyEnd[] = []): ApiKey {
+  const { ownerKind, owner, hash: _, keyId: __, position: ___, endId: ____, awaitsSuccessor: _____, ...row } = key
+  const end = row.endedAt ? undefined : endedBy(key, ends)
+  return {
+    ...row,
+    kind: row.kind as ApiKeyKind,
+    owner: { kind: ownerKind === 'user' ? 'user' : 'client', id: owner },
+    description: row.description ?? undefined,
+    tier: row.tier ?? undefined,
+    createdByClient: row.createdByClient ?? undefined,
+    publicJwk: (row.publicJwk as ApiKey['publicJwk'] | null) ?? undefined,
+    expiresAt: row.expiresAt ?? undefined,
+    rotatedAt: row.rotatedAt ?? undefined,
+    successor: row.successor ?? undefined,
+    endedAt: row.endedAt ?? end?.endedAt,
+    endReason: row.endReason ?? end?.reason,
+    exposedAt: row.exposedAt ?? undefined,
+    lastUsedAt: row.lastUsedAt ?? undefined,
+    lastUsedFrom: row.lastUsedFrom ?? undefined,
+  }
+}
+
+/** Documents that are kept as they were read: about 2 KB each. */
+const remembered = 4_096
+
+/** Characters of a document that is kept. Most have fewer than 1,000. */
+const longest = 4_096
+
+const presented = new Map<string, { readonly document: string; readonly key: PresentedApiKey }>()
+
+/**
+ * What a hand-written statement gives: a row as JSON, with its hash in hex. A key that is used again and again comes as the
+ * same text again and again, and is read once: the text is all that the result is made of, so it can be of no other state.
+ */
+export function fromDocument(id: string, document: string): PresentedApiKey {
+  const known = presented.get(id)
+  if (known?.document === document) return known.key
+  const key = readDocument(JSON.parse(document) as Row)
+  presented.delete(id)
+  if (document.length > longest) return key
+  presented.set(id, { document, key })
+  if (presented.size > remembered) presented.delete(presented.keys().next().value!)
+  return key
+}
+
+function readDocument(row: Row): PresentedApiKey {
+  const key: ApiKey = {
+    id: row['id'],
+    prefix: row['prefix'],
+    environment: row['environment'],
+    kind: row['kind'],
+    owner: { kind: row['owner_kind'], id: row['owner'] },
+    name: row['name'],
+    description: row['description'] ?? undefined,
+    scope: row['scope'],
+    resources: row['resources'],
+    networks: row['networks'],
+    origins: row['origins'],
+    tier: row['tier'] ?? undefined,
+    createdByClient: row['created_by_client'] ?? undefined,
+    publicJwk: row['public_jwk'] ?? undefined,
+    createdAt: toTime(row['created_at']),
+    updatedAt: toTime(row['updated_at']),
+    expiresAt: toTimeIfAny(row['expires_at']),
+    rotatedAt: toTimeIfAny(row['rotated_at']),
+    successor: row['successor'] ?? undefined,
+    endedAt: toTimeIfAny(row['ended_at']),
+    endReason: row['end_reason'] ?? undefined,
+    exposedAt: toTimeIfAny(row['exposed_at']),
+    lastUsedAt: toTimeIfAny(row['last_used_at']),
+    lastUsedFrom: row['last_used_from'] ?? undefined,
+  }
+  const secret = row['hash'] === null ? undefined : { hash: Buffer.from(row['hash'], 'hex'), keyId: row['key_id'] }
+  const scope = row['owner_scope']
+  const registration = scope === null ? undefined : { scope, resources: row['owner_resources'] }
+  return { key, secret, ownerStands: row['owner_stands'] === true, registration }
+}
