@@ -6,7 +6,8 @@ import { createAgent, encode, formHeaders, send } from './http.mjs'
 import { codeOf } from './logins.mjs'
 
 /**
- * @param expect `kind` of the answer: `token`, `refresh`, `active`, `passed`, `static` or `login`, and what it takes to check it
+ * @param expect `kind` of the answer: `token`, `refresh`, `active`, `person`, `registered`, `passed`, `static` or `login`, and what it
+ *   takes to check it; with `idToken`, its algorithm, an ID token comes along, and is what is verified
  */
 export function createChecker(expect) {
   let answers = 0
@@ -25,10 +26,19 @@ export function createChecker(expect) {
     },
     refresh(status, text, _headers, answer) {
       if (status !== 200 || !isTokenAnswer(text) || !answer?.refresh_token) return `${status} ${text}`
-      return every10th(answer.access_token)
+      if (expect.idToken && !answer.id_token) return `${status} ${text}`
+      return every10th(expect.idToken ? answer.id_token : answer.access_token)
     },
     active(status, text) {
       return status === 200 && text.includes('"active":true') && text.includes('"client_id":')
+        ? undefined
+        : `${status} ${text}`
+    },
+    person(status, text) {
+      return status === 200 && text.includes('"sub":"') && text.includes('"email":"') ? undefined : `${status} ${text}`
+    },
+    registered(status, text) {
+      return status === 201 && text.includes('"client_id":"') && text.includes('"client_secret":"')
         ? undefined
         : `${status} ${text}`
     },
@@ -77,7 +87,10 @@ async function verifyAll(origin, expect, sampled) {
     const tokens = expect.redeem ? await redeemAll(agent, origin, expect, sampled) : sampled
     const { text } = await send(agent, origin, { method: 'GET', path: expect.jwks })
     const keys = createLocalJWKSet(JSON.parse(text))
-    const wanted = { algorithms: ['ES256'], typ: 'at+jwt', audience: expect.audience }
+    const { idToken, audience, client } = expect
+    const wanted = idToken
+      ? { algorithms: [idToken], audience: client }
+      : { algorithms: ['ES256'], typ: 'at+jwt', audience }
     for (const token of tokens) await jwtVerify(token, keys, wanted)
     return tokens.length
   } finally {

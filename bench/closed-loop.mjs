@@ -7,7 +7,7 @@ import { createChecker, readStatic } from './answers.mjs'
 const turns = new Map()
 
 /**
- * @param job one request again and again (`method`, `path`, `headers`, `body`), or `bodies` in turns, or `once`: requests
+ * @param job one request again and again (`method`, `path`, `headers`, `body`), or `bodies` or `tokens` (Bearer) in turns, or `once`: requests
  *   of which each is sent once, or a `chain`: each connection sends the refresh token that its last answer brought
  */
 export async function runClosed(job) {
@@ -15,7 +15,8 @@ export async function runClosed(job) {
   if (expect.kind === 'static') await readStatic(origin, job)
   const checker = createChecker(expect)
   let unexpected
-  let turn = job.bodies ? (turns.get(name) ?? 0) : 0
+  const inTurns = job.bodies ?? job.tokens
+  let turn = inTurns ? (turns.get(name) ?? 0) : 0
 
   const setupClient = (client) => {
     const request = { method: job.method, path: job.path, headers: job.headers, body: job.body }
@@ -28,6 +29,12 @@ export async function runClosed(job) {
     }
     if (expect.kind !== 'static') request.onResponse = onResponse
     if (job.bodies) request.setupRequest = (next) => ({ ...next, body: job.bodies[turn++ % job.bodies.length] })
+    if (job.tokens) {
+      request.setupRequest = (next) => ({
+        ...next,
+        headers: { authorization: `Bearer ${job.tokens[turn++ % job.tokens.length]}` },
+      })
+    }
     if (once) {
       request.setupRequest = (next) => {
         if (turn >= once.length) unexpected ??= 'more requests than were made ahead'
@@ -53,7 +60,7 @@ export async function runClosed(job) {
   const result = await run
   const elapsed = (performance.now() - startedAt) / 1000
   const { user, system } = process.cpuUsage(cpu)
-  if (job.bodies) turns.set(name, turn)
+  if (inTurns) turns.set(name, turn)
   times.sort((a, b) => a - b)
   const failures = result.errors + result.timeouts + result.mismatches
   if (unexpected !== undefined || failures > 0 || times.length === 0) {

@@ -30,6 +30,8 @@ export async function startProduct(env, { cores } = {}) {
       LOG_LEVEL: 'warn',
       HOST: '127.0.0.1',
       PORT: `${port}`,
+      // Everybody signs in from one address.
+      INTERACTIONS_PER_NETWORK: '100000',
       ...env,
     },
   })

@@ -86,6 +86,8 @@ export function summarise(candidate) {
     goal: candidate.goal,
     server: candidate.server,
     rate: median('rate'),
+    rates: rounds.map(({ rate }) => rate),
+    beside: candidate.beside,
     least: Math.min(...rounds.map(({ rate }) => rate)),
     most: Math.max(...rounds.map(({ rate }) => rate)),
     p50: median('p50'),

@@ -1,7 +1,7 @@
 // An installation of this server with the data of the scenarios, and the requests that load it: by the server's own
 // modules, as `npm run build` has made them.
 
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { createApiKey } from '../dist/api-keys/index.js'
 import { createResource, registerClient } from '../dist/clients/index.js'
 import { createUser } from '../dist/identity/index.js'
@@ -35,7 +35,12 @@ export async function openSite({ databaseUrl, masterKey, tag, follow = false, en
   const now = new Date()
   await migrateDatabase(databaseUrl, now)
   const { config } = loadConfig({
-    env: { DATABASE_URL: databaseUrl, MASTER_KEY: masterKey, LOG_LEVEL: 'warn', ...env },
+    env: {
+      ...{ DATABASE_URL: databaseUrl, MASTER_KEY: masterKey, LOG_LEVEL: 'warn' },
+      // Everybody signs in from one address.
+      INTERACTIONS_PER_NETWORK: '100000',
+      ...env,
+    },
   })
   const log = createLogger({ level: config.log.level, pretty: false })
   const ctx = await openContext({ config, log, databaseUrl, follow })
@@ -68,9 +73,20 @@ export async function openSite({ databaseUrl, masterKey, tag, follow = false, en
     default_scope: scope,
     first_party: true,
   })
+  // The same as an OpenID Connect client, by each algorithm of its ID tokens.
+  const identified = {}
+  for (const alg of ['ES256', 'RS256']) {
+    identified[alg] = await register(ctx, {
+      grant_types: ['authorization_code', 'refresh_token'],
+      redirect_uris: [redirectUri],
+      scope: `openid profile email ${scope}`,
+      first_party: true,
+      id_token_signed_response_alg: alg,
+    })
+  }
   const user = await createUser(ctx, { email: `ada@${tag}.example.com`, name: 'Ada' }, by)
   const close = () => ctx.close()
-  return { ctx, audience, opaqueAudience, api, opaqueApi, scope, tag, service, limited, web, user, close }
+  return { ctx, audience, opaqueAudience, api, opaqueApi, scope, tag, service, limited, web, identified, user, close }
 }
 
 async function register(ctx, metadata) {
@@ -107,12 +123,27 @@ export function plainJobs(site) {
       form: encode(redemption(site)),
       stock: 'codes',
     },
+    redeemES256: redeemIdentified(site, 'ES256'),
+    redeemRS256: redeemIdentified(site, 'RS256'),
+    register: {
+      method: 'POST',
+      path: '/register',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ client_name: 'Bench', redirect_uris: [redirectUri] }),
+      expect: { kind: 'registered' },
+    },
   }
 }
 
-const redemption = ({ web }) => ({
+/** `codesES256` and `codesRS256` are made ahead. */
+function redeemIdentified({ identified }, alg) {
+  const expect = { kind: 'refresh', jwks: '/jwks', idToken: alg, client: identified[alg].client_id }
+  return { ...formJob('/token', {}, { job: { expect } }), stock: `codes${alg}` }
+}
+
+const redemption = ({ web }, client = web) => ({
   grant_type: 'authorization_code',
-  ...web,
+  ...client,
   redirect_uri: redirectUri,
   code_verifier: verifier,
 })
@@ -143,6 +174,27 @@ export async function introspectionJobs(site, origin) {
     introspectFresh: job(api, fresh),
     introspectOpaque: job(opaqueApi, opaque),
     introspectKeys: job(api, keys),
+  }
+}
+
+/** UserInfo by one token again and again, and by many. The server serves already. */
+export async function userInfoJobs(site, origin) {
+  const agent = createAgent()
+  try {
+    const [{ body }] = await stockCodes(site, 1, 'ES256')
+    const { status, text } = await send(agent, origin, { method: 'POST', path: '/token', headers: formHeaders, body })
+    if (status !== 200) throw new Error(`${status}: ${text}`)
+    const token = JSON.parse(text).access_token
+    const job = { method: 'GET', path: '/userinfo', expect: { kind: 'person' } }
+    // As if the same login had got them one after the other: signed by the server's own key.
+    const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString())
+    const another = () => site.ctx.keys.sign({ ...claims, jti: randomUUID() }, { alg: 'ES256', typ: 'at+jwt' })
+    return {
+      userInfo: { ...job, headers: { authorization: `Bearer ${token}` } },
+      userInfoFresh: { ...job, tokens: await collect(freshTokens, another) },
+    }
+  } finally {
+    agent.destroy()
   }
 }
 
@@ -205,12 +257,16 @@ export async function loginJobs(site) {
 }
 
 /** Codes as /authorize gives them after login and consent, as bodies of requests. They live an hour: a round is short. */
-export async function stockCodes(site, count) {
-  const form = encode(redemption(site))
+export async function stockCodes(site, count, alg) {
+  const client = alg ? site.identified[alg] : site.web
+  const scope = alg ? ['openid', 'profile', 'email', site.scope] : [site.scope]
+  const form = encode(redemption(site, client))
   const session = await createSession(site)
   const codes = []
   while (codes.length < count) {
-    const batch = Array.from({ length: Math.min(512, count - codes.length) }, () => issueCode(site, session))
+    const batch = Array.from({ length: Math.min(512, count - codes.length) }, () =>
+      issueCode(site, session, client, scope),
+    )
     codes.push(...(await Promise.all(batch)))
   }
   return codes.map((code) => ({ body: `${form}&code=${code}` }))
@@ -248,7 +304,7 @@ async function createSession({ ctx, user }) {
 /** When a grant of now ends: its bucket is that of its tokens. */
 export const grantEnd = (now) => new Date(now.getTime() + 30 * day)
 
-async function issueCode({ ctx, web, user, scope, audience }, session) {
+async function issueCode({ ctx, user, audience }, session, client, scope) {
   const now = ctx.clock.now()
   const expiresAt = grantEnd(now)
   const codeEnd = new Date(now.getTime() + 3_600_000)
@@ -257,10 +313,10 @@ async function issueCode({ ctx, web, user, scope, audience }, session) {
     grant: {
       bucket: weekBucket(expiresAt),
       id: ctx.random.uuid(),
-      clientId: web.client_id,
+      clientId: client.client_id,
       userId: user.id,
       session,
-      scope: [scope],
+      scope,
       resources: [audience],
       offline: false,
       authTime: now,

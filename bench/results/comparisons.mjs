@@ -1,5 +1,6 @@
 // The full database beside the empty one, two processes beside one, and Node.js 24 beside this one.
 
+import { ratioOf } from './ratio.mjs'
 import { count, milliseconds, percent, rateCells, rateHead, table } from './text.mjs'
 
 export function describeGrowth({
@@ -39,7 +40,7 @@ export function describeGrowth({
 export function describeTwoProcesses({ rounds, seconds, measured }) {
   const tables = measured.flatMap(({ name, candidates }) => compare(name, candidates))
   const reasons = measured.map(({ name, candidates: [one, two], postgresCore }) => {
-    const more = (two.rate / one.rate).toFixed(2)
+    const more = ratioOf(two, one).toFixed(2)
     const cost = (two.cpu / one.cpu).toFixed(2)
     return `- ${name}: ${more} times one process. The two had ${percent(two.core)} of a core, the load ${percent(two.busy)}, PostgreSQL ${percent(postgresCore)} (over both); a request cost ${cost} times the CPU.`
   })
@@ -91,7 +92,7 @@ function compare(name, candidates) {
     index === 0 ? name : '',
     candidate.name,
     ...rateCells(candidate),
-    (candidate.rate / first.rate).toFixed(2),
+    ratioOf(candidate, first).toFixed(2),
     (first.cpu / candidate.cpu).toFixed(2),
   ])
 }

@@ -1,5 +1,6 @@
 // Every goal with what was measured: met, missed, or why neither can be said.
 
+import { ratioOf } from './ratio.mjs'
 import { reasonOf } from './reasons.mjs'
 import { count, megabytes, milliseconds, table } from './text.mjs'
 import { keyGoal, keyRatio, verifierGoals, verifierRatio } from './verifier.mjs'
@@ -53,7 +54,7 @@ function hotGoals(hot) {
     const judged = candidates
       .filter(({ goal }) => goal !== undefined)
       .map((candidate) => {
-        const ratio = candidate.rate / ceiling.rate
+        const ratio = ratioOf(candidate, ceiling)
         const what = candidate.name === 'Ostiary' ? name : `${name}: ${candidate.name.replace('Ostiary, ', '')}`
         return {
           what,
@@ -63,11 +64,15 @@ function hotGoals(hot) {
           why: ['ceiling', { scenario: name, candidate, ceiling }],
         }
       })
+    const besides = candidates
+      .filter(({ beside }) => beside)
+      .map((candidate) => besideGoal(name, candidates, candidate))
     const { times, peer, ours } = peerRatio({ candidates })
-    if (!peer || peerGoal === undefined) return judged
+    if (!peer || peerGoal === undefined) return [...judged, ...besides]
     const measured = `${times.toFixed(1)} times (its ${count(peer.rate)}/s)`
     return [
       ...judged,
+      ...besides,
       {
         what: name,
         goal: `≥ ${peerGoal} times oidc-provider`,
@@ -79,10 +84,23 @@ function hotGoals(hot) {
   })
 }
 
+function besideGoal(scenario, candidates, candidate) {
+  const { name, goal } = candidate.beside
+  const other = candidates.find((each) => each.name === name)
+  const ratio = ratioOf(candidate, other)
+  return {
+    what: `${scenario}: ${candidate.name.replace('Ostiary, ', '')}`,
+    goal: `≥ ${goal} of the same without`,
+    measured: `${ratio.toFixed(2)} (${count(candidate.rate)} of ${count(other.rate)}/s)`,
+    verdict: judge(ratio >= goal),
+    why: ['beside', { candidate, other }],
+  }
+}
+
 export function peerRatio({ candidates }) {
   const peer = candidates.find(({ server }) => server === 'oidc-provider')
   const ours = candidates.find(({ server }) => server === 'ostiary')
-  return { peer, ours, times: peer && ours.rate / peer.rate }
+  return { peer, ours, times: peer && ratioOf(ours, peer) }
 }
 
 function loginGoals(logins) {
@@ -136,8 +154,8 @@ function growthGoals(growth) {
   const paths = measured.map(({ name, goal, candidates: [empty, grown] }) => ({
     what: `${name} with ${count(growth.count.tokens)} refresh tokens`,
     goal: `≥ ${goal} of the empty database`,
-    measured: (grown.rate / empty.rate).toFixed(2),
-    verdict: judge(grown.rate / empty.rate >= goal),
+    measured: ratioOf(grown, empty).toFixed(2),
+    verdict: judge(ratioOf(grown, empty) >= goal),
     why: ['growth', { empty, grown }],
   }))
   return [

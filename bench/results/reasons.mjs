@@ -38,6 +38,10 @@ const reasons = {
     return `The ceiling does ${most} times what oidc-provider does here, and this server ${(ours.rate / ceiling.rate).toFixed(2)} of the ceiling.${durable ? disk : ''}`
   },
 
+  beside({ candidate, other }) {
+    return `${candidate.cpu.toFixed(0)} µs of CPU a request against ${other.cpu.toFixed(0)}.`
+  },
+
   logins({ busy, idle, beside }) {
     return `PostgreSQL, the load (${percent(busy)} of a core) and the hashing of passwords share two cores with the server: ${milliseconds(beside - idle)} more is what a turn of the others takes.`
   },

@@ -1,5 +1,6 @@
 // What an API installs, beside what else there is.
 
+import { ratioOf } from './ratio.mjs'
 import { count, table } from './text.mjs'
 
 /** Of a bare `jwtVerify` with a cached key, by ES256: at first sight, and for a token that was seen before. */
@@ -17,7 +18,7 @@ export function verifierRatio(verifier, job) {
 export const keyGoal = 5
 
 export function keyRatio({ keys }) {
-  return keys && keys[1].rate / keys[0].rate
+  return keys && ratioOf(keys[1], keys[0])
 }
 
 export function describeVerifiers({ rounds, measured, keys }) {
@@ -53,11 +54,11 @@ export function describeVerifiers({ rounds, measured, keys }) {
 
 function describeKeys(keys) {
   const [alone] = keys
-  const rows = keys.map(({ name, rate, least, most, cpu }) => [
-    name === 'ostiary' ? '`@ostiary/resource-server`, warm' : 'introspection each time',
-    `${count(rate)} (${count(least)} to ${count(most)})`,
-    cpu.toFixed(1),
-    (rate / alone.rate).toFixed(1),
+  const rows = keys.map((each) => [
+    each.name === 'ostiary' ? '`@ostiary/resource-server`, warm' : 'introspection each time',
+    `${count(each.rate)} (${count(each.least)} to ${count(each.most)})`,
+    each.cpu.toFixed(1),
+    ratioOf(each, alone).toFixed(1),
   ])
   const lead = 'A thousand keys of the same server, in turn. What is made up must be refused before it is measured.'
   return ['', '### API keys', '', lead, '', ...table([['', 'keys/s', 'CPU µs/key', 'of introspection'], ...rows])]

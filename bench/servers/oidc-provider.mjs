@@ -50,28 +50,40 @@ class UnboundedMemory {
 serve(async ({ prepare }) => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const key = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg: 'ES256', use: 'sig' }
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+  const rsaKey = { ...rsa.export({ format: 'jwk' }), kid: randomUUID(), alg: 'RS256', use: 'sig' }
   const secret = () => randomBytes(32).toString('base64url')
   const service = { client_id: 'svc', client_secret: secret() }
   const web = { client_id: 'web', client_secret: secret() }
+  const identified = {
+    ES256: { client_id: 'web-es256', client_secret: secret() },
+    RS256: { client_id: 'web-rs256', client_secret: secret() },
+  }
   const common = {
     token_endpoint_auth_method: 'client_secret_post',
     id_token_signed_response_alg: 'ES256',
     scope: 'read',
   }
+  const ofCode = {
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [redirectUri],
+    response_types: ['code'],
+  }
   const provider = new Provider('http://localhost:3000', {
     ...(prepare.length > 0 && { adapter: UnboundedMemory }),
     clients: [
       { ...service, ...common, grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
-      {
-        ...web,
+      { ...web, ...common, ...ofCode },
+      ...Object.entries(identified).map(([alg, client]) => ({
+        ...client,
         ...common,
-        grant_types: ['authorization_code', 'refresh_token'],
-        redirect_uris: [redirectUri],
-        response_types: ['code'],
-      },
+        ...ofCode,
+        scope: 'openid read',
+        id_token_signed_response_alg: alg,
+      })),
     ],
-    jwks: { keys: [key] },
-    scopes: ['read'],
+    jwks: { keys: [key, rsaKey] },
+    scopes: ['openid', 'read'],
     rotateRefreshToken: true,
     issueRefreshToken: async () => true,
     findAccount: async (_ctx, sub) => ({ accountId: sub, claims: async () => ({ sub }) }),
@@ -79,6 +91,7 @@ serve(async ({ prepare }) => {
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      registration: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => audience,
@@ -97,10 +110,13 @@ serve(async ({ prepare }) => {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address()
 
-  const client = await provider.Client.find(web.client_id)
-  async function issueCode() {
-    const grant = new provider.Grant({ clientId: web.client_id, accountId: 'ada' })
+  /** @param alg of the ID token, where there is one */
+  async function issueCode(alg) {
+    const of = alg ? identified[alg] : web
+    const client = await provider.Client.find(of.client_id)
+    const grant = new provider.Grant({ clientId: of.client_id, accountId: 'ada' })
     grant.addResourceScope(audience, 'read')
+    if (alg) grant.addOIDCScope('openid')
     const code = new provider.AuthorizationCode({
       accountId: 'ada',
       authTime: Math.floor(Date.now() / 1000),
@@ -108,18 +124,22 @@ serve(async ({ prepare }) => {
       grantId: await grant.save(),
       redirectUri,
       resource: audience,
-      scope: 'read',
+      scope: alg ? 'openid read' : 'read',
       gty: 'authorization_code',
       codeChallenge: challenge,
       codeChallengeMethod: 'S256',
     })
-    return { body: `${codeForm}&code=${await code.save()}` }
+    return { body: `${codeForm(of)}&code=${await code.save()}` }
   }
-  const codeForm = encode({
-    grant_type: 'authorization_code',
-    ...web,
-    redirect_uri: redirectUri,
-    code_verifier: verifier,
+  const codeForm = (of) =>
+    encode({ grant_type: 'authorization_code', ...of, redirect_uri: redirectUri, code_verifier: verifier })
+  const identifiedJob = (alg) => ({
+    ...formJob(
+      '/token',
+      {},
+      { job: { expect: { kind: 'refresh', jwks: '/jwks', idToken: alg, client: identified[alg].client_id } } },
+    ),
+    stock: `codes${alg}`,
   })
   const tokens = { jwks: '/jwks', audience }
   const form = { grant_type: 'client_credentials', ...service, scope: 'read', resource: audience }
@@ -133,10 +153,21 @@ serve(async ({ prepare }) => {
         form: encode({ grant_type: 'refresh_token', ...web }),
         stock: 'chains',
       },
-      redeem: { ...formJob('/token', {}, refreshing), form: codeForm, stock: 'codes' },
+      redeem: { ...formJob('/token', {}, refreshing), form: codeForm(web), stock: 'codes' },
+      redeemES256: identifiedJob('ES256'),
+      redeemRS256: identifiedJob('RS256'),
+      register: {
+        method: 'POST',
+        path: '/reg',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ client_name: 'Bench', redirect_uris: [redirectUri] }),
+        expect: { kind: 'registered' },
+      },
     },
     actions: {
-      codes: async ({ count }) => ({ once: await collect(count, issueCode) }),
+      codes: async ({ count }) => ({ once: await collect(count, () => issueCode()) }),
+      codesES256: async ({ count }) => ({ once: await collect(count, () => issueCode('ES256')) }),
+      codesRS256: async ({ count }) => ({ once: await collect(count, () => issueCode('RS256')) }),
       async chains({ count }) {
         const agent = createAgent()
         const chain = async () => {

@@ -4,7 +4,16 @@ import { createApiKey } from '../../dist/api-keys/index.js'
 import { createApp } from '../../dist/app.js'
 import { maintainPartitions } from '../../dist/jobs/index.js'
 import { gatewayJobs } from '../gateways.mjs'
-import { exchangeJobs, introspectionJobs, loginJobs, openSite, plainJobs, stockChains, stockCodes } from '../site.mjs'
+import {
+  exchangeJobs,
+  introspectionJobs,
+  loginJobs,
+  openSite,
+  plainJobs,
+  stockChains,
+  stockCodes,
+  userInfoJobs,
+} from '../site.mjs'
 import { serve } from './child.mjs'
 
 serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
@@ -15,6 +24,7 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
   const origin = `http://127.0.0.1:${port}`
   const jobs = plainJobs(site)
   if (prepare.includes('introspection')) Object.assign(jobs, await introspectionJobs(site, origin))
+  if (prepare.includes('people')) Object.assign(jobs, await userInfoJobs(site, origin))
   if (prepare.includes('keys')) Object.assign(jobs, await exchangeJobs(site))
   if (prepare.includes('gateways')) Object.assign(jobs, await gatewayJobs(site, origin))
   if (prepare.includes('logins')) Object.assign(jobs, await loginJobs(site))
@@ -30,6 +40,8 @@ serve(async ({ databaseUrl, masterKey, prepare, env, tag = 'ostiary' }) => {
     audience: site.audience,
     actions: {
       codes: async ({ count }) => ({ once: await stockCodes(site, count) }),
+      codesES256: async ({ count }) => ({ once: await stockCodes(site, count, 'ES256') }),
+      codesRS256: async ({ count }) => ({ once: await stockCodes(site, count, 'RS256') }),
       chains: async ({ count }) => ({ tokens: await stockChains(site, count, origin) }),
       /** What the worker does, in the process that serves: as `npm start` has it. */
       async maintain() {

@@ -41,7 +41,7 @@ function nextStatusIndex(now) {
   }
 }
 
-export async function prepareSameStatements(app, { databaseUrl, masterKey, send, tokens, client }) {
+export async function prepareSameStatements(app, { databaseUrl, masterKey, send, signIdToken, tokens, client }) {
   const site = await openSite({ databaseUrl, masterKey, tag: 'bare' })
   const { db } = site.ctx
   const common = (now) => ({ eventId: randomUUID(), ip: '127.0.0.1', requestId: 'req-1', now })
@@ -64,7 +64,7 @@ export async function prepareSameStatements(app, { databaseUrl, masterKey, send,
     return rotated ? send(reply, { refresh_token: next.value }) : refuse(reply)
   })
 
-  app.post('/redeem-same', async ({ body }, reply) => {
+  const redeem = async (body) => {
     const now = new Date()
     const expiresAt = grantEnd(now)
     const next = draw('ort', weekBucket(expiresAt))
@@ -77,8 +77,20 @@ export async function prepareSameStatements(app, { databaseUrl, masterKey, send,
       },
       ...common(now),
     })
-    return redeemed ? send(reply, { refresh_token: next.value }) : refuse(reply)
+    return redeemed ? { refresh_token: next.value } : undefined
+  }
+
+  app.post('/redeem-same', async ({ body }, reply) => {
+    const tokens = await redeem(body)
+    return tokens ? send(reply, tokens) : refuse(reply)
   })
+
+  for (const alg of ['ES256', 'RS256']) {
+    app.post(`/redeem-same/${alg}`, async ({ body }, reply) => {
+      const [tokens, id_token] = await Promise.all([redeem(body), signIdToken(alg, client.client_id)])
+      return tokens ? send(reply, { ...tokens, id_token }) : refuse(reply)
+    })
+  }
 
   const job = (path, stock, form) => ({
     method: 'POST',
@@ -88,10 +100,16 @@ export async function prepareSameStatements(app, { databaseUrl, masterKey, send,
     form: encode({ ...form, ...client }),
     stock,
   })
+  const idJob = (alg) => ({
+    ...job(`/redeem-same/${alg}`, 'codes', {}),
+    expect: { kind: 'refresh', jwks: tokens.jwks, idToken: alg, client: client.client_id },
+  })
   const origin = () => `http://127.0.0.1:${app.server.address().port}`
   return {
     jobs: {
       refreshSame: job('/refresh-same', 'chains', { grant_type: 'refresh_token' }),
+      redeemES256: idJob('ES256'),
+      redeemRS256: idJob('RS256'),
       redeemSame: job('/redeem-same', 'codes', { grant_type: 'authorization_code', redirect_uri: redirectUri }),
     },
     actions: {
