@@ -47,8 +47,22 @@ export interface RevocationFollower {
   readonly onReset?: () => void
 }
 
+/** Two positions: the first is old enough, the second will be when so much time has passed. */
+interface Settled {
+  readonly before: bigint
+  readonly last: bigint
+  /** Milliseconds, when the second was reached. */
+  readonly since?: number
+}
+
 /** Entries of one read: some 20 ms of the event loop, and a cold start with a million must not outlast a statement. */
 const pageSize = 5_000
+
+/**
+ * Milliseconds after which a position is as it stays. A primary that dies shows, while it ends, what its standby never got,
+ * and the standby gives the same positions to others then.
+ */
+const unsettled = 10_000
 
 /** Milliseconds that an entry is kept after its end, so that a clock that is corrected a little changes nothing. */
 const slack = 5 * 60_000
@@ -62,36 +76,86 @@ export function createRevocationList(db: Database, clock: Clock, milliseconds = 
   let position = 0n
   let sweptAt = 0
   let readAt = 0
+  /** Of the connections by which was read last, and what of it is old enough. */
+  let readEra: number | undefined
+  let settled: Settled = { before: 0n, last: 0n }
   /** What came back may lie among what was known: until all of it was read and put in order. */
   let disordered = false
   let heardAt = milliseconds()
   const followers = new Set<RevocationFollower>()
 
   async function read(): Promise<void> {
+    for (let attempt = 1; !(await readBehind()); attempt++) {
+      if (attempt === 3) throw new Error('the positions of revocations are given anew again and again')
+      await revocations.relist(db, settled.before, position)
+    }
+  }
+
+  /** @returns false where positions that are known here were given to others since: nothing was read */
+  async function readBehind(): Promise<boolean> {
     const since = milliseconds()
     const now = clock.now().getTime()
     // The clock was set back: what had expired, and was left out or forgotten, can end a token again (attack 133).
     disordered ||= now < readAt - slack
     const again = disordered
-    let behind = again ? 0n : position
-    let page: readonly PositionedRevocation[]
-    do {
-      page = await revocations.listBehind(db, behind, new Date(now - slack), pageSize)
-      const before = table.size()
-      const changed = page.map((row) => keepStricter(row, now))
-      const allNew = table.size() - before === changed.length
-      behind = page.at(-1)?.position ?? behind
-      if (behind > position) position = behind
-      // Of one that stands twice in the page the later position counts.
-      if (!again) tell(allNew ? changed : changed.filter((entry) => table.find(entry)?.position === entry.position))
-    } while (page.length === pageSize)
+    const wasRead = await db.reads(async (connection, era) => {
+      if (era !== readEra && (await wereGivenAnew(connection, now))) return false
+      let behind = again ? 0n : position
+      let page: readonly PositionedRevocation[]
+      do {
+        page = await revocations.listBehind(connection, behind, new Date(now - slack), pageSize)
+        const before = table.size()
+        const changed = page.map((row) => keepStricter(row, now))
+        const allNew = table.size() - before === changed.length
+        behind = page.at(-1)?.position ?? behind
+        if (behind > position) position = behind
+        // Of one that stands twice in the page the later position counts.
+        if (!again) tell(allNew ? changed : changed.filter((entry) => table.find(entry)?.position === entry.position))
+      } while (page.length === pageSize)
+      readEra = era
+      return true
+    })
+    if (!wasRead) return false
     readAt = now
     heardAt = since
     if (again) {
       putInOrder()
       disordered = false
     }
+    settle(since)
     if (Math.abs(now - sweptAt) > 60_000) sweep(now)
+    return true
+  }
+
+  /** Asked of a server that may be another one than before. */
+  async function wereGivenAnew(connection: Pick<Database, 'query'>, now: number): Promise<boolean> {
+    if (position === 0n) return false
+    if ((await revocations.lastPosition(connection)) < position) return true
+    for (let behind = settled.before; behind < position; ) {
+      const page = await revocations.listBehind(connection, behind, new Date(now - slack), pageSize)
+      if (page.some((row) => row.position <= position && !isKnown(row, now))) return true
+      if (page.length < pageSize) break
+      behind = page.at(-1)!.position
+    }
+    return false
+  }
+
+  function isKnown(row: PositionedRevocation, now: number): boolean {
+    const instant = row.instant.getTime()
+    if (isOver(row.expiresAt?.getTime() ?? noEnd, row.terminal, instant, now)) return true
+    const entry = table.find(row)
+    return (
+      entry !== undefined &&
+      entry.position >= Number(row.position) &&
+      entry.instant >= instant &&
+      (entry.terminal || !row.terminal)
+    )
+  }
+
+  function settle(since: number): void {
+    // Of a first read nobody knows how old it is: a page of it is as good as new.
+    if (settled.since === undefined) settled = { before: position - BigInt(pageSize), last: position, since }
+    else if (since - settled.since >= unsettled) settled = { before: settled.last, last: position, since }
   }
 
   /** A target may stand in two partitions: the later instant rules, and a terminal entry as long as it is there. */

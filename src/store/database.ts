@@ -35,6 +35,11 @@ export interface Database extends Db {
   run<Item, Result>(statement: BatchedStatement<Item, Result>, item: Item): Promise<Result>
   /** One statement that only reads, and may take so many milliseconds: what is worth more than a request waits for. */
   queryFor(milliseconds: number, name: string, text: string, parameters: readonly unknown[]): Promise<readonly Row[]>
+  /**
+   * Statements in a row on one connection. The era is another one whenever a connection was made or lost since: then another
+   * server may answer, to which not all was replicated that the one before had shown.
+   */
+  reads<Result>(work: (db: Pick<Db, 'query'>, era: number) => Promise<Result>): Promise<Result>
   transaction<Result>(work: (db: Db) => Promise<Result>): Promise<Result>
   close(): Promise<void>
 }
@@ -76,6 +81,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
   })
   let closing = false
+  let era = 0
+  pool.on('connect', () => void era++)
+  pool.on('remove', () => void era++)
   pool.on('error', (error) => {
     // A database that stops right after us may be quicker than our goodbye.
     if (!closing) options.onError?.(error)
@@ -127,6 +135,21 @@ export function openDatabase(options: DatabaseOptions): Database {
         const patient = { name, text, values: [...parameters], query_timeout: milliseconds + deadline }
         return (await client.query<Row>(patient)).rows
       })
+    },
+
+    async reads(work) {
+      const client = await pool.connect()
+      let broken: Error | undefined
+      try {
+        const query: Db['query'] = async (name, text, parameters) =>
+          (await client.query<Row>({ name, text, values: [...parameters] })).rows
+        return await work({ query }, era)
+      } catch (error) {
+        broken = error as Error
+        throw error
+      } finally {
+        client.release(broken)
+      }
     },
 
     transaction(work) {

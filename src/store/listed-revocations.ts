@@ -28,7 +28,7 @@ type ListedRow = readonly [
 
 /** What was listed behind the position and could still end a token, in commit order, the first `limit` of it. */
 export async function listBehind(
-  database: Database,
+  database: Pick<Database, 'query'>,
   position: bigint,
   now: Date,
   limit: number,
@@ -63,7 +63,7 @@ export async function listBehind(
 }
 
 /** The last position that was ever taken here, committed or not. Whoever knows a later one knows another database. */
-export async function lastPosition(database: Database): Promise<bigint> {
+export async function lastPosition(database: Pick<Database, 'query'>): Promise<bigint> {
   const [row] = await database.query(
     'revocations.last_position',
     'SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS position FROM revocation_position',

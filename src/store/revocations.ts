@@ -2,7 +2,7 @@ import type { KeyEnding } from './api-key-ends.js'
 import { type AuditEvent, insertColumns } from './audit-events.js'
 import { dayBucket, permanentBucket, weekBucket } from './buckets.js'
 import { notificationChannel } from './changes.js'
-import type { BatchedStatement, Database, Db } from './database.js'
+import { type BatchedStatement, type Database, type Db, transactionOn } from './database.js'
 import { mayHaveTokens } from './key-tokens.js'
 import { tellClients } from './logouts.js'
 import { insertColumns as insertMessages, messageId, messageNotice } from './outbox.js'
@@ -344,6 +344,27 @@ export async function lift(db: Db, { kind, target, instant, event }: Lifting): P
      SELECT pg_notify('${notificationChannel}', 'revocation')::text AS listed, ${wakeDelivery()} AS sent`,
     ...[instant.toISOString(), dayBucket(instant), kind, target, event.id, event.time.toISOString()],
   )
+}
+
+/**
+ * A new primary never had what the one before showed at the end, and gives its positions to other entries: whoever knows
+ * them would go on behind these, and miss them. So what lies in between gets positions that nobody can know.
+ */
+export async function relist(database: Database, behind: bigint, known: bigint): Promise<void> {
+  // Two statements: the second must see what was committed while the first waited.
+  await transactionOn(database.pool, `BEGIN; ${takeTurn}`, async (client) => {
+    await client.query(`SELECT setval('revocation_position', GREATEST(last_value, $1)) FROM revocation_position`, [
+      known,
+    ])
+    await client.query(
+      `WITH relisted AS (
+         UPDATE revocation SET position = nextval('revocation_position') WHERE position > $1 AND position <= $2
+         RETURNING position
+       )
+       SELECT pg_notify('${notificationChannel}', 'revocation') FROM (SELECT FROM relisted LIMIT 1) one`,
+      [behind, known],
+    )
+  })
 }
 
 /**

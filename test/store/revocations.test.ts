@@ -467,3 +467,55 @@ t.test('the last position is the last that was taken', async (t) => {
   await revocations.add(store.db, revocation(store, 'grant', 'b'))
   t.equal(await revocations.lastPosition(store.db), 2n)
 })
+
+t.test(
+  'a failover that lost what was shown: its positions were given anew, and nobody misses the entries',
+  async (t) => {
+    const store = await openTestStore(t)
+    const add = (target: string) => revocations.add(store.another(), revocation(store, 'grant', target))
+    const list = createRevocationList(store.db, store.clock)
+    const other = createRevocationList(store.another(), store.clock)
+    await add('a')
+    await add('lost')
+    await Promise.all([list.refresh(), other.refresh()])
+    t.equal(list.position(), 2n)
+
+    // A standby that never got the second one takes over.
+    await store.sql(`DELETE FROM revocation WHERE target = 'lost'`)
+    await store.sql(`SELECT setval('revocation_position', 1)`)
+    await loseConnections(store)
+    await add('b')
+    await list.refresh()
+    t.ok(list.find({ kind: 'grant', target: 'b' }), 'though its position was known as another one')
+    t.ok(list.position() > 2n)
+    await other.refresh()
+    t.ok(other.find({ kind: 'grant', target: 'b' }), 'also where it is not known that anything was lost')
+
+    await store.sql(`SELECT setval('revocation_position', 1)`)
+    await loseConnections(store)
+    await list.refresh()
+    t.equal(await revocations.lastPosition(store.db), list.position(), 'what comes next is behind what is known')
+  },
+)
+
+t.test('what is listed while positions are given anew is not left behind', async (t) => {
+  const store = await openTestStore(t)
+  await revocations.add(store.db, revocation(store, 'grant', 'a'))
+  const other = await connection(t, store)
+  await other.query('BEGIN; SELECT pg_advisory_xact_lock(7236402)')
+  const relisting = revocations.relist(store.db, 0n, 2n)
+  await someoneWaits(store)
+  await other.query(`UPDATE revocation SET position = 2 WHERE target = 'a'; COMMIT`)
+  await relisting
+  const [row] = await revocations.listBehind(store.db, 0n, store.now(), 10)
+  t.equal(row?.position, 3n)
+})
+
+/** @returns once the pool knows */
+async function loseConnections(store: TestStore): Promise<void> {
+  const lost = new Promise((resolve) => store.db.pool.once('remove', resolve))
+  const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()`
+  await store.sql(others)
+  await lost
+}

@@ -15,8 +15,30 @@ function open() {
   let position = 0n
   let fail = false
   let milliseconds = 0
+  let era = 1
+  let forgetful = false
+  const relisted: { behind: bigint; known: bigint }[] = []
+  /** In a transaction: what lies between gets positions behind all. */
+  const client = {
+    release: () => undefined,
+    async query(text: string, values: readonly bigint[] = []) {
+      if (forgetful) return { rows: [] }
+      if (text.includes('setval')) position = values[0]! > position ? values[0]! : position
+      if (!text.includes('UPDATE revocation')) return { rows: [] }
+      const [behind, known] = values as [bigint, bigint]
+      relisted.push({ behind, known })
+      for (const row of rows.splice(0)) {
+        const moves = row.position > behind && row.position <= known
+        rows.push(moves ? { ...row, position: ++position } : row)
+      }
+      rows.sort((one, other) => Number(one.position - other.position))
+      return { rows: [] }
+    },
+  }
   const db = {
-    async query(_name: string, _text: string, [behind, , limit]: [string, unknown, number]) {
+    pool: { connect: async () => client },
+    async query(name: string, _text: string, [behind, , limit]: [string, unknown, number]) {
+      if (name === 'revocations.last_position') return [{ position: String(position) }]
       reads.push(BigInt(behind))
       await turn()
       if (fail) throw new Error('Connection terminated unexpectedly')
@@ -34,6 +56,7 @@ function open() {
         ])
       return [{ entries }]
     },
+    reads: (work: (connection: unknown, era: number) => Promise<unknown>) => work(db, era),
   } as unknown as Database
   const add = (kind: RevocationKind, target: string, more: Partial<PositionedRevocation> = {}) => {
     position++
@@ -47,6 +70,14 @@ function open() {
     reads,
     clock,
     failing: (now: boolean) => (fail = now),
+    relisted,
+    /** Another server answers from now on, which has so many of the positions. */
+    failOver(kept: bigint, forgets?: 'always') {
+      era++
+      forgetful = forgets === 'always'
+      position = kept
+      rows.splice(0, rows.length, ...rows.filter((row) => row.position <= kept))
+    },
     pass: (time: number) => (milliseconds += time),
   }
 }
@@ -340,4 +371,104 @@ t.test('attack 133: a reading anew that breaks off is done again, whatever the c
   t.equal(behind(list, 'one')[0], 'early')
   t.equal(behind(list, 'one', 1n)[0], 't0')
   t.equal(behind(list, 'one').length, 5_001)
+})
+
+/** Everything a follower is told. */
+function told(list: ReturnType<typeof createRevocationList>): string[] {
+  const heard: string[] = []
+  list.follow({
+    onNews: (entries) => heard.push(...entries.map(({ target }) => target)),
+    onReset: () => heard.push('reset'),
+  })
+  return heard
+}
+
+t.test('of another server a position may be another entry: these get new ones, and are read', async (t) => {
+  const { list, add, reads, failOver, relisted } = open()
+  for (const target of ['a', 'b', 'lost']) add('token', target)
+  await list.refresh()
+  const heard = told(list)
+  failOver(2n)
+  add('token', 'c')
+  await list.refresh()
+  t.ok(list.find({ kind: 'token', target: 'c' }), 'though it had the position of the one that was lost')
+  t.same(relisted, [{ behind: -4997n, known: 3n }])
+  t.same(heard, ['a', 'b', 'c'], 'as news, to whoever has a position of before')
+  t.equal(list.position(), 6n)
+
+  const before = reads.length
+  add('token', 'd')
+  await list.refresh()
+  t.same(reads.slice(before), [6n], 'then all is as before')
+  t.same(heard.slice(3), ['d'])
+})
+
+t.test('another server that has given fewer positions: those that come are not missed', async (t) => {
+  const { list, add, failOver } = open()
+  for (const target of ['a', 'lost', 'lost too']) add('token', target)
+  await list.refresh()
+  const heard = told(list)
+  failOver(1n)
+  await list.refresh()
+  add('token', 'b')
+  await list.refresh()
+  t.same(heard, ['a', 'b'])
+})
+
+t.test('a look at another server that failed is made again', async (t) => {
+  const { list, add, failing, failOver } = open()
+  for (const target of ['a', 'lost']) add('token', target)
+  await list.refresh()
+  failOver(1n)
+  add('token', 'b')
+  failing(true)
+  await t.rejects(list.refresh())
+  failing(false)
+  await list.refresh()
+  t.ok(list.find({ kind: 'token', target: 'b' }))
+})
+
+t.test('a server that gives positions anew for ever is not relied on', async (t) => {
+  const { list, add, failOver } = open()
+  add('token', 'a')
+  await list.refresh()
+  failOver(0n, 'always')
+  await t.rejects(list.refresh(), /again and again/)
+})
+
+t.test('a new connection costs what was listed in the last seconds, and tells nothing twice', async (t) => {
+  const { list, add, reads, pass, failOver, relisted } = open()
+  for (let n = 0; n < 12_000; n++) add('token', `t${n}`)
+  await list.refresh()
+  const heard = told(list)
+  failOver(12_000n)
+  reads.length = 0
+  await list.refresh()
+  t.same(reads, [7_000n, 12_000n], 'of a first read nobody knows how old it is: one page')
+
+  for (const target of ['b', 'c', 'd']) {
+    pass(10_000)
+    add('token', target)
+    await list.refresh()
+  }
+  failOver(12_003n)
+  reads.length = 0
+  add('token', 'e')
+  await list.refresh()
+  t.same(reads, [12_002n, 12_003n], 'from where it was ten seconds ago')
+  t.same(heard, ['b', 'c', 'd', 'e'])
+  t.same(relisted, [])
+})
+
+t.test('what is over is no news of another server', async (t) => {
+  const { list, add, clock, failOver, relisted } = open()
+  // As one that was lifted: without an end, and older than any token.
+  add('user', 'u', { terminal: false, instant: at(-90_000), expiresAt: undefined })
+  await list.refresh()
+  clock.advance(61)
+  await list.refresh()
+  t.equal(list.size(), 0, 'it was swept')
+  failOver(1n)
+  await list.refresh()
+  t.same(relisted, [])
 })
