@@ -6,7 +6,8 @@ import { tlsOptions } from '../platform/tls.js'
 
 /** What Node itself is told about requests, whichever address they arrive at. */
 export const limits = {
-  maxHeaderSize: 16 * 1024,
+  // A value of 32 KiB may stand in an address (`id_token_hint`, `request`), and Node counts that as header.
+  maxHeaderSize: 48 * 1024,
   // Whoever sends slowly gets this long for the header, and for all of the request (attack 135).
   headersTimeout: 10_000,
   requestTimeout: 15_000,
@@ -43,6 +44,9 @@ export function createNodeServer(
     ? createTlsServer({ ...limits, ...tlsOptions(tls) }, bounded)
     : createServer(limits, bounded)
   server.maxConnections = maxConnections
+  // Their bytes are bounded. Past a number of them Node would drop the rest without a word, such as a second Authorization
+  // that a proxy before us has read (attack 123).
+  server.maxHeadersCount = 0
   server.setTimeout(stalledTimeout)
   return server
 }

@@ -17,7 +17,7 @@ export interface LoginDemands {
   readonly maxAge?: number | undefined
   readonly loginHint?: string | undefined
   /** Who it must be, by the `sub` that the client knows. OIDC Core §3.1.2.1 */
-  readonly subject?: string | undefined
+  readonly subject?: string | readonly string[] | undefined
   /** The path and query that make the same request again. */
   readonly restart: string
 }

@@ -31,7 +31,7 @@ export async function findSituation(ctx: Context, standing: Standing): Promise<S
   const isAnother =
     session !== undefined &&
     demands.subject !== undefined &&
-    demands.subject !== subjectFor(ctx, client, session.userId)
+    ![demands.subject].flat().includes(subjectFor(ctx, client, session.userId))
   const waiting = { ...standing, onDevice, isAnother }
   if (!session) return { consents: nothing, step: nextStep(waiting, undefined, nothing, now) }
 

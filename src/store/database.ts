@@ -137,20 +137,15 @@ export function openDatabase(options: DatabaseOptions): Database {
       })
     },
 
-    async reads(work) {
-      const client = await pool.connect()
-      let broken: Error | undefined
-      try {
-        const query: Db['query'] = async (name, text, parameters) =>
-          (await client.query<Row>({ name, text, values: [...parameters] })).rows
-        return await work({ query }, era)
-      } catch (error) {
-        broken = error as Error
-        throw error
-      } finally {
-        client.release(broken)
-      }
-    },
+    reads: (work) =>
+      onOneConnection(pool, (client, giveUp) => {
+        const query: Db['query'] = async (name, text, parameters) => {
+          // One that has not answered in time may answer the next statement with it.
+          const { rows } = await client.query<Row>({ name, text, values: [...parameters] }).catch(giveUp)
+          return rows
+        }
+        return work({ query }, era)
+      }),
 
     transaction(work) {
       return database.prisma.$transaction((tx) => work(inTransaction(tx)), { maxWait: 3_000, timeout: 10_000 })
@@ -166,22 +161,49 @@ export function openDatabase(options: DatabaseOptions): Database {
 }
 
 /** A transaction on a connection of its own, begun by this text. One that cannot be rolled back is not used again. */
-export async function transactionOn<Result>(
+export function transactionOn<Result>(
   pool: pg.Pool,
   begin: string,
   work: (client: pg.PoolClient) => Promise<Result>,
 ): Promise<Result> {
+  return onOneConnection(pool, async (client, giveUp) => {
+    try {
+      await client.query(begin)
+      const result = await work(client)
+      await client.query('COMMIT')
+      return result
+    } catch (error) {
+      await client
+        .query('ROLLBACK')
+        .catch(giveUp)
+        .catch(() => undefined)
+      throw error
+    }
+  })
+}
+
+/**
+ * One that is lost between two statements tells nobody else, and an error that nobody hears would end the process.
+ *
+ * @param work is given what says that the connection is of no use any more, and throws that
+ */
+async function onOneConnection<Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient, giveUp: (error: Error) => never) => Promise<Result>,
+): Promise<Result> {
   const client = await pool.connect()
   let broken: Error | undefined
+  const lost = (error: Error): void => {
+    broken = error
+  }
+  client.on('error', lost)
   try {
-    await client.query(begin)
-    const result = await work(client)
-    await client.query('COMMIT')
-    return result
-  } catch (error) {
-    await client.query('ROLLBACK').catch((lost) => (broken = lost))
-    throw error
+    return await work(client, (error) => {
+      broken = error
+      throw error
+    })
   } finally {
+    client.off('error', lost)
     client.release(broken)
   }
 }

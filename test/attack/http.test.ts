@@ -320,9 +320,9 @@ t.test('attack 123: a request that can be read in two ways', async (t) => {
 
 t.test('attack 123: oversize headers and addresses', async (t) => {
   for (const bytes of [
-    `GET /jwks HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
-    `GET /jwks HTTP/1.1\r\nHost: x\r\n${'X: yyyyyyyyyy\r\n'.repeat(3_000)}\r\n`,
-    `GET /jwks?${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    `GET /jwks HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(50_000)}\r\n\r\n`,
+    `GET /jwks HTTP/1.1\r\nHost: x\r\n${'X: yyyyyyyyyy\r\n'.repeat(6_000)}\r\n`,
+    `GET /jwks?${'x'.repeat(50_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
   ]) {
     t.match(await exchange(port, bytes), /^HTTP\/1\.1 431 [\s\S]*"error":"invalid_request"/)
   }

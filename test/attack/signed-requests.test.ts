@@ -210,7 +210,7 @@ t.test('attack 123: two lengths, folded lines and repeated fields are refused', 
   }
   const injected = { ...signed, 'signature-input': `${signed['signature-input']}\nx: y` }
   t.not((await raw(written(injected, asSent))).status, 200, 'a bare line end')
-  const large = [...entries, ['X-Padding', 'x'.repeat(20_000)] as const]
+  const large = [...entries, ['X-Padding', 'x'.repeat(50_000)] as const]
   t.equal((await raw(written(large, asSent))).status, 431, 'headers that are too large')
   const many = { ...signed, 'signature-input': `${signed['signature-input']}, ${'a=();x, '.repeat(1500)}b=()` }
   t.equal((await raw(written(many, asSent))).status, 400, 'more than is read')

@@ -107,6 +107,7 @@ t.test('an id_token_hint may have 32 KiB', async (t) => {
   t.ok(long.length > 30_000 && long.length <= 32_768)
   const form = { id_token_hint: long, post_logout_redirect_uri: afterLogout }
   t.match((await browser.post('/logout', form)).text, /Acme Notes asks/)
+  t.match((await browser.open(`/logout?${new URLSearchParams(form)}`)).text, /Acme Notes asks/)
   t.match((await browser.post('/logout', form, { crossSite: true })).text, /Acme Notes asks/, 'too long for an address')
   t.match((await browser.post('/logout', { ...form, id_token_hint: 'x'.repeat(32_769) })).status, 400)
 })

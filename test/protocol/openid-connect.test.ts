@@ -294,6 +294,16 @@ t.test('OIDC Core §5.5.1: the claim sub with a value does the same', async (t) 
   t.ok((await errorOf(t, { scope: 'openid', prompt: 'none', claims: claims(user.id) }, browser))['code'])
   const stranger = claims('00000000-0000-4000-8000-000000000000')
   t.match(await errorOf(t, { scope: 'openid', prompt: 'none', claims: stranger }, browser), { error: 'login_required' })
+
+  const other = '00000000-0000-4000-8000-000000000000'
+  const silent = (wanted: object) =>
+    errorOf(t, { scope: 'openid', prompt: 'none', claims: JSON.stringify(wanted) }, browser)
+  t.ok((await silent({ id_token: { sub: { values: [other, user.id] } } }))['code'], 'one of several')
+  t.match(await silent({ id_token: { sub: { values: [other] } } }), { error: 'login_required' })
+  t.match(await silent({ userinfo: { sub: { values: [other, 'another'] } } }), { error: 'login_required' })
+  const both = { id_token: { sub: { value: user.id } }, userinfo: { sub: { values: [other] } } }
+  t.match(await silent(both), { error: 'invalid_request' }, 'nobody is both')
+  t.match(await silent({ id_token: { sub: { values: [] } } }), { error: 'invalid_request' })
 })
 
 t.test('OIDC Core §8: pairwise subjects are those of a sector', async (t) => {

@@ -301,6 +301,31 @@ t.test('OIDC Core §10.1.1: a client that rotates its keys is asked for them', a
   await isRefused(t, () => ask(clientId, {}, own), 'assertion_key_unknown', own)
 })
 
+t.test('OIDC Core §10.1.1: a client that rotates right after somebody made us ask is not refused', async (t) => {
+  const host = createJwksHost([key.jwk])
+  const own = await createTestServer(t, { outbound: host.outbound, env: { FAILURES_PER_CLIENT: '3' } })
+  const { clientId } = await own.createService('', {
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks_uri: 'https://client.example.com/jwks',
+  })
+  t.equal((await ask(clientId, {}, own)).statusCode, 200)
+  own.clock.advance(5)
+  // A stranger, by a name that no key has.
+  await isRefused(t, () => ask(clientId, { by: makeKey('ES256', 'strange') }, own), 'assertion_key_unknown', own)
+  const next = makeKey('ES256', 'next')
+  host.answer = async () => jwksAnswer([next.jwk])
+  for (let n = 0; n < 40; n++) {
+    const reply = await ask(clientId, { by: next }, own)
+    t.equal(reply.statusCode, 503)
+    t.match(reply.json(), { error: 'temporarily_unavailable' })
+  }
+  t.equal(host.asked.length, 2, 'no address is asked right after another answer (attack 79)')
+  own.clock.advance(5)
+  t.equal((await ask(clientId, { by: next }, own)).statusCode, 200, 'and nothing was held against it')
+  const reasons = (await own.audit('client.authentication_failed')).map(({ reason }) => reason)
+  t.ok(reasons.includes('assertion_jwks_uri_asked_just_before'))
+})
+
 t.test('RFC 7517 §5: an address that does not answer', async (t) => {
   const host = createJwksHost()
   const own = await createTestServer(t, { outbound: host.outbound })

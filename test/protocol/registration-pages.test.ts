@@ -45,8 +45,6 @@ t.test('RFC 9700 §4.11.2: errors of who registered itself are redirected only a
     { response_type: 'token' },
     { code_challenge_method: 'plain' },
     { request_uri: 'https://app.example/r' },
-    { prompt: 'none login' },
-    { scope: 'unknown', prompt: 'none' },
   ]) {
     const browser = new TestBrowser(server)
     const page = await browser.open(authorizationUrl(client, { ...asked, ...wrong }))
@@ -63,6 +61,14 @@ t.test('RFC 9700 §4.11.2: errors of who registered itself are redirected only a
 
   const silent = await new TestBrowser(server).open(authorizationUrl(client, { ...asked, prompt: 'none' }))
   t.match(silent.answer, { error: 'login_required' }, 'a silent request asks whether somebody is signed in')
+  for (const prompt of ['none', 'none login']) {
+    const faulty = await new TestBrowser(server).open(authorizationUrl(client, { scope: 'unknown', prompt }))
+    t.match(
+      faulty.answer,
+      { error: 'login_required' },
+      'OIDC Core §3.1.2.1: and is shown no page, whatever is wrong with it',
+    )
+  }
   const known = await server.createClient({ scope: 'openid' })
   const reply = await new TestBrowser(server).open(authorizationUrl(known, { scope: 'unknown' }))
   t.match(reply.answer, { error: 'invalid_scope' }, 'an administrator vouches for others')

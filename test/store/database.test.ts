@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { DeadlineError } from '../../src/platform/batch.js'
+import { transactionOn } from '../../src/store/database.js'
 import {
   type Database,
   isDatabaseAway,
@@ -102,6 +103,39 @@ t.test('one that does not let us in is away too', async (t) => {
       t.equal(isDatabaseAway(error), true)
     }
   }
+})
+
+t.test('a connection that is lost between two statements ends what was done on it, and nothing else', async (t) => {
+  const { url, sql } = await openTestStore(t)
+  const db = open(t, url)
+  const loseIt = async (client: { once: (event: 'error', heard: () => void) => unknown }, pid: unknown) => {
+    const lost = new Promise<void>((resolve) => client.once('error', resolve))
+    await sql('SELECT pg_terminate_backend($1)', [pid])
+    await lost
+  }
+  const connected = (): Promise<pg.PoolClient> => new Promise((resolve) => db.pool.once('acquire', resolve))
+  const own = 'SELECT pg_backend_pid() AS pid'
+  const eras: number[] = []
+
+  const client = connected()
+  const reading = db.reads(async (connection, era) => {
+    eras.push(era)
+    await loseIt(await client, (await connection.query('test.pid', own, []))[0]?.['pid'])
+    return connection.query('test.pid', own, [])
+  })
+  t.equal(isDatabaseAway(await thrown(reading)), true)
+
+  const transaction = transactionOn(db.pool, 'BEGIN', async (client) => {
+    await loseIt(client, (await client.query(own)).rows[0]?.pid)
+    await client.query(own)
+  })
+  t.equal(isDatabaseAway(await thrown(transaction)), true)
+
+  const read = async () => db.reads(async (_, era) => void eras.push(era))
+  await read()
+  await read()
+  t.equal(new Set(eras).size, 2, 'another era, and the same where nothing was lost')
+  t.equal(db.pool.totalCount, 1)
 })
 
 t.test('a connection that is lost in the middle of a statement', async (t) => {

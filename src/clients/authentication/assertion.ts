@@ -41,7 +41,7 @@ export async function proveByAssertion(
 
   async function problemOf(of: Client): Promise<string | undefined> {
     if (of.tokenEndpointAuthMethod !== 'private_key_jwt') return 'client_method_not_registered'
-    const found = typeof assertion === 'string' ? assertion : await assertionProblem(ctx, of, assertion)
+    const found = typeof assertion === 'string' ? assertion : await assertionProblem(ctx, of, assertion, since)
     return found === undefined ? undefined : `assertion_${found}`
   }
 }
@@ -58,6 +58,7 @@ export async function assertionProblem(
   ctx: Pick<Context, 'clientKeys' | 'clock' | 'config'>,
   client: Client,
   jwt: UnverifiedJwt,
+  since: number,
 ): Promise<string | undefined> {
   const { iss, sub, aud, jti } = jwt.claims
   if (!types.has(jwtType(jwt))) return 'typ_wrong'
@@ -68,7 +69,7 @@ export async function assertionProblem(
   const now = ctx.clock.now().getTime() / 1000
   return (
     jwtTimeProblem(jwt.claims, { now, longest: longestLife, needsEnd: true }) ??
-    (await signatureProblem(ctx, client, jwt, client.tokenEndpointAuthSigningAlg))
+    (await signatureProblem(ctx, client, jwt, client.tokenEndpointAuthSigningAlg, since))
   )
 }
 

@@ -9,6 +9,8 @@ type KeyOwner = Pick<StoredClient, 'clientId' | 'jwks' | 'jwksUri'>
 export interface WantedKey {
   readonly alg: OpenIdSigningAlg
   readonly kid: string | undefined
+  /** When the request with it came, in monotonic milliseconds. */
+  readonly since: number
 }
 
 /** Public keys of clients, registered by value or behind `jwks_uri`. */
@@ -36,10 +38,10 @@ export function createClientKeys(options: JwksUriOptions): ClientKeys {
   }
 
   return {
-    async find({ clientId, jwks, jwksUri }, { alg, kid }) {
+    async find({ clientId, jwks, jwksUri }, { alg, kid, since }) {
       const fits = (key: ClientKey): boolean => key.algs.includes(alg) && (kid === undefined || key.kid === kid)
       if (jwks) return read(jwks).filter(fits)
-      return jwksUri === undefined ? 'no_keys_registered' : uris.find(jwksUri, fits, clientId)
+      return jwksUri === undefined ? 'no_keys_registered' : uris.find(jwksUri, fits, { clientId, since })
     },
   }
 }

@@ -1,6 +1,7 @@
 import { readJsonObject, TemporarilyUnavailableError } from '../../oauth/index.js'
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
+import { monotonicMilliseconds } from '../../platform/monotonic.js'
 import { freshFor, type Outbound, type OutboundAnswer, OutboundError } from '../../platform/outbound/index.js'
 import { type ClientKey, readClientKey } from './verification-key.js'
 
@@ -27,9 +28,18 @@ interface Entry {
   /** Until then they are not asked for again. */
   until: number
   triedAt: number
+  /** The same by a clock that nobody sets. */
+  askedAt: number
   /** Of the last try. */
   problem: string | undefined
   asking: Promise<void> | undefined
+}
+
+interface Asked {
+  /** For the log. */
+  readonly clientId: string
+  /** When that was signed, or later, in monotonic milliseconds. */
+  readonly since: number
 }
 
 /** The sets behind `jwks_uri`, in memory. RFC 7517 §5, OIDC Core §10.1.1. */
@@ -37,10 +47,9 @@ export interface JwksUris {
   /**
    * The keys that fit. Where none does, the address is asked again: the client may have rotated.
    *
-   * @param clientId for the log
-   * @throws {ClientKeysAwayError}
+   * @throws {ClientKeysAwayError} also where none does, and the address was asked just before
    */
-  readonly find: (uri: string, fits: (key: ClientKey) => boolean, clientId: string) => Promise<readonly ClientKey[]>
+  readonly find: (uri: string, fits: (key: ClientKey) => boolean, asked: Asked) => Promise<readonly ClientKey[]>
 }
 
 export interface JwksUriOptions {
@@ -57,6 +66,7 @@ export function createJwksUris({ outbound, clock, log }: JwksUriOptions): JwksUr
       keys: undefined,
       until: Number.NEGATIVE_INFINITY,
       triedAt: Number.NEGATIVE_INFINITY,
+      askedAt: Number.NEGATIVE_INFINITY,
       problem: undefined,
       asking: undefined,
     }
@@ -89,6 +99,7 @@ export function createJwksUris({ outbound, clock, log }: JwksUriOptions): JwksUr
       // Also where the clock was set back (attack 133).
       if (since >= 0 && since < (entry.problem === undefined ? pause.least : pause.afterFailure)) return
       entry.triedAt = now
+      entry.askedAt = monotonicMilliseconds()
       entry.asking = ask(uri, entry, clientId).finally(() => {
         entry.asking = undefined
       })
@@ -97,7 +108,7 @@ export function createJwksUris({ outbound, clock, log }: JwksUriOptions): JwksUr
   }
 
   return {
-    async find(uri, fits, clientId) {
+    async find(uri, fits, { clientId, since }) {
       const entry = entryOf(uri)
       const now = clock.now().getTime()
       const isCurrent = entry.keys && now < entry.until && entry.until - now <= kept.most
@@ -105,7 +116,12 @@ export function createJwksUris({ outbound, clock, log }: JwksUriOptions): JwksUr
       if (!entry.keys?.some(fits)) await refresh(uri, entry, clientId)
       if (entry.keys && clock.now().getTime() >= entry.until + patience) entry.keys = undefined
       if (!entry.keys) throw new ClientKeysAwayError(entry.problem ?? 'jwks_uri_unavailable')
-      return entry.keys.filter(fits)
+      const keys = entry.keys.filter(fits)
+      // Somebody else's assertion may have made us ask just before the client rotated: in a few seconds we know.
+      if (keys.length === 0 && (entry.askedAt < since || entry.problem !== undefined)) {
+        throw new ClientKeysAwayError(entry.problem ?? 'jwks_uri_asked_just_before')
+      }
+      return keys
     },
   }
 }

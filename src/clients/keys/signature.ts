@@ -1,6 +1,7 @@
 import { compactVerify } from 'jose'
 import type { Context } from '../../context.js'
 import type { UnverifiedJwt } from '../../oauth/index.js'
+import { monotonicMilliseconds } from '../../platform/monotonic.js'
 import type { StoredClient } from '../../store/index.js'
 import { openIdSigningAlgs } from '../openid-metadata.js'
 
@@ -11,6 +12,7 @@ const mostTried = 3
  * Whether the client signed this, by one of its keys and an algorithm that it may use.
  *
  * @param registered the only algorithm, where the client has registered one
+ * @param since when the request with it came, in monotonic milliseconds; default now
  * @returns why not, for log and audit; undefined where it did
  * @throws {ClientKeysAwayError} where its keys cannot be fetched now
  */
@@ -19,13 +21,14 @@ export async function signatureProblem(
   client: Pick<StoredClient, 'clientId' | 'jwks' | 'jwksUri'>,
   { header, compact }: UnverifiedJwt,
   registered: string | undefined,
+  since = monotonicMilliseconds(),
 ): Promise<string | undefined> {
   const alg = openIdSigningAlgs.find((known) => known === header.alg)
   if (alg === undefined) return 'alg_not_supported'
   if (registered !== undefined && alg !== registered) return 'alg_not_registered'
   const { kid } = header
   if (kid !== undefined && typeof kid !== 'string') return 'kid_malformed'
-  const keys = await ctx.clientKeys.find(client, { alg, kid })
+  const keys = await ctx.clientKeys.find(client, { alg, kid, since })
   if (typeof keys === 'string') return keys
   if (keys.length === 0) return 'key_unknown'
   // OIDC Core §10.1: of several, its name is told.

@@ -77,6 +77,7 @@ async function authorize(
     const { code, reason } = error
     request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization request refused')
     if (await waitsForLogin(ctx, request, channel, error)) {
+      if (isSilent(channel)) return sendError(ctx, reply, channel, untold(reason))
       const id = await startInteraction(ctx, request, reply, demandsOfRefused(channel, error))
       return seeOther(reply, stepAddress(ctx, id, 'login'))
     }
@@ -91,6 +92,15 @@ async function authorize(
 async function waitsForLogin(ctx: Context, request: FastifyRequest, { client }: RequestChannel, error: OAuthError) {
   if (!client.selfRegistered || error instanceof LoginRequiredError) return false
   return (await findSession(ctx, readCookie(request, 'session'), originOf(request))) === undefined
+}
+
+/** It must not be shown a page (OIDC Core §3.1.2.1), and is told no more than one without a fault: that nobody signed in. */
+function isSilent({ parameters: { prompt } }: RequestChannel): boolean {
+  return typeof prompt === 'string' && prompt.split(' ').includes('none')
+}
+
+function untold(reason: string): LoginRequiredError {
+  return new LoginRequiredError('The user has to sign in.', { reason })
 }
 
 /**

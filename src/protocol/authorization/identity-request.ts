@@ -18,7 +18,7 @@ export interface IdentityRequest {
   /** Scopes that the user is asked about for the sake of single claims. */
   readonly implied: readonly string[]
   /** The `sub` that it must be, as the client knows it. */
-  readonly subject?: string | undefined
+  readonly subject?: string | readonly string[] | undefined
 }
 
 /** Claims that can be asked for by name: of the user, and of the login. */
@@ -48,13 +48,26 @@ export async function readIdentityRequest(
     throw invalid('Claims are asked for at UserInfo, and no access token that opens it.', 'claims_without_token')
   }
   requireAcr(claims?.id_token?.['acr'])
-  const named = claims?.id_token?.['sub']?.value ?? claims?.userinfo?.['sub']?.value
   const hinted = hint === undefined ? undefined : await subjectOfHint(ctx, client, hint)
-  const asked = typeof named === 'string' ? named : undefined
-  if (asked !== undefined && hinted !== undefined && asked !== hinted) {
-    throw invalid('The claims and the id_token_hint name two users.', 'subjects_differ')
-  }
-  return { claims, implied: impliedScope(client, claims, scope), subject: asked ?? hinted }
+  const wanted = [claims?.id_token?.['sub'], claims?.userinfo?.['sub'], hinted && { value: hinted }]
+  return { claims, implied: impliedScope(client, claims, scope), subject: commonSubject(wanted) }
+}
+
+/** Whom all that names somebody names; undefined where nothing does. OIDC Core §3.1.2.1, §5.5.1 */
+function commonSubject(
+  wanted: readonly (ClaimRequest | '' | null | undefined)[],
+): string | readonly string[] | undefined {
+  const named = wanted.flatMap((claim) => {
+    if (!claim || (claim.value === undefined && claim.values === undefined)) return []
+    return [claim.value === undefined ? (claim.values ?? []) : [claim.value]]
+  })
+  const [first, ...others] = named
+  if (!first) return undefined
+  const common = first.filter((subject) => others.every((other) => other.includes(subject)))
+  const subjects = common.filter((subject) => typeof subject === 'string')
+  if (subjects.length === 0)
+    throw invalid('The claims and the id_token_hint name no user in common.', 'subjects_differ')
+  return subjects.length === 1 ? subjects[0] : subjects
 }
 
 /** OIDC Core §5.5.1.1: what is essential and cannot be had is a login that failed. */

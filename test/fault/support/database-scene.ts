@@ -95,9 +95,11 @@ export async function survive(
 
 /** Every process is ready again, and hears again what others change. */
 async function healed({ installation, postgres }: DatabaseScene): Promise<void> {
-  for (const { name, port } of installation.servers) {
+  for (const { name, port, output } of installation.servers) {
     const isReady = async () => (await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.status === 200
-    await waitFor(isReady, healing, `${name} does not heal`)
+    await waitFor(isReady, healing, `${name} does not heal`).catch((error) => {
+      throw new Error(`${error.message}: ${output().slice(-4000)}`)
+    })
   }
   const listens = async (): Promise<boolean> => {
     const rows = await postgres.sql(`SELECT 1 FROM pg_stat_activity WHERE application_name = 'ostiary listener'`)
