@@ -240,7 +240,8 @@ function reach(entry: Partitioned, horizon: Horizon): number {
   switch (entry.table) {
     case 'authorization_grant':
     case 'refresh_token':
-      return horizon.grantLifetime * 1000
+      // A grant with an ID token is kept as long as its session.
+      return Math.max(horizon.grantLifetime, horizon.sessionLifetime) * 1000
     case 'session':
       return horizon.sessionLifetime * 1000
     default:

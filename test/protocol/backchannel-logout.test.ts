@@ -2,7 +2,7 @@ import t from 'tap'
 import { disableUser, setPassword } from '../../src/identity/index.js'
 import { createDelivery } from '../../src/jobs/index.js'
 import { revoke } from '../../src/revocation/index.js'
-import { sessions } from '../../src/store/index.js'
+import { partitions, sessions } from '../../src/store/index.js'
 import { authorizationUrl, logIn } from '../support/authorization.js'
 import type { TestBrowser } from '../support/browser.js'
 import {
@@ -298,4 +298,29 @@ t.test('Back-Channel Logout §2.1: it is published, and nothing of the front cha
   const metadata = (await server.get('/.well-known/openid-configuration')).json()
   t.match(metadata, { backchannel_logout_supported: true, backchannel_logout_session_supported: true })
   t.notOk('frontchannel_logout_supported' in metadata)
+})
+
+t.test('Back-Channel Logout §2.5: who got an ID token days ago, and nothing else, hears of it', async (t) => {
+  const receiver = nextReceiver()
+  receiver.answer(200)
+  const env = { SESSION_LIFETIME: '1209600', SESSION_IDLE_LIFETIME: '1209600' }
+  const own = await openTellingClients(t, [receiver], { env })
+  const { ctx, clock } = own.server
+  const maintain = async () => {
+    const horizon = await partitions.horizonOf(ctx.db, ctx.config)
+    await partitions.ensurePartitions(ctx.db.pool, horizon, clock.now())
+    return partitions.dropExpiredPartitions(ctx.db.pool, horizon, clock.now())
+  }
+  await maintain()
+  const grant_types = ['authorization_code']
+  const client = await own.server.createClient(told(receiver.url, { grant_types, scope: 'openid email' }))
+  const { browser, tokens } = await signedInAt(own.server, client, own.user)
+  clock.advance(13 * 86_400)
+  const dropped = await maintain()
+  t.ok(
+    dropped.some((name) => name.startsWith('authorization_grant_')),
+    'what is over is gone',
+  )
+  await signOut(browser, tokens.id_token)
+  t.match(await waitingLogouts(own.server), [{ destination: client.clientId }])
 })

@@ -99,7 +99,7 @@ async function createGrant(
   const offline = scope.includes('offline_access')
   const expiresAt = grantEnd(ctx, client, session, { offline, isRefreshed: responseType === undefined, now })
   const grant: Grant = {
-    bucket: weekBucket(expiresAt),
+    bucket: weekBucket(keptUntil(session, scope, expiresAt)),
     id: ctx.random.uuid(),
     clientId: client.clientId,
     userId: session.userId,
@@ -175,6 +175,11 @@ function grantEnd(ctx: Context, client: Client, session: Session, { offline, isR
   }
   const end = after(now, Math.min(tokens.refreshTokenLifetime, client.refreshTokenLifetime ?? Number.POSITIVE_INFINITY))
   return offline || end < session.expiresAt ? end : session.expiresAt
+}
+
+/** Whoever got an ID token hears of the end of its session (Back-Channel Logout §2.5), also where the grant itself is over. */
+function keptUntil(session: Session, scope: readonly string[], expiresAt: Date): Date {
+  return scope.includes('openid') && session.expiresAt > expiresAt ? session.expiresAt : expiresAt
 }
 
 /** A redirect URI that was taken back while the user was asked is none any more. */
