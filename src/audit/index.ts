@@ -29,8 +29,19 @@ export interface AuditTrail {
    * minute from one source it is counted instead, and one event stands for the rest.
    */
   readonly writesByItself: (source: string, event: NewEvent) => boolean
+  /**
+   * Counts a refused request, with its exact reason, once for each error: whoever knows most of it comes first. Where another
+   * event says so already, `told` goes before.
+   */
+  readonly refused: (error: Refusal, about: Pick<NewEvent, 'clientId' | 'ip'>) => void
+  readonly told: (error: object) => void
   /** Writes what was counted. */
   readonly flush: () => Promise<void>
+}
+
+interface Refusal {
+  readonly code: string
+  readonly reason: string
 }
 
 /** Kinds of events that are counted at once; beyond it they are written early, and only their type is told apart. */
@@ -49,6 +60,7 @@ export function createAuditTrail(options: { db: Database; clock: Clock; random: 
   let counted = new Map<string, Counted>()
   let minute = 0
   let failures = new Map<string, number>()
+  const told = new WeakSet<object>()
   let writing: Promise<void> = Promise.resolve()
   let early: Promise<void> | undefined
 
@@ -94,6 +106,13 @@ export function createAuditTrail(options: { db: Database; clock: Clock; random: 
 
   return {
     count,
+    told: (error) => void told.add(error),
+    refused(error, { clientId, ip }) {
+      if (told.has(error)) return
+      told.add(error)
+      const { code, reason } = error
+      count({ type: 'request.refused', actor: 'system', clientId, ip, reason, detail: { error: code } })
+    },
     writesByItself(source, event) {
       const now = Math.floor(clock.now().getTime() / 60_000)
       if (now !== minute || failures.size >= capacity) {

@@ -11,14 +11,19 @@ export interface DescribedError {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** Hears of requests that the protocol refused: not of what is no address here, too large or too often. */
+export type RefusalListener = (error: OAuthError) => void
+
 /** Names what was thrown, and writes it down. */
 export function nameError(
   thrown: unknown,
   log: Pick<Logger, 'error' | 'warn' | 'info'>,
   requestId: string,
+  onRefusal?: RefusalListener,
 ): DescribedError {
   const error = asOAuthError(thrown)
   const { code, reason, status } = error
+  if (status < 500 && status !== 429 && !(error instanceof HttpError)) onRefusal?.(error)
   if (status === 500) log.error({ err: error.cause ?? error, reason }, 'request failed')
   else if (status === 503) log.warn({ err: error.cause, reason }, 'request not served')
   else log.info({ error: code, reason, ...expectationOf(reason) }, 'request refused')
@@ -41,6 +46,7 @@ interface Asked {
   readonly log: Logger
   readonly requestId: string
   readonly issuer: string
+  readonly onRefusal?: RefusalListener | undefined
 }
 
 export interface ErrorAnswer {
@@ -50,17 +56,17 @@ export interface ErrorAnswer {
 }
 
 /** RFC 6749 §5.2: the error as JSON. */
-export function describeError(thrown: unknown, { log, requestId, issuer }: Asked): ErrorAnswer {
-  const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId)
+export function describeError(thrown: unknown, { log, requestId, issuer, onRefusal }: Asked): ErrorAnswer {
+  const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId, onRefusal)
   return { status, headers: { ...headers, ...challenge(status, issuer) }, body: error.toJSON() }
 }
 
 /** RFC 6750 §3.1: there is no body for a request that knew of no authentication. */
 export function describeBearerError(
   thrown: unknown,
-  { log, requestId, issuer }: Asked,
+  { log, requestId, issuer, onRefusal }: Asked,
 ): Omit<ErrorAnswer, 'body'> & { readonly body: object | undefined } {
-  const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId)
+  const { error, status, headers } = nameError(thrown, log.child({ requestId }), requestId, onRefusal)
   return {
     status,
     headers: { ...headers, ...challengeOfBearer(error, issuer) },

@@ -1,12 +1,14 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { Origin } from '../context.js'
+import type { OAuthError } from '../oauth/errors.js'
 import type { Logger } from '../platform/log.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
 import type { Random } from '../platform/random.js'
 import { type CachedDocument, documentHeaders } from './cached-document.js'
 import { variesByOrigin } from './cors.js'
 import { describeBearerError, describeError } from './describe-error.js'
+import type { PageSettings } from './pages.js'
 import { peerAddress, type TrustedProxies } from './request.js'
 import { isForm, refusalOf } from './screening.js'
 import { noStoreHeaders } from './security-headers.js'
@@ -86,6 +88,7 @@ export interface DirectOptions {
   /** Header fields of every response. */
   readonly headers: Readonly<Record<string, string>>
   readonly bodyLimit: number
+  readonly onRefusal?: PageSettings['onRefusal']
   /** For what is not answered directly. */
   readonly routing: RequestListener
 }
@@ -93,7 +96,7 @@ export interface DirectOptions {
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
 
 export function createDirectAnswers(options: DirectOptions): DirectAnswers {
-  const { log, random, issuer, trusted, headers, bodyLimit, routing } = options
+  const { log, random, issuer, trusted, headers, bodyLimit, routing, onRefusal } = options
   const forms = new Map<string, Answer>()
   /** By GET. */
   const documents = new Map<string, Answer>()
@@ -126,8 +129,9 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       } else if (result === undefined) sendNothing(response, fixed)
       else send(response, 200, ofResult, result)
     }
-    const refuse = (response: ServerResponse, thrown: unknown, requestId: string): void => {
-      const { status, headers: own, body } = describeError(thrown, { log, requestId, issuer })
+    const refuse = (response: ServerResponse, thrown: unknown, { ip, requestId }: Required<Origin>): void => {
+      const heard = onRefusal && ((error: OAuthError) => onRefusal(error, ip))
+      const { status, headers: own, body } = describeError(thrown, { log, requestId, issuer, onRefusal: heard })
       send(response, status, withJson([...withoutReplaced(fixed, own), ...Object.entries(own).flat()]), body)
     }
     return (request, response) => {
@@ -136,7 +140,7 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       readBody(request, (encoded) => {
         answer({ authorization: request.headers.authorization, encoded, origin }).then(
           (result) => respond(response, result),
-          (error) => refuse(response, error, origin.requestId),
+          (error) => refuse(response, error, origin),
         )
       })
     }
@@ -163,8 +167,10 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
     fixed: readonly string[],
     answer: (request: Pick<IncomingMessage, 'headers'>) => Promise<DirectText>,
   ): Answer {
-    const refuse = (response: ServerResponse, thrown: unknown, requestId: string): void => {
-      const { status, headers: own, body } = describeBearerError(thrown, { log, requestId, issuer })
+    const refuse = (response: ServerResponse, thrown: unknown, { ip, requestId }: Required<Origin>): void => {
+      const heard = onRefusal && ((error: OAuthError) => onRefusal(error, ip))
+      const asked = { log, requestId, issuer, onRefusal: heard }
+      const { status, headers: own, body } = describeBearerError(thrown, asked)
       const fields = [...withoutReplaced(fixed, own), ...Object.entries(own).flat()]
       if (body === undefined) response.writeHead(status, [...fields, 'Content-Length', '0']).end()
       else send(response, status, withJson(fields), body)
@@ -174,7 +180,7 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       if (log.isLevelEnabled('info')) logged(response, 'GET', path, requestId)
       answer(request).then(
         ({ contentType, text }) => sendText(response, 200, [...fixed, 'Content-Type', contentType], text),
-        (error) => refuse(response, error, requestId),
+        (error) => refuse(response, error, { ip: peerAddress(request, trusted), requestId }),
       )
     }
   }

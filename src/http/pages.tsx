@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { VNode } from 'preact'
+import type { OAuthError } from '../oauth/errors.js'
 import type { Random } from '../platform/random.js'
 import { renderPage } from '../ui/index.js'
 import { noStore } from './security-headers.js'
@@ -8,6 +9,8 @@ import { noStore } from './security-headers.js'
 export interface PageSettings {
   readonly random: Random
   readonly issuer: string
+  /** For the audit. */
+  readonly onRefusal?: ((error: OAuthError, ip: string | undefined) => void) | undefined
 }
 
 const SETTINGS = 'pageSettings'

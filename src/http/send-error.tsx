@@ -3,7 +3,7 @@ import { InvalidTokenError, MissingTokenError, OAuthError, type OAuthErrorOption
 import { ErrorPage, errorTexts } from '../ui/index.js'
 import { bearerChallenge, challenge, challengeOfBearer, nameError } from './describe-error.js'
 import { pageSettings, sendPage } from './pages.js'
-import { wantsPage } from './request.js'
+import { originOf, wantsPage } from './request.js'
 
 /** A dead end on a page, with a way on. For what has no code in the specifications or needs other words than theirs. */
 export class PageError extends OAuthError {
@@ -71,7 +71,8 @@ export function sendAnyError(thrown: unknown, request: FastifyRequest, reply: Fa
 
 /** Names the error, writes it down and sets what both forms share. */
 function prepareError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): OAuthError {
-  const { error, status, headers } = nameError(thrown, request.log, request.id)
+  const onRefusal = (error: OAuthError): void => pageSettings(reply).onRefusal?.(error, originOf(request).ip)
+  const { error, status, headers } = nameError(thrown, request.log, request.id, onRefusal)
   reply.code(status).headers(headers)
   return error
 }

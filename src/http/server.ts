@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import formbody from '@fastify/formbody'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import type { OAuthError } from '../oauth/errors.js'
 import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
@@ -9,7 +10,7 @@ import { decorateFarewells, prepareDrain } from './drain.js'
 import { bodyTypeOf } from './json-body.js'
 import { routeAllMethods } from './methods.js'
 import { createNodeServer } from './node-server.js'
-import { decoratePages } from './pages.js'
+import { decoratePages, type PageSettings } from './pages.js'
 import { HttpError } from './refusal.js'
 import { type Encoded, trustedProxies } from './request.js'
 import { refusalOf } from './screening.js'
@@ -20,6 +21,8 @@ export interface HttpServerOptions {
   readonly config: Config
   readonly log: Logger
   readonly random: Random
+  /** Hears of what is refused. */
+  readonly audit?: { readonly refused: (error: OAuthError, about: { readonly ip?: string | undefined }) => void }
 }
 
 /**
@@ -32,12 +35,13 @@ const BODY_LIMIT = 64 * 1024
  * The Fastify instance that the scopes register in: limits on what strangers may send and how long they may take, bodies
  * and queries left as text, security headers on every response, and an answer for what no route knows.
  */
-export function createHttpServer({ config, log, random }: HttpServerOptions): FastifyInstance {
+export function createHttpServer({ config, log, random, audit }: HttpServerOptions): FastifyInstance {
   const { trustProxy, issuer } = config.server
   const headers = securityHeaders(issuer)
   const trusted = trustProxy ? trustedProxies(trustProxy) : undefined
+  const onRefusal: PageSettings['onRefusal'] = audit && ((error, ip) => audit.refused(error, { ip }))
   const direct = createDirectAnswers({
-    ...{ log, random, issuer, trusted, headers, bodyLimit: BODY_LIMIT },
+    ...{ log, random, issuer, trusted, headers, bodyLimit: BODY_LIMIT, onRefusal },
     routing: (request, response) => app.routing(request, response),
   })
   const options = {
@@ -71,7 +75,7 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
   decorateDirect(app, direct)
 
   routeAllMethods(app)
-  decoratePages(app, { random, issuer })
+  decoratePages(app, { random, issuer, onRefusal })
   app.removeAllContentTypeParsers()
   app.register(formbody, { bodyLimit: BODY_LIMIT, parser: (encoded: string): Encoded => ({ encoded }) })
 

@@ -153,6 +153,7 @@ const bearers: Entries = {
   token_malformed: ['one access token in Authorization', 'RFC 6750 §2.1'],
   token_twice: ['the access token by one way', 'RFC 6750 §2'],
   token_invalid: ['an access token of this server for this endpoint that stands', 'RFC 6750 §3.1'],
+  token_expired: ['an access token within its lifetime', 'RFC 6750 §3.1'],
   token_ended: ['an access token that was not revoked', 'RFC 6750 §3.1'],
   token_of_another: ['an access token for this endpoint', 'RFC 6750 §3.1'],
   scope_missing: ['an access token with the scope in WWW-Authenticate', 'RFC 6750 §3.1'],
@@ -243,6 +244,10 @@ const addresses: Entries = {
   outbound_encoded: ['an answer without Content-Encoding', 'RFC 9110 §8.4'],
   outbound_busy: ['fewer requests to others at once', 'RFC 9110 §15.6.4'],
   jwks_uri_unavailable: ['jwks_uri to answer', 'RFC 7591 §2'],
+  jwks_uri_asked_just_before: [
+    'a key that jwks_uri had some seconds ago; it is asked again',
+    'RFC 7517 §5, OIDC Core §10.1.1',
+  ],
   jwks_uri_not_200: ['jwks_uri to answer 200', 'RFC 7591 §2'],
   jwks_uri_no_jwk_set: ['jwks_uri to answer with a JWK Set', 'RFC 7517 §5'],
   jwks_uri_too_many_keys: ['a JWK Set of at most 50 keys', 'RFC 7517 §5'],

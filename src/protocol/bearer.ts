@@ -5,6 +5,9 @@ import { InsufficientScopeError, InvalidTokenError } from '../oauth/index.js'
 import { isLetIn } from '../platform/network.js'
 import { type PresentedToken, readAccessToken } from './introspection/index.js'
 
+/** Seconds. */
+const day = 86_400
+
 /**
  * The access token of a request to this server itself: ours, meant for us, alive, and with the scope. What is revoked is
  * known from memory, so within the half second of its poll.
@@ -14,7 +17,7 @@ import { type PresentedToken, readAccessToken } from './introspection/index.js'
  */
 export async function authorizeBearer(ctx: Context, request: FastifyRequest, scope: string): Promise<PresentedToken> {
   const token = await readLiveToken(ctx, bearerToken(request))
-  if (token.claims.aud !== ctx.config.server.issuer) throw invalid()
+  if (token.claims.aud !== ctx.config.server.issuer) throw aboutClient(ctx, token, invalid('token_of_another'))
   if (!token.claims.scope?.split(' ').includes(scope)) {
     throw new InsufficientScopeError('The access token does not have the scope.', { reason: 'scope_missing', scope })
   }
@@ -30,8 +33,20 @@ export async function authorizeBearer(ctx: Context, request: FastifyRequest, sco
 export async function readLiveToken(ctx: Context, value: string): Promise<PresentedToken> {
   ctx.assertFresh()
   const token = await readAccessToken(ctx, value)
-  if (!token || isRevoked(ctx, token)) throw invalid()
+  if (!token) throw await refusalOf(ctx, value)
+  if (isRevoked(ctx, token)) throw aboutClient(ctx, token, invalid('token_ended'))
   return token
+}
+
+/** For the audit: whoever integrates must not have to guess whether it was a token at all. */
+async function refusalOf(ctx: Context, value: string): Promise<InvalidTokenError> {
+  const expired = await readAccessToken(ctx, value, { late: day })
+  return expired ? aboutClient(ctx, expired, invalid('token_expired')) : invalid()
+}
+
+function aboutClient(ctx: Context, { claims }: PresentedToken, error: InvalidTokenError): InvalidTokenError {
+  ctx.audit.refused(error, { clientId: claims.client_id })
+  return error
 }
 
 /**

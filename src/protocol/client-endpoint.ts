@@ -4,7 +4,7 @@ import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } from '../http/index.js'
 import { countRequest } from '../limits/index.js'
-import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
+import { InvalidRequestError, OAuthError, type Parameters, readParameters } from '../oauth/index.js'
 import { Deadline } from '../platform/deadline.js'
 
 export interface ClientRequest {
@@ -46,9 +46,14 @@ export function clientEndpoint(
     const client = await authenticateClient(ctx, authorization, parameters, origin, { deadline })
     // Most have none, and wait for nothing here.
     const limit = client.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, origin)
-    // Awaited: to hand a promise on costs two turns more.
-    const body = await handle({ client, parameters, origin })
-    return limit && !(body instanceof FieldedAnswer) ? new FieldedAnswer(body, limit) : body
+    try {
+      // Awaited: to hand a promise on costs two turns more.
+      const body = await handle({ client, parameters, origin })
+      return limit && !(body instanceof FieldedAnswer) ? new FieldedAnswer(body, limit) : body
+    } catch (error) {
+      if (error instanceof OAuthError && error.status < 429) ctx.audit.refused(error, { ...client, ip: origin.ip })
+      throw error
+    }
   }
   const answer = (form: DirectForm): Promise<object | undefined> => {
     const deadline = new Deadline(bound.whole, bound.rest)

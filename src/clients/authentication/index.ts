@@ -129,6 +129,7 @@ export async function authenticateClient(
     return client
   } catch (error) {
     if (error instanceof InvalidClientError) {
+      ctx.audit.told(error)
       const event = failureEvent(ctx, client, error.reason, origin, place)
       if (attempt) await attempt.failed(event)
       else if (error.reason !== secretIsOver) await ctx.failures.fail(subject, event, isProved ? 'refusal' : 'guess')
@@ -169,6 +170,7 @@ function readAudited(ctx: Context, authorization: string | undefined, parameters
     return readCredentials(authorization, parameters)
   } catch (error) {
     if (error instanceof InvalidClientError) {
+      ctx.audit.told(error)
       ctx.audit.count({ type: 'client.authentication_failed', actor: 'system', reason: error.reason, ip })
     }
     throw error

@@ -76,6 +76,7 @@ async function authorize(
     if (!isForClient(error)) throw error
     const { code, reason } = error
     request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization request refused')
+    ctx.audit.refused(error, { clientId: channel.client.clientId, ip: originOf(request).ip })
     if (await waitsForLogin(ctx, request, channel, error)) {
       if (isSilent(channel)) return sendError(ctx, reply, channel, untold(reason))
       const id = await startInteraction(ctx, request, reply, demandsOfRefused(channel, error))

@@ -53,6 +53,7 @@ export const authorizationEnding: Ending = {
     }
     const { code, reason } = error
     reply.request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization refused')
+    if (!(interaction && session)) ctx.audit.refused(error, { clientId: client.clientId, ip: refused.origin.ip })
     return sendError(ctx, reply, channelOf(demands), error)
   },
 }

@@ -70,6 +70,7 @@ async function audited<Result>(
       const { ip } = originOf(request)
       // What was asked for may be no client: of those that there are the audit knows by what happened to them.
       const type = clientId === undefined ? 'client.registration_refused' : 'client.configuration_refused'
+      ctx.audit.told(error)
       ctx.audit.count({ type, actor: 'system', reason: error.reason, ip })
     }
     throw error

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { revoke } from '../../src/revocation/index.js'
+import { authorizationUrl, signedIn } from '../support/authorization.js'
+import { TestBrowser } from '../support/browser.js'
+import { listenOnLoopback } from '../support/http.js'
+import { idTokensFor, logoutUrl, relyingParty } from '../support/logout.js'
+import { createTestServer } from '../support/server.js'
+import { by } from '../support/telling.js'
+
+const server = await createTestServer(t)
+const { ctx } = server
+const user = await server.createUser('ada@example.com')
+const client = await server.createClient({ ...relyingParty, first_party: true })
+const { clientId } = client
+
+/** What of refused requests was written since. */
+async function refusals(): Promise<
+  readonly (readonly [reason: string | undefined, clientId: string | undefined, count: number])[]
+> {
+  await ctx.audit.flush()
+  const events = await server.audit('request.refused')
+  await server.ctx.db.query('test.forget', `DELETE FROM audit_event WHERE type = 'request.refused'`, [])
+  return events.map((event) => [event.reason, event.clientId, event.count ?? 1])
+}
+
+t.test('a refused authorization request stands in the audit, whoever is told of it', async (t) => {
+  const browser = await signedIn(server, user)
+  for (let n = 0; n < 3; n++) {
+    const { answer } = await browser.open(authorizationUrl(client, { scope: 'unknown' }))
+    t.match(answer, { error: 'invalid_scope' })
+  }
+  t.same(await refusals(), [['scope_not_registered', clientId, 3]], 'alike ones as one')
+  await browser.open(authorizationUrl(client, { redirect_uri: 'https://elsewhere.example/cb' }))
+  t.match(await refusals(), [['redirect_uri_unregistered']], 'on a page')
+  await new TestBrowser(server).open(authorizationUrl(client, { prompt: 'none' }))
+  t.match(await refusals(), [[/^login_/, clientId]])
+})
+
+t.test('so does what the token endpoint refuses, by the exact check', async (t) => {
+  const ask = (form: Record<string, string>) => server.post('/token', form, { authorization: client.basic })
+  const { refresh_token } = await idTokensFor(server, client, user, undefined, 'openid offline_access')
+  await ask({ grant_type: 'password' })
+  await ask({ grant_type: 'authorization_code', code: 'no code', code_verifier: 'x'.repeat(43) })
+  await ask({ grant_type: 'refresh_token', refresh_token: `${refresh_token}x` })
+  t.same((await refusals()).map(([reason, of]) => [reason, of]).sort(), [
+    ['code_unknown', clientId],
+    ['grant_type_unknown', clientId],
+    ['refresh_token_unknown', clientId],
+  ])
+  await server.post(
+    '/token',
+    { grant_type: 'client_credentials' },
+    { authorization: `Basic ${btoa(`${clientId}:wrong`)}` },
+  )
+  t.same(await refusals(), [], 'what has an event of its own has no second one')
+  t.match(await server.audit('client.authentication_failed'), [{ reason: 'client_secret_wrong' }])
+})
+
+t.test('and by the direct way, as a server listens', async (t) => {
+  const port = await listenOnLoopback(server.app)
+  const headers = { authorization: client.basic }
+  const body = new URLSearchParams({ grant_type: 'password' })
+  t.equal((await fetch(`http://127.0.0.1:${port}/token`, { method: 'POST', headers, body })).status, 400)
+  t.equal(
+    (await fetch(`http://127.0.0.1:${port}/userinfo`, { headers: { authorization: 'Bearer nothing' } })).status,
+    401,
+  )
+  t.same((await refusals()).map(([reason]) => reason).sort(), ['grant_type_unknown', 'token_invalid'])
+})
+
+t.test('UserInfo says apart what was no token, what is over, and what was revoked', async (t) => {
+  const { access_token } = await idTokensFor(server, client, user)
+  const ask = (token: string) => server.get('/userinfo', { authorization: `Bearer ${token}` })
+  await ask('nothing')
+  t.same(await refusals(), [['token_invalid', undefined, 1]])
+  server.clock.advance(3_601)
+  await ask(access_token)
+  t.same(await refusals(), [['token_expired', clientId, 1]])
+  const second = await idTokensFor(server, client, user)
+  await revoke(ctx, { kind: 'user', userId: user.id }, { ...by, reason: 'test' })
+  await ask(second.access_token)
+  t.same(await refusals(), [['token_ended', clientId, 1]])
+})
+
+t.test('a refused sign-out', async (t) => {
+  await new TestBrowser(server).open(logoutUrl({ id_token_hint: 'nothing' }))
+  t.match(await refusals(), [['id_token_hint_invalid']])
+})
+
+t.test('what is no request of the protocol is in the log alone', async (t) => {
+  await server.get('/nothing-here')
+  await server.get('/token')
+  await server.post('/token', { padding: 'x'.repeat(70_000) })
+  t.same(await refusals(), [])
+})
