@@ -15,6 +15,7 @@ export type { OutboundAnswer } from './request.js'
 export type OutboundShare = keyof typeof places
 
 export interface OutboundOptions {
+  /** Default: that of strangers. */
   readonly share?: OutboundShare | undefined
   readonly accept?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
