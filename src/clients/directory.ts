@@ -11,7 +11,7 @@ export type Client = ClientWithSecrets
  */
 export interface ClientDirectory {
   /**
-   * @param since of `monotonicMilliseconds`: a copy that was read before is not good enough
+   * @param since of `monotonicMilliseconds`: what was read before is not good enough, nor what is being read since before
    * @returns undefined when there is no such client; a disabled one is found
    */
   readonly find: (clientId: string, since?: number) => Promise<Client | undefined>

@@ -21,5 +21,6 @@ export { type CreatedResource, createResource, deleteResource } from './resource
 export { defaultSecretOverlap, rotateSecret } from './rotate-secret.js'
 export { findKeyedSecret, generateSecret, hashSecret, strongSecretLength } from './secrets.js'
 export { sectorOf } from './sector.js'
+export { shareOf } from './share.js'
 export { deleteClient, disableClient, enableClient, endAndRemoveClient } from './state.js'
 export { type ClientUseTrail, countIssued, createClientUseTrail, keepUsed } from './use.js'

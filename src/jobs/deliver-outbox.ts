@@ -24,7 +24,8 @@ interface Deliverer {
 
 /**
  * By the kind of the message. Clients are many, and some are strangers: of their lanes there are fewer than of all, so that
- * however many hang, the others are delivered; and of a lane as much as two of one host may have (`platform/outbound`).
+ * however many hang, the others are delivered; and of a lane as much as two of one host may have (`platform/outbound`, whose
+ * share `logouts` has a place for each).
  */
 const deliverers: Readonly<Record<string, Deliverer>> = {
   revocation: { deliver: pushRevocation, messages: 8, lanes: 32, troubled: 32, nameOf: originOf },

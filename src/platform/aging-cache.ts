@@ -6,6 +6,11 @@ interface Entry<Value> {
   readonly readAt: number
 }
 
+interface Reading<Value> {
+  readonly promise: Promise<Value | undefined>
+  readonly began: number
+}
+
 export interface AgingCacheBounds {
   readonly capacity: number
   /** The clock that ages are taken by: no clock change moves it. */
@@ -13,7 +18,7 @@ export interface AgingCacheBounds {
 }
 
 export interface AgingCache<Value> {
-  /** @param since of the clock: a copy that was read before is not good enough */
+  /** @param since of the clock: what was read before is not good enough, nor what is being read since before */
   readonly find: (key: string, since?: number) => Promise<Value | undefined>
   readonly drop: (key: string) => void
   readonly dropAll: () => void
@@ -28,23 +33,23 @@ export function createAgingCache<Value>(
   { capacity, milliseconds }: AgingCacheBounds,
 ): AgingCache<Value> {
   const entries = new Map<string, Entry<Value>>()
-  const reading = new Map<string, Promise<Value | undefined>>()
+  const reading = new Map<string, Reading<Value>>()
 
   async function load(key: string): Promise<Value | undefined> {
     const readAt = milliseconds()
     const promise = read(key)
-    reading.set(key, promise)
+    reading.set(key, { promise, began: readAt })
     try {
       const value = await promise
       // Dropped while it was read: what came back may be from before the change.
-      if (reading.get(key) !== promise) return value
+      if (reading.get(key)?.promise !== promise) return value
       if (value === undefined || value === false) return value
       entries.delete(key)
       entries.set(key, { value, readAt })
       if (entries.size > capacity) entries.delete(entries.keys().next().value!)
       return value
     } finally {
-      if (reading.get(key) === promise) reading.delete(key)
+      if (reading.get(key)?.promise === promise) reading.delete(key)
     }
   }
 
@@ -52,7 +57,9 @@ export function createAgingCache<Value>(
     async find(key, since = milliseconds() - maxAge) {
       const entry = entries.get(key)
       if (entry && entry.readAt > since) return entry.value
-      return reading.get(key) ?? load(key)
+      // One that began before may say what was so before.
+      const underWay = reading.get(key)
+      return underWay && underWay.began >= since ? underWay.promise : load(key)
     },
     drop(key) {
       entries.delete(key)

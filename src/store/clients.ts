@@ -3,6 +3,7 @@ import type { ClientSecret } from './client-secrets.js'
 import type { Database, Db, Row } from './database.js'
 import { type Client as ClientRow, Prisma } from './prisma/client.js'
 import type { HeldRole } from './rows.js'
+import { shownHash } from './shown-clients.js'
 
 /** As registered; what is in the database was checked before. */
 type SigningAlgName = 'RS256' | 'PS256' | 'ES256' | 'EdDSA'
@@ -78,6 +79,8 @@ export interface StoredClient {
 /** What every request of a client needs, in one read. */
 export interface ClientWithSecrets extends StoredClient {
   readonly secrets: readonly ClientSecret[]
+  /** Stands for all that users are shown of it, where a stranger describes it (`shown-clients.ts`). */
+  readonly shownHash?: Buffer | undefined
   /** What it holds as itself, for client_credentials. */
   readonly roles: readonly HeldRole[]
   /** The resource whose server this client is. */
@@ -103,7 +106,7 @@ const columns = `
   c.document_fetched_at, c.document_fresh_until, c.not_before, c.disabled_at, c.last_used_at, c.created_at, c.updated_at`
 
 const findStatement = `
-  SELECT ${columns}, r.identifier AS resource_server_of, g.name AS gateway,
+  SELECT ${columns}, ${shownHash} AS shown_hash, r.identifier AS resource_server_of, g.name AS gateway,
          (SELECT json_agg(json_build_object('id', s.id, 'method', s.method, 'hash', encode(s.hash, 'hex'), 'keyId', s.key_id,
                                             'createdAt', s.created_at, 'expiresAt', s.expires_at, 'lastUsedAt', s.last_used_at)
                           ORDER BY s.created_at DESC)
@@ -119,6 +122,7 @@ export async function find(database: Database, clientId: string): Promise<Client
   if (!row) return undefined
   return {
     ...fromColumns(row),
+    shownHash: row['shown_hash'] ?? undefined,
     secrets: ((row['secrets'] as Row[] | null) ?? []).map((secret) => ({
       id: secret['id'],
       method: secret['method'],
@@ -305,7 +309,7 @@ function fromColumns(row: Row): StoredClient {
   for (const [column, value] of Object.entries(row)) {
     camel[column.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())] = value
   }
-  const { secrets: _, roles: __, resourceServerOf: ___, gateway: ____, ...columns } = camel
+  const { secrets: _, roles: __, resourceServerOf: ___, gateway: ____, shownHash: _____, ...columns } = camel
   return fromPrisma(columns as ClientRow)
 }
 

@@ -1,4 +1,4 @@
-import type { StoredClient } from './clients.js'
+import type { ClientWithSecrets } from './clients.js'
 import type { Database, Db } from './database.js'
 
 /** What a user decided about one scope of one client. */
@@ -14,19 +14,19 @@ export interface Decision {
  * a revocation waits for its commit, decisions are written that are younger than its instant. Its second is never older
  * than its commit (`coverCommit`), so whole seconds are what can be compared. Whoever decides just after is asked again.
  *
- * @param client what was decided when another document described it does not count (attack 96)
+ * @param client what was decided when it was described otherwise does not count (attacks 96 and 98)
  */
 export async function list(
   database: Database,
   userId: string,
-  { clientId, documentHash }: Pick<StoredClient, 'clientId' | 'documentHash'>,
+  { clientId, shownHash }: Pick<ClientWithSecrets, 'clientId' | 'shownHash'>,
 ): Promise<readonly Decision[]> {
   const rows = await database.query(
     'consents.list',
     `SELECT c.resource, c.scope, c.granted FROM consent c JOIN user_account u ON u.id = c.user_id
       WHERE c.user_id = $1 AND c.client_id = $2 AND (u.not_before IS NULL OR date_trunc('second', c.decided_at) > u.not_before)
         AND c.document_hash IS NOT DISTINCT FROM $3::bytea`,
-    [userId, clientId, documentHash ?? null],
+    [userId, clientId, shownHash ?? null],
   )
   return rows.map((row) => ({ resource: row['resource'], scope: row['scope'], granted: row['granted'] }))
 }

@@ -4,6 +4,7 @@ import { weekBucket } from './buckets.js'
 import type { Decision } from './consents.js'
 import type { BatchedStatement, Database, Db } from './database.js'
 import type { Interaction } from './interactions.js'
+import { shownHash } from './shown-clients.js'
 
 /** What a user allowed a client. */
 export interface Grant {
@@ -40,8 +41,8 @@ export interface NewGrant {
   readonly grant: Grant
   readonly code: NewCode
   readonly event: AuditEvent
-  /** SHA-256 of the document at the client_id, as the user was shown it; undefined where no document describes the client. */
-  readonly documentHash?: Buffer | undefined
+  /** Of the client as the user was shown it; undefined where an administrator vouches for it. */
+  readonly shownHash?: Buffer | undefined
   /** The interaction that this is the answer to. */
   readonly answers?: AnsweredInteraction | undefined
 }
@@ -79,7 +80,7 @@ export const standingJoins = `
 
 /**
  * `answered`: the interaction was answered before, or has expired. `ended`: the session, user or client ended meanwhile.
- * `changed`: another document describes the client by now; the interaction still waits.
+ * `changed`: the client is described otherwise by now than its user was shown; the interaction still waits.
  */
 export type GrantOutcome = 'created' | 'answered' | 'ended' | 'changed'
 
@@ -98,11 +99,11 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
               expires_at, code_bucket, code_hash, redirect_uri, code_challenge, code_expires_at,
               event_bucket, event_id, event_type, event_ip, event_request_id,
               interaction_bucket, interaction_hash, consent_event_id, consent_event_type, consent_detail, nonce, claims,
-              document_hash, n)
+              shown_hash, n)
     ), allowed AS (
       -- Under a live session of a live user and client: a revocation that came first leaves nothing to redeem.
-      -- Nobody consented to a document that they did not see (attack 96): as_shown is whether it is the same.
-      SELECT i.*, c.document_hash IS NOT DISTINCT FROM i.document_hash AS as_shown
+      -- Nobody consented to what they did not see (attacks 96 and 98): as_shown is whether it is the same.
+      SELECT i.*, ${shownHash} IS NOT DISTINCT FROM i.shown_hash AS as_shown
         FROM input i
         JOIN client c ON c.client_id = i.client_id AND c.disabled_at IS NULL
         JOIN user_account u ON u.id = i.user_id AND u.disabled_at IS NULL
@@ -140,10 +141,10 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
              i.code_expires_at, i.nonce
         FROM input i JOIN granted USING (id)
     ), consented AS (
-      -- With the document: this and a change of it may pass each other unseen.
+      -- With what was shown: this and a change of it may pass each other unseen.
       INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at, document_hash)
       SELECT DISTINCT ON (i.user_id, i.client_id, d.resource, d.scope)
-             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at, i.document_hash
+             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at, i.shown_hash
         FROM unnest($28::int[], $29::text[], $30::text[], $31::bool[]) AS d (n, resource, scope, granted)
         JOIN input i ON i.n = d.n
         JOIN granted USING (id)
@@ -198,7 +199,7 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
     items.flatMap(({ answers }) => (answers?.decisions ?? []).map(({ granted }) => granted)),
     items.map(({ code }) => code.nonce ?? null),
     items.map(({ grant }) => (grant.claims ? JSON.stringify(grant.claims) : null)),
-    items.map(({ documentHash }) => documentHash ?? null),
+    items.map((item) => item.shownHash ?? null),
   ],
   results: (items, rows) => {
     const outcomes: GrantOutcome[] = items.map(() => 'ended')

@@ -241,6 +241,29 @@ t.test('OIDC Core §5.5: what is no claims request is refused', async (t) => {
   t.ok((await tokensFor({ scope: 'openid', ...wishes }))['id_token'], 'OIDC Core §15.1: none of them is an error')
 })
 
+t.test('OIDC Registration §2: default_acr_values is what a request wishes that says nothing of it', async (t) => {
+  const wishing = await server.createClient({ scope: 'openid', first_party: true, default_acr_values: ['9', '8'] })
+  const content = await server.createClient({ scope: 'openid', first_party: true, default_acr_values: ['9', '1'] })
+  const unmet = () => server.logs.filter((line) => line.includes('none of the classes of authentication')).length
+  const essential = '{"id_token":{"acr":{"essential":true,"values":["1"]}}}'
+  for (const [of, more, misses] of [
+    [wishing, {}, 1],
+    [wishing, { acr_values: '7 1' }, 0],
+    [wishing, { acr_values: '7 8' }, 1],
+    [wishing, { claims: essential }, 0],
+    [wishing, { claims: '{"id_token":{"acr":null}}' }, 0],
+    [wishing, { claims: '{"id_token":{"acr":{"value":"7"}}}', acr_values: '1' }, 1],
+    [content, {}, 0],
+    [content, { acr_values: '7' }, 1],
+    [client, {}, 0],
+  ] as const) {
+    const before = unmet()
+    const { id_token } = await tokensFor({ scope: 'openid', ...more }, of)
+    t.equal((await read(id_token, of))['acr'], '1', 'a wish that cannot be had is no error, and the client is told')
+    t.equal(unmet() > before, misses > 0, JSON.stringify([of.clientId, more]))
+  }
+})
+
 async function errorOf(_t: Test, parameters: Record<string, string>, browser = new TestBrowser(server)) {
   return (await browser.open(authorizationUrl(client, parameters))).answer
 }

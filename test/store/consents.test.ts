@@ -54,45 +54,94 @@ t.test('what was decided before the user was revoked is asked again', async (t) 
   t.same(await consents.list(store.db, ada.id, { clientId: 'c' }), [write])
 })
 
-t.test(
-  'attack 96: a decision and a change of the document that pass each other unseen: it is of the one before',
-  async (t) => {
-    const store = await openTestStore(t)
-    const [shown, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
-    const party = { ...(await addParty(store)), client: await addClient(store, { documentHash: shown }) }
-    const { clientId } = party.client
-    const expiresAt = store.later(60)
-    const decide = (documentHash: Buffer) => {
-      const bucket = dayBucket(expiresAt)
+/** Somebody at a client that a stranger describes, and what they decide about it as it was shown to them. */
+async function openDescribed(t: Parameters<typeof openTestStore>[0], more: Parameters<typeof addClient>[1]) {
+  const store = await openTestStore(t)
+  const party = { ...(await addParty(store)), client: await addClient(store, { selfRegistered: true, ...more }) }
+  const { clientId } = party.client
+  const expiresAt = store.later(60)
+  const bucket = dayBucket(expiresAt)
+  return {
+    store,
+    clientId,
+    shownNow: async () => (await clients.find(store.db, clientId))!.shownHash!,
+    async decide(shownHash: Buffer | undefined) {
       const interaction = {
         ...{ bucket, idHash: store.random.bytes(32), browserHash: store.random.bytes(32), clientId, request: {} },
         ...{ createdAt: store.now(), expiresAt },
       }
-      return { interaction, grant: { ...newGrant(store, party) }, documentHash, bucket }
-    }
-    const create = async ({ interaction, grant, documentHash, bucket }: ReturnType<typeof decide>) => {
       await interactions.create(store.db, interaction)
       return grants.create(store.db, {
-        grant,
+        grant: newGrant(store, party),
         code: { bucket, hash: store.random.bytes(32), expiresAt },
         event: store.event('code.issued'),
-        documentHash,
+        shownHash,
         answers: { interaction, decisions: [read], consentEvent: undefined },
       })
-    }
-    const remembered = (documentHash: Buffer) => consents.list(store.db, party.user.id, { clientId, documentHash })
+    },
+    remembered: (shownHash?: Buffer) => consents.list(store.db, party.user.id, { clientId, shownHash }),
+  }
+}
 
+for (const [what, before, after] of [
+  [
+    'attack 96: a decision and a change of the document',
+    { documentHash: Buffer.alloc(32, 1) },
+    { documentHash: Buffer.alloc(32, 2) },
+  ],
+  ['attack 98: a decision and a new name of a client that registered itself', {}, { clientName: 'Your bank' }],
+] as const) {
+  t.test(`${what} that pass each other unseen: it is of the one before`, async (t) => {
+    const { store, clientId, shownNow, decide, remembered } = await openDescribed(t, before)
+    const shown = await shownNow()
     await store.another().transaction(async (tx) => {
       const stored = await clients.findForUpdate(tx, clientId)
-      await clients.update(tx, { ...stored!, documentHash: next })
+      await clients.update(tx, { ...stored!, ...after })
       await consents.removeOfClient(tx, clientId)
-      t.equal(await create(decide(shown)), 'created', 'the change is not committed, and keeps nobody waiting')
+      t.equal(await decide(shown), 'created', 'the change is not committed, and keeps nobody waiting')
     })
-    t.same(await remembered(next), [], 'nobody saw the next document')
-    t.same(await consents.list(store.db, party.user.id, { clientId }), [], 'nor is it of a client without one')
-    t.equal(await create(decide(shown)), 'changed')
-    t.equal(await create(decide(next)), 'created')
+    const next = await shownNow()
+    t.equal(next.equals(shown), false)
+    t.same(await remembered(next), [], 'nobody saw the next one')
+    t.same(await remembered(), [], 'nor is it of a client that an administrator vouches for')
+    t.equal(await decide(shown), 'changed')
+    t.equal(await decide(undefined), 'changed')
+    t.equal(await decide(next), 'created')
     t.same(await remembered(next), [read], 'what is decided then takes its place')
     t.same(await remembered(shown), [])
-  },
-)
+  })
+}
+
+t.test('attack 98: all that users are shown of a client that registered itself stands in one hash', async (t) => {
+  const { store, clientId, shownNow } = await openDescribed(t, {})
+  const change = async (more: Parameters<typeof addClient>[1]) => {
+    const before = await shownNow()
+    await store.db.transaction(async (tx) => {
+      await clients.update(tx, { ...(await clients.findForUpdate(tx, clientId))!, ...more })
+    })
+    return !before.equals(await shownNow())
+  }
+  const uri = 'https://app.example/page'
+  for (const more of [
+    ...[{ clientName: 'Your bank' }, { clientUri: uri }, { logoUri: uri }, { policyUri: uri }, { tosUri: uri }],
+    ...[{ logoUri: undefined }, { tokenEndpointAuthMethod: 'none' }, { applicationType: 'native' as const }],
+    ...['https://evil.example/cb', 'https://app.example:8443/cb', 'http://127.0.0.1/cb', 'com.example.app:/cb'].map(
+      (other) => ({ redirectUris: ['https://app.example/cb', other] }),
+    ),
+    { redirectUris: ['https://evil.example?https://app.example/'] },
+  ]) {
+    t.equal(await change(more), true, JSON.stringify(more))
+    t.equal(await change(more), false, 'the same again')
+  }
+  const two = ['https://b.example/cb', 'https://a.example/cb']
+  await change({ redirectUris: two })
+  t.equal(await change({ redirectUris: ['https://a.example/', ...two, 'https://b.example?x=/'] }), false, 'no new host')
+  t.equal(
+    await change({ contacts: ['a@app.example'], scope: ['read'] }),
+    false,
+    'what the page says of itself is no part',
+  )
+
+  const vouched = await addClient(store)
+  t.equal((await clients.find(store.db, vouched.clientId))?.shownHash, undefined)
+})

@@ -197,8 +197,8 @@ t.test(
     ] as const
     const waiting = await Promise.all(cases.map(([party]) => addInteraction(store, party)))
     const outcomes = await Promise.all(
-      cases.map(([party, documentHash], index) =>
-        grants.create(store.db, { ...answering(store, party, waiting[index]!), documentHash }),
+      cases.map(([party, shownHash], index) =>
+        grants.create(store.db, { ...answering(store, party, waiting[index]!), shownHash }),
       ),
     )
     t.same(
@@ -217,7 +217,7 @@ t.test(
     ] as const) {
       t.equal((await rows(store, table)).length, 2 * each, table)
     }
-    t.equal(await grants.create(store.db, { ...newOne(store, described), documentHash: shown }), 'changed', 'by itself')
+    t.equal(await grants.create(store.db, { ...newOne(store, described), shownHash: shown }), 'changed', 'by itself')
   },
 )
 

@@ -1,9 +1,10 @@
 import type { StoredClient } from '../../store/index.js'
 import type { OpenIdSigningAlg } from '../openid-metadata.js'
+import { shareOf } from '../share.js'
 import { createJwksUris, type JwksUriOptions } from './jwks-uris.js'
 import { type ClientKey, readClientKey } from './verification-key.js'
 
-type KeyOwner = Pick<StoredClient, 'clientId' | 'jwks' | 'jwksUri'>
+type KeyOwner = Pick<StoredClient, 'clientId' | 'jwks' | 'jwksUri' | 'selfRegistered'>
 
 /** What a JWT says of the key that signed it. */
 export interface WantedKey {
@@ -24,8 +25,12 @@ export interface ClientKeys {
   readonly find: (client: KeyOwner, wanted: WantedKey) => Promise<readonly ClientKey[] | string>
 }
 
-export function createClientKeys(options: JwksUriOptions): ClientKeys {
-  const uris = createJwksUris(options)
+export function createClientKeys(options: Omit<JwksUriOptions, 'share'>): ClientKeys {
+  // Apart: else a stranger names an operator's address, and what is refused or pushed out for him is for both.
+  const uris = {
+    operators: createJwksUris({ ...options, share: 'operators' }),
+    strangers: createJwksUris({ ...options, share: 'strangers' }),
+  }
   /** A set is an object of the client in memory, and gone with it. */
   const byValue = new WeakMap<object, readonly ClientKey[]>()
 
@@ -38,10 +43,11 @@ export function createClientKeys(options: JwksUriOptions): ClientKeys {
   }
 
   return {
-    async find({ clientId, jwks, jwksUri }, { alg, kid, since }) {
+    async find({ clientId, jwks, jwksUri, selfRegistered }, { alg, kid, since }) {
       const fits = (key: ClientKey): boolean => key.algs.includes(alg) && (kid === undefined || key.kid === kid)
       if (jwks) return read(jwks).filter(fits)
-      return jwksUri === undefined ? 'no_keys_registered' : uris.find(jwksUri, fits, { clientId, since })
+      if (jwksUri === undefined) return 'no_keys_registered'
+      return uris[shareOf({ selfRegistered })].find(jwksUri, fits, { clientId, since })
     },
   }
 }

@@ -2,7 +2,13 @@ import { readJsonObject, TemporarilyUnavailableError } from '../../oauth/index.j
 import type { Clock } from '../../platform/clock.js'
 import type { Logger } from '../../platform/log.js'
 import { monotonicMilliseconds } from '../../platform/monotonic.js'
-import { freshFor, type Outbound, type OutboundAnswer, OutboundError } from '../../platform/outbound/index.js'
+import {
+  freshFor,
+  type Outbound,
+  type OutboundAnswer,
+  OutboundError,
+  type OutboundShare,
+} from '../../platform/outbound/index.js'
 import { type ClientKey, readClientKey } from './verification-key.js'
 
 /**
@@ -54,11 +60,13 @@ export interface JwksUris {
 
 export interface JwksUriOptions {
   readonly outbound: Outbound
+  /** In which they are asked. */
+  readonly share: OutboundShare
   readonly clock: Clock
   readonly log: Logger
 }
 
-export function createJwksUris({ outbound, clock, log }: JwksUriOptions): JwksUris {
+export function createJwksUris({ outbound, share, clock, log }: JwksUriOptions): JwksUris {
   const entries = new Map<string, Entry>()
 
   function entryOf(uri: string): Entry {
@@ -78,7 +86,7 @@ export function createJwksUris({ outbound, clock, log }: JwksUriOptions): JwksUr
 
   async function ask(uri: string, entry: Entry, clientId: string): Promise<void> {
     try {
-      const answer = await outbound.get(uri, { accept: 'application/jwk-set+json, application/json' })
+      const answer = await outbound.get(uri, { share, accept: 'application/jwk-set+json, application/json' })
       const { keys, unusable } = readSet(answer)
       if (unusable.length > 0) log.info({ clientId, unusable }, 'keys behind a jwks_uri are of no use')
       entry.keys = keys

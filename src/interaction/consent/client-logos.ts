@@ -1,6 +1,7 @@
+import { type Client, shareOf } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { sha256 } from '../../platform/crypto/hash.js'
-import { OutboundError } from '../../platform/outbound/index.js'
+import { OutboundError, type OutboundShare } from '../../platform/outbound/index.js'
 
 /** An image as it may be given to a browser. */
 export interface ClientLogo {
@@ -17,7 +18,7 @@ export interface ClientLogos {
 /** Logos that are remembered: at most 64 KiB each. */
 const capacity = 100
 
-/** Logos that are fetched at once: whoever answers slowly must not use up what keys and logouts of others are asked by. */
+/** Logos that are fetched at once, in each share: whoever answers slowly must not use up what keys of others are asked by. */
 const mostFetched = 8
 
 /** Milliseconds until a logo is asked for again, and one that could not be had. */
@@ -36,14 +37,15 @@ interface Entry {
  */
 export function createClientLogos(ctx: Context): ClientLogos {
   const entries = new Map<string, Entry>()
-  let fetched = 0
+  const fetched = { operators: 0, strangers: 0 }
 
-  async function fetchBounded(url: string): Promise<ClientLogo | undefined> {
-    fetched++
+  async function fetchBounded(client: Client, url: string): Promise<ClientLogo | undefined> {
+    const share = shareOf(client)
+    fetched[share]++
     try {
-      return await fetchLogo(ctx, url)
+      return await fetchLogo(ctx, share, url)
     } finally {
-      fetched--
+      fetched[share]--
     }
   }
 
@@ -57,13 +59,13 @@ export function createClientLogos(ctx: Context): ClientLogos {
     async find(clientId) {
       const client = await ctx.clients.find(clientId)
       const url = client?.disabledAt ? undefined : client?.logoUri
-      if (url === undefined) return undefined
+      if (!client || url === undefined) return undefined
       const now = ctx.clock.now().getTime()
       const known = entries.get(clientId)
       if (known?.url === url && known.until > now) return known.logo
 
-      if (fetched >= mostFetched) return undefined
-      const logo = fetchBounded(url)
+      if (fetched[shareOf(client)] >= mostFetched) return undefined
+      const logo = fetchBounded(client, url)
       remember(clientId, { url, until: now + ages.found, logo })
       const found = await logo
       if (!found && entries.get(clientId)?.logo === logo) remember(clientId, { url, until: now + ages.missing, logo })
@@ -72,9 +74,10 @@ export function createClientLogos(ctx: Context): ClientLogos {
   }
 }
 
-async function fetchLogo(ctx: Context, url: string): Promise<ClientLogo | undefined> {
+async function fetchLogo(ctx: Context, share: OutboundShare, url: string): Promise<ClientLogo | undefined> {
   try {
-    const { status, body } = await ctx.outbound.get(url, { accept: 'image/png, image/jpeg, image/webp, image/gif' })
+    const accept = 'image/png, image/jpeg, image/webp, image/gif'
+    const { status, body } = await ctx.outbound.get(url, { share, accept })
     const contentType = status === 200 ? imageType(body) : undefined
     if (contentType === undefined) return undefined
     return { body, contentType, etag: `"${sha256(body).toString('base64url').slice(0, 22)}"` }

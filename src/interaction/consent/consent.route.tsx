@@ -67,11 +67,11 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
 }
 
 /**
- * The form is about this login, these scopes and where they hold, and what the client's document said of it: a page that shows
- * another account, or less, or another application, decides nothing.
+ * The form is about this login, these scopes and where they hold, and what is said of a client that a stranger describes: a page
+ * that shows another account, or less, or another application, decides nothing.
  */
 function formOf({ consents, client }: ClientVisit, { id }: Session): string {
-  return `consent ${id} ${JSON.stringify(consents.offered)} ${client.documentHash?.toString('base64url') ?? ''}`
+  return `consent ${id} ${JSON.stringify(consents.offered)} ${client.shownHash?.toString('base64url') ?? ''}`
 }
 
 function sendConsent(ctx: Context, reply: FastifyReply, visit: ClientVisit, session: Session): FastifyReply {

@@ -11,7 +11,12 @@ export { type FreshnessBounds, freshFor } from './freshness.js'
 export type { OutboundProblem } from './outbound-url.js'
 export type { OutboundAnswer } from './request.js'
 
+/** Whose addresses: each has places of its own, so that what strangers named takes none of those that operators need. */
+export type OutboundShare = keyof typeof places
+
 export interface OutboundOptions {
+  /** Default: that of strangers. */
+  readonly share?: OutboundShare | undefined
   readonly accept?: string | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Ends the call. */
@@ -33,7 +38,7 @@ export interface Outbound {
    *
    * @throws {OutboundError}
    */
-  readonly check: (url: string) => Promise<void>
+  readonly check: (url: string, share?: OutboundShare) => Promise<void>
   /** @throws {OutboundError} */
   readonly get: (url: string, options?: OutboundOptions) => Promise<OutboundAnswer>
   /** @throws {OutboundError} */
@@ -57,14 +62,25 @@ const defaultTimeout = 3_000
 /** Bytes of an answer. */
 const limit = 65_536
 
-/** Requests that are under way at once: to one host, and in all. Who comes on top is refused, since whoever waits holds others. */
-const most = { perHost: 4, all: 64 }
+/** Requests that are under way at once, in each share. Who comes on top is refused, since whoever waits holds others. */
+const places = {
+  /** What administrators registered. */
+  operators: 64,
+  /** As many as their lanes have (`jobs/deliver-outbox.ts`), which keep those of strangers apart. */
+  logouts: 48,
+  /** What clients registered themselves, and what documents name. */
+  strangers: 24,
+  /** Documents at a `client_id`: whoever opens a link names one. */
+  documents: 8,
+}
+
+/** Of these to one host. */
+const mostPerHost = 4
 
 export function createOutbound(settings: OutboundSettings): Outbound {
   const { allow, timeout = defaultTimeout, resolve, send: ask = send } = settings
   const exempt: Exempt = new Set(allow)
   const underWay = new Map<string, number>()
-  let all = 0
 
   function addressesFor(url: URL): Promise<readonly string[]> {
     const isExempt = exempt.has(hostAndPort(url))
@@ -78,22 +94,25 @@ export function createOutbound(settings: OutboundSettings): Outbound {
     return new URL(text)
   }
 
-  async function bounded<Result>(url: URL, work: () => Promise<Result>): Promise<Result> {
+  function count(key: string, by: 1 | -1): void {
+    const sum = (underWay.get(key) ?? 0) + by
+    if (sum === 0) underWay.delete(key)
+    else underWay.set(key, sum)
+  }
+
+  async function bounded<Result>(url: URL, share: OutboundShare, work: () => Promise<Result>): Promise<Result> {
     // By name: whoever owns many names of one address is bounded by the sum.
-    const host = hostAndPort(url)
-    const before = underWay.get(host) ?? 0
-    if (before >= most.perHost || all >= most.all) {
-      throw new OutboundError('outbound_busy', 'Too many requests to the host are under way.')
+    const host = `${share} ${hostAndPort(url)}`
+    if ((underWay.get(host) ?? 0) >= mostPerHost || (underWay.get(share) ?? 0) >= places[share]) {
+      throw new OutboundError('outbound_busy', 'Too many requests are under way, to the host or in all.')
     }
-    underWay.set(host, before + 1)
-    all++
+    count(host, 1)
+    count(share, 1)
     try {
       return await work()
     } finally {
-      const left = (underWay.get(host) ?? 1) - 1
-      if (left === 0) underWay.delete(host)
-      else underWay.set(host, left)
-      all--
+      count(host, -1)
+      count(share, -1)
     }
   }
 
@@ -115,14 +134,15 @@ export function createOutbound(settings: OutboundSettings): Outbound {
     }
   }
 
-  function call(text: string, method: 'GET' | 'POST', { accept, headers, signal, ...rest }: Partial<OutboundPost>) {
+  function call(text: string, method: 'GET' | 'POST', options: Partial<OutboundPost>) {
+    const { share = 'strangers', accept, headers, signal, ...rest } = options
     const url = checked(text)
     const sent = {
       ...headers,
       ...(accept === undefined ? {} : { Accept: accept }),
       ...(rest.contentType === undefined ? {} : { 'Content-Type': rest.contentType }),
     }
-    return bounded(url, () =>
+    return bounded(url, share, () =>
       inTime(signal, async (end) => {
         const addresses = await addressesFor(url)
         end.throwIfAborted()
@@ -133,10 +153,10 @@ export function createOutbound(settings: OutboundSettings): Outbound {
 
   return {
     problemOf: (url) => outboundProblem(url, exempt),
-    async check(text) {
+    async check(text, share = 'strangers') {
       const url = checked(text)
       try {
-        await bounded(url, () => inTime(undefined, () => addressesFor(url)))
+        await bounded(url, share, () => inTime(undefined, () => addressesFor(url)))
       } catch (error) {
         if (error instanceof OutboundError && error.reason === 'outbound_not_public') throw error
       }

@@ -28,26 +28,27 @@ interface Asked {
   /** What is asked for besides. */
   readonly scope: readonly string[]
   readonly claims?: string
+  readonly acr_values?: string
   readonly id_token_hint?: string
   /** Undefined: code. */
   readonly responseType?: ImplicitResponseType | undefined
 }
 
 /**
- * OIDC Core §3.1.2.1, §5.5. `acr_values` is a wish (§3.1.2.1): whoever needs one of them asks for it as essential.
+ * OIDC Core §3.1.2.1, §5.5.
  *
  * @throws {InvalidRequestError} {UnmetAuthenticationRequirementsError}
  */
 export async function readIdentityRequest(
   ctx: Context,
   client: Client,
-  { scope, claims: text, id_token_hint: hint, responseType }: Asked,
+  { scope, claims: text, acr_values, id_token_hint: hint, responseType }: Asked,
 ): Promise<IdentityRequest> {
   const claims = text === undefined ? undefined : parseClaimsRequest(text, requestableClaims)
   if (responseType === 'id_token' && claims?.userinfo) {
     throw invalid('Claims are asked for at UserInfo, and no access token that opens it.', 'claims_without_token')
   }
-  requireAcr(claims?.id_token?.['acr'])
+  requireAcr(ctx, client, wantedAcr(client, claims, acr_values))
   const hinted = hint === undefined ? undefined : await subjectOfHint(ctx, client, hint)
   const wanted = [claims?.id_token?.['sub'], claims?.userinfo?.['sub'], hinted && { value: hinted }]
   return { claims, implied: impliedScope(client, claims, scope), subject: commonSubject(wanted) }
@@ -70,9 +71,32 @@ function commonSubject(
   return subjects.length === 1 ? subjects[0] : subjects
 }
 
-/** OIDC Core §5.5.1.1: what is essential and cannot be had is a login that failed. */
-function requireAcr(wanted: ClaimRequest | null | undefined): void {
-  if (!wanted?.essential || acrValues.some((acr) => satisfies(wanted, acr))) return
+/**
+ * The class of authentication that a client wants: what it asks for by name comes before `acr_values`, and both before the
+ * `default_acr_values` that it has registered. These two are wishes (OIDC Core §3.1.2.1, OIDC Registration §2): whoever needs one
+ * asks for it as essential.
+ */
+function wantedAcr(
+  { defaultAcrValues }: Client,
+  claims: ClaimsRequest | undefined,
+  acr_values: string | undefined,
+): ClaimRequest | null {
+  const named = claims?.id_token?.['acr']
+  if (named !== undefined) return named
+  if (acr_values !== undefined) return { values: acr_values.split(' ') }
+  return defaultAcrValues.length > 0 ? { values: defaultAcrValues } : null
+}
+
+/**
+ * OIDC Core §5.5.1.1: what is essential and cannot be had is a login that failed. Of a wish that cannot be had the client is told
+ * which class it was (`acr` of the ID token); whoever runs the server finds in the log why.
+ */
+function requireAcr(ctx: Context, { clientId }: Client, wanted: ClaimRequest | null): void {
+  if (acrValues.some((acr) => satisfies(wanted, acr))) return
+  if (!wanted?.essential) {
+    ctx.log.info({ clientId }, 'none of the classes of authentication that a client wishes is known here')
+    return
+  }
   throw new UnmetAuthenticationRequirementsError('None of the classes of authentication is known here.', {
     reason: 'acr_unknown',
   })

@@ -1,4 +1,4 @@
-import type { Client } from '../../clients/index.js'
+import { type Client, shareOf } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { countExactly } from '../../limits/index.js'
 import { InvalidRequestUriError, TooManyRequestsError } from '../../oauth/index.js'
@@ -20,11 +20,13 @@ export async function fetchRequestObject(ctx: Context, client: Client, requestUr
     throw refused('unregistered')
   }
   await count(ctx, client)
-  // Of what may be asked at once for everybody, as logos have it: whoever opens a link must not hold all of it.
-  if (fetched >= mostFetched) throw refused('outbound_busy')
-  fetched++
+  // Of the places that its clients have, as logos have it: whoever opens a link must not hold all of them.
+  const share = shareOf(client)
+  if (fetched[share] >= mostFetched) throw refused('outbound_busy')
+  fetched[share]++
   try {
     const { status, body } = await ctx.outbound.get(address, {
+      share,
       accept: 'application/oauth-authz-req+jwt, application/jwt',
     })
     if (status !== 200) throw refused('not_200')
@@ -33,12 +35,12 @@ export async function fetchRequestObject(ctx: Context, client: Client, requestUr
     if (error instanceof OutboundError) throw refused(error.reason, error)
     throw error
   } finally {
-    fetched--
+    fetched[share]--
   }
 }
 
 const mostFetched = 8
-let fetched = 0
+const fetched = { operators: 0, strangers: 0 }
 
 /** Of a stranger's client, in a minute: else a link would have us ask an address of theirs as often as they like (attack 33). */
 const mostOfStranger = 60

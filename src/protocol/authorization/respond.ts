@@ -73,7 +73,7 @@ async function grantAtOnce(
   return sendTokens(ctx, reply, channelOf(demands), await redeemAtOnce(ctx, granted, code, responseType))
 }
 
-/** Another document describes the client by now: what this process remembers is that of before. */
+/** The client is described otherwise by now: what this process remembers is that of before. */
 function askAgain(ctx: Context, { client, again }: Granted): FastifyReply | Promise<FastifyReply> {
   ctx.clients.drop(client.clientId)
   return again()
@@ -83,7 +83,7 @@ function askAgain(ctx: Context, { client, again }: Granted): FastifyReply | Prom
  * The grant, its code and what the user decided: all of it or nothing, and once for each interaction.
  *
  * @param type of the event
- * @returns the code; undefined where its user was shown another document than describes the client by now
+ * @returns the code; undefined where its user was shown something else than describes the client by now
  * @throws {PageError} with a way on, when the interaction was answered before or the session ended meanwhile
  */
 async function createGrant(
@@ -117,7 +117,7 @@ async function createGrant(
     grant,
     code: { bucket: code.bucket, hash: code.hash, redirectUri, codeChallenge, nonce, expiresAt: codeExpiresAt },
     event: newEvent(ctx, { type, actor: `user:${session.userId}`, ...origin }),
-    documentHash: client.documentHash,
+    shownHash: client.shownHash,
     answers: answerOf(ctx, granted),
   })
   if (outcome === 'created') return code

@@ -24,7 +24,8 @@ export async function pushLogout(ctx: Context, message: Message, { signal }: Cal
   const body = new URLSearchParams({ logout_token: token }).toString()
   const contentType = 'application/x-www-form-urlencoded'
   try {
-    const { status, headers } = await ctx.outbound.post(client.backchannelLogoutUri, { contentType, body, signal })
+    const sent = { share: 'logouts', contentType, body, signal } as const
+    const { status, headers } = await ctx.outbound.post(client.backchannelLogoutUri, sent)
     // §2.8: 204 is what some frameworks make of an answer without a body. 400 is about the token, and stays so.
     if (status === 200 || status === 204) return { kind: 'delivered' }
     if (status === 400) return { kind: 'refused', reason: 'status_400' }

@@ -1,7 +1,7 @@
 import type { ClientMetadata } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { InvalidClientMetadataError } from '../../oauth/index.js'
-import { OutboundError } from '../../platform/outbound/index.js'
+import { OutboundError, type OutboundShare } from '../../platform/outbound/index.js'
 
 /**
  * Looks at every address that we, or a browser that we send on, would be led to: none may be of a private network (attack 95).
@@ -9,24 +9,25 @@ import { OutboundError } from '../../platform/outbound/index.js'
  *
  * @throws {InvalidClientMetadataError}
  */
-export async function checkAddresses(ctx: Context, metadata: ClientMetadata): Promise<void> {
+export async function checkAddresses(ctx: Context, metadata: ClientMetadata, share: OutboundShare): Promise<void> {
   const { jwksUri, logoUri, backchannelLogoutUri, initiateLoginUri, sectorIdentifierUri, requestUris } = metadata
   if (initiateLoginUri !== undefined && ctx.outbound.problemOf(initiateLoginUri) !== undefined) {
     throw refused('initiate_login_uri', 'names no public host', 'address_refused')
   }
+  const check = (name: string, url: string | undefined) => checkAddress(ctx, name, url, share)
   await Promise.all([
-    checkAddress(ctx, 'jwks_uri', jwksUri),
-    checkAddress(ctx, 'logo_uri', logoUri),
-    checkAddress(ctx, 'backchannel_logout_uri', backchannelLogoutUri),
-    ...requestUris.map((uri) => checkAddress(ctx, 'request_uris', uri)),
+    check('jwks_uri', jwksUri),
+    check('logo_uri', logoUri),
+    check('backchannel_logout_uri', backchannelLogoutUri),
+    ...requestUris.map((uri) => check('request_uris', uri)),
   ])
-  if (sectorIdentifierUri !== undefined) await checkSector(ctx, sectorIdentifierUri, metadata.redirectUris)
+  if (sectorIdentifierUri !== undefined) await checkSector(ctx, sectorIdentifierUri, metadata.redirectUris, share)
 }
 
-async function checkAddress(ctx: Context, name: string, url: string | undefined): Promise<void> {
+async function checkAddress(ctx: Context, name: string, url: string | undefined, share: OutboundShare): Promise<void> {
   if (url === undefined) return
   try {
-    await ctx.outbound.check(url)
+    await ctx.outbound.check(url, share)
   } catch (error) {
     if (error instanceof OutboundError) throw refused(name, 'names no public host', error.reason, error)
     throw error
@@ -37,16 +38,21 @@ async function checkAddress(ctx: Context, name: string, url: string | undefined)
  * OIDC Registration §5: the document is a JSON array that has every redirect URI. Without the look, a client could claim the
  * sector of another and learn under which subjects its users are known there.
  */
-async function checkSector(ctx: Context, url: string, redirectUris: readonly string[]): Promise<void> {
+async function checkSector(
+  ctx: Context,
+  url: string,
+  redirectUris: readonly string[],
+  share: OutboundShare,
+): Promise<void> {
   const name = 'sector_identifier_uri'
-  const listed = await fetchList(ctx, name, url)
+  const listed = await fetchList(ctx, name, url, share)
   if (redirectUris.every((uri) => listed.includes(uri))) return
   throw refused(name, 'does not list all of redirect_uris', 'sector_incomplete')
 }
 
-async function fetchList(ctx: Context, name: string, url: string): Promise<readonly unknown[]> {
+async function fetchList(ctx: Context, name: string, url: string, share: OutboundShare): Promise<readonly unknown[]> {
   try {
-    const { status, body } = await ctx.outbound.get(url, { accept: 'application/json' })
+    const { status, body } = await ctx.outbound.get(url, { share, accept: 'application/json' })
     const document: unknown = status === 200 ? JSON.parse(body.toString('utf8')) : undefined
     if (Array.isArray(document)) return document
   } catch (error) {

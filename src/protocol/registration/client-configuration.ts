@@ -82,7 +82,7 @@ export async function replaceRegistration(
   const read = (stored: StoredClient) => readRegistration(metadata, policyOf(ctx), stored)
   const wanted = read(client)
   await countChange(ctx, clientId)
-  await checkAddresses(ctx, wanted)
+  await checkAddresses(ctx, wanted, 'strangers')
   let told: Secrets = { registrationAccessToken: drawOpaque(ctx, 'ora', 0).value }
   const changed = await orInvalidToken(
     changeClient(ctx, clientId, {

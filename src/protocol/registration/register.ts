@@ -34,7 +34,7 @@ export async function registerItself(
   const metadata = readRegistration(input, policyOf(ctx))
   // Before anybody is asked for its sake. What is refused for its form costs nothing, and is not counted.
   await (token ? countTry(ctx, token) : countRegistration(ctx, origin))
-  await checkAddresses(ctx, metadata)
+  await checkAddresses(ctx, metadata, 'strangers')
 
   const access = drawOpaque(ctx, 'ora', 0)
   const by = { actor: token ? `registration-token:${token.id}` : 'anonymous', origin }

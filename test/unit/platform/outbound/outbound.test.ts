@@ -6,7 +6,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { createOutbound, type OutboundSettings } from '../../../../src/platform/outbound/index.js'
+import {
+  createOutbound,
+  type OutboundAnswer,
+  type OutboundSettings,
+  type OutboundShare,
+} from '../../../../src/platform/outbound/index.js'
 import { makeCertificate } from '../../../support/certificate.js'
 import { flood, hang, openReceiver, reset, say, status, switchProtocols } from '../../../support/receiver.js'
 import { freePort } from '../../../support/running-server.js'
@@ -242,6 +247,63 @@ t.test('a host is asked four times at once, and others meanwhile', async (t) => 
   t.match(await Promise.all(asked), Array(4).fill({ status: 200 }))
   receiver.answer(200)
   t.match(await outbound.get(receiver.url), { status: 200 }, 'what is over counts no longer')
+})
+
+t.test('attack 95: what strangers named takes no place of what operators named, however slow it is', async (t) => {
+  const held: (() => void)[] = []
+  let holds = true
+  const send = () =>
+    new Promise<OutboundAnswer>((resolve) => {
+      const answer = () => resolve({ status: 200, headers: {}, body: Buffer.alloc(0) })
+      if (holds) held.push(answer)
+      else answer()
+    })
+  const outbound = createOutbound({ allow: [], timeout: 60_000, resolve: async () => ['8.8.8.8'], send })
+  let refused = 0
+  const ask = (url: string, share?: OutboundShare) =>
+    outbound.get(url, { share }).then(
+      () => 'answered',
+      (error) => ++refused && error.reason,
+    )
+  const asked = Array.from({ length: 64 }, (_, index) => [
+    ...[ask(`https://a${index}.example.com/`), ask(`https://b${index}.example.com/`, 'strangers')],
+    ask(`https://c${index}.example.com/`, 'documents'),
+  ]).flat()
+  // All are either under way or refused by now.
+  while (held.length + refused < asked.length) await new Promise(setImmediate)
+  t.equal(held.length, 24 + 8)
+  holds = false
+  for (const share of ['operators', 'logouts'] as const) {
+    t.equal(await ask('https://other.example.com/', share), 'answered', share)
+    t.equal(await ask('https://b0.example.com/', share), 'answered', `${share}, of the same host`)
+  }
+  for (const share of [undefined, 'strangers', 'documents'] as const) {
+    t.equal(await ask('https://other.example.com/', share), 'outbound_busy', share ?? 'who says nothing is a stranger')
+  }
+
+  for (const answer of held) answer()
+  const outcomes = await Promise.all(asked)
+  t.equal(outcomes.filter((outcome) => outcome === 'answered').length, 24 + 8)
+  for (const share of ['strangers', 'documents'] as const) {
+    t.equal(await ask('https://other.example.com/', share), 'answered', `${share}: what is over counts no longer`)
+  }
+})
+
+t.test('a host is asked four times at once in each share', async (t) => {
+  const held: (() => void)[] = []
+  const send = () =>
+    new Promise<OutboundAnswer>((resolve) =>
+      held.push(() => resolve({ status: 200, headers: {}, body: Buffer.alloc(0) })),
+    )
+  const outbound = createOutbound({ allow: [], timeout: 60_000, resolve: async () => ['8.8.8.8'], send })
+  const url = 'https://host.example.com/'
+  const asked = four(() => outbound.get(url, { share: 'strangers' }))
+  await t.rejects(outbound.get(url, { share: 'strangers' }), because('outbound_busy'))
+  asked.push(...four(() => outbound.get(url, { share: 'operators' })))
+  await t.rejects(outbound.get(url, { share: 'operators' }), because('outbound_busy'))
+  while (held.length < 8) await new Promise(setImmediate)
+  for (const answer of held) answer()
+  t.match(await Promise.all(asked), Array(8).fill({ status: 200 }))
 })
 
 t.test('TLS: a certificate has to be trusted, and NODE_EXTRA_CA_CERTS is', async (t) => {
