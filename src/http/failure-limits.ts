@@ -47,6 +47,11 @@ export interface FailureSubject {
   /** The normalised address or the client_id, existing or not. */
   readonly id: string
   readonly ip: string
+  /**
+   * Who handed it on without saying where it comes from, such as a gateway by its name: in place of a network, so that whoever
+   * guesses behind one of them is counted together with nobody behind another.
+   */
+  readonly via?: string | undefined
   /** One that has proved to be known to the account: counted alone, wherever it is. */
   readonly device?: string | undefined
 }
@@ -100,12 +105,13 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
   }
 
   /** The first is what a success clears. An IPv4 address has no site. */
-  function bucketsOf({ kind, id, ip, device }: FailureSubject): readonly [Bucket, ...Bucket[]] {
+  function bucketsOf({ kind, id, ip, via, device }: FailureSubject): readonly [Bucket, ...Bucket[]] {
     const { failuresPerAccount, failuresPerAccountAnywhere, failuresPerClient } = limits
     const bucket = (text: string, bound: number, most: number): Bucket => ({ ...keyOf(text), bound, atOnce: most })
     if (device !== undefined) return [bucket(`device\0${device}\0${id}`, failuresPerAccount, atOnce.single)]
-    const network = networkOf(ip)
-    const site = siteOf(ip)
+    // No network is written like that.
+    const network = via === undefined ? networkOf(ip) : `via ${via}`
+    const site = via === undefined ? siteOf(ip) : undefined
     const ofPair = kind === 'account' ? failuresPerAccount : failuresPerClient
     return [
       bucket(`${kind}\0${id}\0${network}`, ofPair, atOnce.single),

@@ -2,7 +2,7 @@
 
 import { type AuditEvent, newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
-import type { Attempt } from '../../http/index.js'
+import type { Attempt, FailureSubject } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, type Parameters } from '../../oauth/index.js'
 import type { Deadline } from '../../platform/deadline.js'
 import { monotonicMilliseconds } from '../../platform/monotonic.js'
@@ -35,6 +35,8 @@ export interface Place {
 export interface AuthenticationOptions {
   /** Where the client is; default the address that the request comes from, by which failures count in any case. */
   readonly place?: Place
+  /** The gateway that hands the credentials on: failures count by its name where it says no address. */
+  readonly via?: string
   /** Of the request: a slow hash does not count, since who waits for one has bounds of its own. */
   readonly deadline?: Deadline
 }
@@ -52,11 +54,14 @@ export async function authenticateClient(
   authorization: string | undefined,
   parameters: Parameters,
   origin: Origin,
-  { place, deadline }: AuthenticationOptions = {},
+  { place, via, deadline }: AuthenticationOptions = {},
 ): Promise<Client> {
   const { address } = place ?? { address: origin.ip }
   const { method, credentials } = readAudited(ctx, authorization, parameters, origin)
-  const subject = { kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' } as const
+  const subject: FailureSubject = {
+    ...{ kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' },
+    via: origin.ip === undefined ? via : undefined,
+  }
   ctx.failures.check(subject)
   const since = monotonicMilliseconds()
   let client = await ctx.clients.find(credentials.clientId)
@@ -129,7 +134,7 @@ export async function authenticateClient(
     return client
   } catch (error) {
     if (error instanceof InvalidClientError) {
-      const event = failureEvent(ctx, client, error.reason, origin, place)
+      const event = failureEvent(ctx, client, error.reason, { origin, place, subject })
       if (attempt) await attempt.failed(event)
       else if (error.reason !== secretIsOver) await ctx.failures.fail(subject, event, isProved ? 'refusal' : 'guess')
       // Counted nowhere: who has not moved to the new secret must not lock out who has.
@@ -201,16 +206,21 @@ function readCredentials(
   throw new InvalidClientError('Client authentication is missing.', { reason: 'client_authentication_missing' })
 }
 
+interface Failure {
+  readonly origin: Origin
+  readonly place: Place | undefined
+  readonly subject: FailureSubject
+}
+
 /** @returns undefined where one counted event stands for many */
 function failureEvent(
   ctx: Context,
   client: Client | undefined,
   reason: string,
-  origin: Origin,
-  place: Place | undefined,
+  { origin, place, subject }: Failure,
 ): AuditEvent | undefined {
   // The client_id of a client that does not exist is whatever somebody typed: it is not written down.
   const about = { type: 'client.authentication_failed', actor: 'system', clientId: client?.clientId, reason, ...origin }
   const event = place ? { ...about, detail: { address: place.address } } : about
-  return ctx.audit.writesByItself(origin.ip ?? '', event) ? newEvent(ctx, event) : undefined
+  return ctx.audit.writesByItself(subject.via ?? subject.ip, event) ? newEvent(ctx, event) : undefined
 }
