@@ -15,7 +15,7 @@ import { type AuditEvent, type Database, type FailureKey, failures } from '../st
  */
 export interface FailureLimits {
   /**
-   * Asks memory alone: for secrets of full entropy, which nobody guesses.
+   * Asks memory alone: for secrets of full entropy, which nobody guesses. These pass past a bound too, where they are right.
    *
    * @throws {TooManyRequestsError} past a bound
    */
@@ -36,7 +36,10 @@ export interface FailureLimits {
    * @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told
    */
   readonly fail: (subject: FailureSubject, event: AuditEvent | undefined, what?: 'guess' | 'refusal') => Promise<void>
-  /** Forgets the failures of the pair, or of the device; writes only where this process has heard of any. */
+  /**
+   * Forgets the failures of the pair, or of the device; writes only where this process has heard of any. Past the bound they
+   * stand: what nobody guesses passes all the same, and must not make room for guesses at a secret that a person chose.
+   */
   readonly succeed: (subject: FailureSubject) => Promise<void>
   /** What another process counted, as notified: `key:window:count`. */
   readonly hear: (notification: string) => void
@@ -221,7 +224,8 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     async succeed(subject) {
       if (known.size === 0) return
       const [single] = bucketsOf(subject)
-      if (known.has(memoryKey(single))) await clear(single)
+      const failed = known.get(memoryKey(single)) ?? 0
+      if (failed > 0 && failed < single.bound) await clear(single)
     },
 
     hear(notification) {

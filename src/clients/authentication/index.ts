@@ -11,7 +11,15 @@ import { auditEvents } from '../../store/index.js'
 import type { Client } from '../directory.js'
 import { isDocumentOff } from '../find.js'
 import { ClientKeysAwayError } from '../keys/index.js'
-import { compareWithNothing, findSlowSecret, hasSlowSecret, isLive, matchKeyedSecret, takeOver } from '../secrets.js'
+import {
+  compareWithNothing,
+  findSlowSecret,
+  hasSlowSecret,
+  isLive,
+  looksGenerated,
+  matchKeyedSecret,
+  takeOver,
+} from '../secrets.js'
 import { proveByAssertion, spendAssertion } from './assertion.js'
 import { clientSecretBasic } from './client-secret-basic.js'
 import { clientSecretPost } from './client-secret-post.js'
@@ -46,7 +54,7 @@ export interface AuthenticationOptions {
  *
  * @throws {InvalidClientError} RFC 6749 §5.2; the reason stands in the audit alone
  * @throws {InvalidRequestError} when two methods are used at once. RFC 6749 §2.3
- * @throws {TooManyRequestsError} after too many failures, before any hash is computed
+ * @throws {TooManyRequestsError} after too many failures: for what can be guessed before anything is compared, else where it is wrong
  * @throws {ClientKeysAwayError} while the client's keys cannot be fetched
  */
 export async function authenticateClient(
@@ -62,7 +70,8 @@ export async function authenticateClient(
     ...{ kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' },
     via: origin.ip === undefined ? via : undefined,
   }
-  ctx.failures.check(subject)
+  // What nobody guesses is compared also past a bound: whoever is right is not kept out by failures of their neighbours.
+  if (canBeGuessed(credentials)) ctx.failures.check(subject)
   const since = monotonicMilliseconds()
   let client = await ctx.clients.find(credentials.clientId)
   const now = ctx.clock.now()
@@ -134,6 +143,8 @@ export async function authenticateClient(
     return client
   } catch (error) {
     if (error instanceof InvalidClientError) {
+      // Past a bound nothing is written, and the answer is that to a guess, whatever was wrong.
+      if (!attempt) ctx.failures.check(subject)
       const event = failureEvent(ctx, client, error.reason, { origin, place, subject })
       if (attempt) await attempt.failed(event)
       else if (error.reason !== secretIsOver) await ctx.failures.fail(subject, event, isProved ? 'refusal' : 'guess')
@@ -150,6 +161,11 @@ export async function authenticateClient(
     }
     throw error
   }
+}
+
+/** A signature is no guess, nor is the name of a client that has no secret. */
+function canBeGuessed({ clientSecret }: PresentedCredentials): boolean {
+  return clientSecret !== undefined && !looksGenerated(clientSecret)
 }
 
 /** A secret that was rotated, and whose overlap is over. */
