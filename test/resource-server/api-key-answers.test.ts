@@ -178,9 +178,12 @@ t.test('attack 113: made-up keys take no turn of a key that was good before', as
   const { make, outcome, asked, issuer, platform, api } = await open(t)
   const known = make()
   t.equal(await outcome(known.text), 'ok')
-  platform.advance(60_001)
-  issuer.heartbeat()
-  await until('it was heard', () => api.health().age === 0)
+  for (let count = 0; count < 12; count++) {
+    platform.advance(5_000)
+    issuer.heartbeat()
+    await until('it was heard', () => api.health().age === 0)
+  }
+  platform.advance(1)
   const { handlers } = issuer
   const madeUp: Promise<string>[] = []
   handlers.set('/introspect', () => undefined)
