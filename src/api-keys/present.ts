@@ -16,7 +16,7 @@ type Refusal = ApiKeyProblem | 'key_publishable' | 'key_network'
  * out its successor, and whoever else is in that network.
  *
  * @throws {InvalidRequestError} with one text for all that may be wrong; the reason stands in the audit alone. RFC 8693 §2.2.2
- * @throws {TooManyRequestsError} after too many failures, before the database is asked
+ * @throws {TooManyRequestsError} for what is refused after too many failures, before anything is written
  */
 export async function presentApiKey(ctx: Context, text: string, origin: Origin): Promise<ApiKey> {
   const id = parseApiKey(text)?.id
@@ -26,13 +26,14 @@ export async function presentApiKey(ctx: Context, text: string, origin: Origin):
     throw invalid('key_malformed')
   }
   const subject = { kind: 'client', id: `api-key ${id}`, ip: origin.ip ?? '' } as const
-  ctx.failures.check(subject)
   const shown = await showApiKey(ctx, text)
   const problem = problemOf(shown, origin, ctx.clock.now())
   if (problem === undefined && shown.key) {
     await ctx.failures.succeed(subject)
     return shown.key
   }
+  // A key has 256 bits, so past a bound a wrong one is refused, and nobody who has a right one pays for it.
+  ctx.failures.check(subject)
   const reason = problem ?? 'key_unknown'
   const event = { ...refused, ...about(shown.key), reason, ...origin }
   const writesByItself = ctx.audit.writesByItself(subject.ip, event)

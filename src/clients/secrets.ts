@@ -7,6 +7,11 @@ export function generateSecret(ctx: Pick<Context, 'random'>): string {
   return ctx.random.bytes(32).toString('base64url')
 }
 
+/** Whether it is written like a secret of ours: one that somebody brought, of whatever length, may be in a list of words. */
+export function looksGenerated(secret: string): boolean {
+  return /^[\w-]{43}$/.test(secret)
+}
+
 /** Shorter than this, a brought secret counts as chosen by a person. */
 export const strongSecretLength = 32
 

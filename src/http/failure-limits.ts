@@ -15,7 +15,7 @@ import { type AuditEvent, type Database, type FailureKey, failures } from '../st
  */
 export interface FailureLimits {
   /**
-   * Asks memory alone: for secrets of full entropy, which nobody guesses.
+   * Asks memory alone: for secrets of full entropy, which nobody guesses. These pass past a bound too, where they are right.
    *
    * @throws {TooManyRequestsError} past a bound
    */
@@ -36,7 +36,10 @@ export interface FailureLimits {
    * @throws {TooManyRequestsError} when it lies past the bound: its outcome is not told
    */
   readonly fail: (subject: FailureSubject, event: AuditEvent | undefined, what?: 'guess' | 'refusal') => Promise<void>
-  /** Forgets the failures of the pair, or of the device; writes only where this process has heard of any. */
+  /**
+   * Forgets the failures of the pair, or of the device; writes only where this process has heard of any. Past the bound they
+   * stand: what nobody guesses passes all the same, and must not make room for guesses at a secret that a person chose.
+   */
   readonly succeed: (subject: FailureSubject) => Promise<void>
   /** What another process counted, as notified: `key:window:count`. */
   readonly hear: (notification: string) => void
@@ -47,6 +50,11 @@ export interface FailureSubject {
   /** The normalised address or the client_id, existing or not. */
   readonly id: string
   readonly ip: string
+  /**
+   * Who handed it on without saying where it comes from, such as a gateway by its name: in place of a network, so that whoever
+   * guesses behind one of them is counted together with nobody behind another.
+   */
+  readonly via?: string | undefined
   /** One that has proved to be known to the account: counted alone, wherever it is. */
   readonly device?: string | undefined
 }
@@ -100,12 +108,13 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
   }
 
   /** The first is what a success clears. An IPv4 address has no site. */
-  function bucketsOf({ kind, id, ip, device }: FailureSubject): readonly [Bucket, ...Bucket[]] {
+  function bucketsOf({ kind, id, ip, via, device }: FailureSubject): readonly [Bucket, ...Bucket[]] {
     const { failuresPerAccount, failuresPerAccountAnywhere, failuresPerClient } = limits
     const bucket = (text: string, bound: number, most: number): Bucket => ({ ...keyOf(text), bound, atOnce: most })
     if (device !== undefined) return [bucket(`device\0${device}\0${id}`, failuresPerAccount, atOnce.single)]
-    const network = networkOf(ip)
-    const site = siteOf(ip)
+    // No network is written like that.
+    const network = via === undefined ? networkOf(ip) : `via ${via}`
+    const site = via === undefined ? siteOf(ip) : undefined
     const ofPair = kind === 'account' ? failuresPerAccount : failuresPerClient
     return [
       bucket(`${kind}\0${id}\0${network}`, ofPair, atOnce.single),
@@ -215,7 +224,8 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
     async succeed(subject) {
       if (known.size === 0) return
       const [single] = bucketsOf(subject)
-      if (known.has(memoryKey(single))) await clear(single)
+      const failed = known.get(memoryKey(single)) ?? 0
+      if (failed > 0 && failed < single.bound) await clear(single)
     },
 
     hear(notification) {

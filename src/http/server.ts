@@ -27,7 +27,7 @@ export interface HttpServerOptions {
 
 /**
  * 64 KiB: the largest body that any endpoint reads but /leaks, where it is 1 MiB of who proved to be somebody, and 256 KiB of who
- * only names a key that the body is signed with, of a few at once.
+ * only names a key that the body is signed with, of a bounded number at once.
  */
 const BODY_LIMIT = 64 * 1024
 

@@ -147,25 +147,43 @@ t.test('attack 116: one call ends all keys of a prefix, also those that an API r
   t.equal((await ask(withKey(other.text))).status, 200)
 })
 
-t.test('attack 101: who makes passwords up locks neither the API out at its server, nor other accounts', async (t) => {
-  let from = 0
+/** An API that takes passwords, from wherever the test says. */
+async function openForPasswords(t: Test) {
+  let from = '198.51.0.7'
   const schemes = [bearer, apiKey(), basic()]
-  const { ask, asked, platform } = await open(t, { schemes, addressOf: () => `198.51.${from}.7` })
-  const guess = (text: string) => ask({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
-  const { clientId, clientSecret } = await server.createService('orders:read')
-  t.equal((await guess(`${clientId}:${clientSecret}`)).status, 200)
-  const guessed: Awaited<ReturnType<typeof guess>>[] = []
-  for (from = 1; from <= 200; from++)
-    guessed.push(await guess(`${from % 2 ? clientId : `nobody ${from}`}:wrong ${from}`))
+  const opened = await open(t, { schemes, addressOf: () => from })
+  async function show(password: string, address: string) {
+    from = address
+    return opened.ask({ authorization: `Basic ${Buffer.from(password).toString('base64')}` })
+  }
+  const status = async (password: string, address: string) => (await show(password, address)).status
+  const account = async () => {
+    const { clientId, clientSecret } = await server.createService('orders:read')
+    return { clientId, password: `${clientId}:${clientSecret}` }
+  }
+  return { ...opened, show, status, account }
+}
+
+t.test('attack 101: who makes passwords up locks neither the API out at its server, nor other accounts', async (t) => {
+  const { ask, asked, platform, show, status, account } = await openForPasswords(t)
+  const [known, fresh, second] = [await account(), await account(), await account()]
+  t.equal(await status(known.password, '198.51.0.7'), 200)
+  const guessed: Awaited<ReturnType<typeof show>>[] = []
+  const guess = async (index: number) =>
+    guessed.push(await show(`${index % 2 ? known.clientId : `nobody ${index}`}:wrong ${index}`, `198.51.${index}.7`))
+  for (let index = 1; index <= 60; index++) await guess(index)
+  t.equal(await status(fresh.password, '203.0.113.7'), 200, 'sixty networks are not everybody')
+  for (let index = 61; index <= 200; index++) await guess(index)
   const answered = (status: number) => guessed.filter((each) => each.status === status)
-  t.equal(answered(401).length, 30)
-  t.equal(answered(503).length, 170)
+  t.equal(answered(401).length, 90)
+  t.equal(answered(503).length, 110)
   t.ok(answered(503).every(({ headers }) => Number(headers.get('retry-after')) > 1))
   t.notOk(platform.answers.some(({ status }) => status === 429))
+  t.equal(await status(second.password, '203.0.114.7'), 503, 'two hundred are: the last resort')
 
   const before = platform.answers.length
   const { clientId: own } = scene.resource
-  for (let count = 0; count < 3; count++) t.equal((await guess(`${own}:wrong ${count}`)).status, 401)
+  for (let count = 0; count < 3; count++) t.equal(await status(`${own}:wrong ${count}`, '198.51.0.7'), 401)
   t.notOk(
     platform.answers.slice(before).some(({ path }) => path === '/token'),
     'of the API itself it asks about none',
@@ -175,14 +193,71 @@ t.test('attack 101: who makes passwords up locks neither the API out at its serv
   t.equal((await ask(withKey(text))).status, 200, 'a key that it never saw')
   t.equal(asked(), 1)
   clock.advance(60)
-  await until('it is right by what the server says now', async () => {
-    return (await guess(`${clientId}:${clientSecret}`)).status === 200
-  })
+  await until(
+    'it is right by what the server says now',
+    async () => (await status(known.password, '198.51.0.7')) === 200,
+  )
   clock.advance(540)
-  const other = await server.createService('orders:read')
-  await until('others may be asked about again', async () => {
-    return (await guess(`${other.clientId}:${other.clientSecret}`)).status === 200
-  })
+  await until('others may be asked about again', async () => (await status(second.password, '203.0.114.7')) === 200)
+})
+
+t.test('attack 101: one network that makes ids up, whatever it holds, keeps out nobody of another', async (t) => {
+  clock.advance(600)
+  const { status, account, platform } = await openForPasswords(t)
+  for (const [name, addressOf] of [
+    ['a /24', (index: number) => `192.0.2.${index}`],
+    ['a /64', (index: number) => `2001:db8:1:1::${index}`],
+  ] as const) {
+    const tokens = platform.answers.length
+    for (let index = 1; index <= 100; index++) await status(`nobody ${index}:wrong`, addressOf(index))
+    t.equal(platform.answers.slice(tokens).filter(({ path }) => path === '/token').length, 10, name)
+  }
+  const [fresh, other] = [await account(), await account()]
+  t.equal(await status(fresh.password, '203.0.113.7'), 200)
+  t.equal(await status(other.password, '192.0.2.200'), 503, 'whoever comes from there pays')
+  t.equal(await status(fresh.password, '192.0.2.200'), 200, 'but for who was here before')
+
+  const asked = platform.answers.length
+  for (let index = 1; index <= 100; index++) await status(`nobody ${index}:wrong`, `2001:db8:2:${index}::7`)
+  t.equal(
+    platform.answers.slice(asked).filter(({ path }) => path === '/token').length,
+    10,
+    'a /48 has what is left of 30',
+  )
+  t.equal(await status(other.password, '2001:db8:3:1::7'), 200)
+})
+
+t.test('attack 102: one id that is guessed at from many addresses is let in from another one', async (t) => {
+  clock.advance(600)
+  const { status, account, platform } = await openForPasswords(t)
+  const attacked = await account()
+  for (let index = 1; index <= 20; index++) await status(`${attacked.clientId}:wrong ${index}`, '192.0.2.7')
+  for (let index = 1; index <= 20; index++) await status(`${attacked.clientId}:wrong ${index}`, '198.51.100.7')
+  t.equal(platform.answers.filter(({ path, status }) => path === '/token' && status === 400).length, 6)
+  t.equal(await status(attacked.password, '203.0.113.7'), 200)
+  t.equal(await status(attacked.password, '192.0.2.7'), 200, 'and then from everywhere')
+})
+
+t.test('attack 101: what is right is told from guesses that the server takes no more of', async (t) => {
+  clock.advance(600)
+  const { status, account, platform, show } = await openForPasswords(t)
+  const [known, fresh] = [await account(), await account()]
+  t.equal(await status(known.password, '198.51.0.7'), 200)
+  // By other APIs at the same address.
+  const form = { grant_type: 'client_credentials' }
+  for (let index = 0; index < 110; index++) {
+    const wrong = `Basic ${Buffer.from(`nobody ${index}:wrong`).toString('base64')}`
+    await server.post('/token', form, { authorization: wrong })
+  }
+  const first = await show('nobody:wrong', '192.0.2.7')
+  t.match([first.status, Number(first.headers.get('retry-after')) > 1], [503, true])
+  t.equal(platform.answers.at(-1)?.status, 429)
+  const asked = platform.answers.length
+  for (let index = 0; index < 50; index++) await status(`nobody ${index}:wrong`, '192.0.2.7')
+  t.equal(platform.answers.slice(asked).filter(({ path }) => path === '/token').length, 9, 'nor of these without end')
+  t.equal(await status(fresh.password, '203.0.113.7'), 200, 'the API and what is right are let in there')
+  clock.advance(60)
+  await until('what was right is so on', async () => (await status(known.password, '198.51.0.7')) === 200)
 })
 
 t.test('attack 118: no key is in an answer, a warning or a log', async (t) => {

@@ -300,7 +300,47 @@ t.test('attack 102: who proves to be a client and is refused all the same locks 
   t.equal(await status(basicOf(rotated.clientId, clientSecret)), 200, 'the network is not concerned')
   t.equal(await status(basicOf(rotated.clientId, 'x'.repeat(43))), 401, 'and guesses count')
   for (let count = 0; count < 10; count++) await post(basicOf(rotated.clientId, 'x'.repeat(43)))
-  t.equal(await status(basicOf(rotated.clientId, clientSecret)), 429)
+  t.equal(await status(basicOf(rotated.clientId, 'x'.repeat(43))), 429)
+  t.equal(await status(rotated.basic), 429, 'past the bound whatever is wrong is answered alike')
+  t.equal(await status(basicOf(rotated.clientId, clientSecret)), 200, 'and keeps out nobody who is right')
+})
+
+t.test('attack 102: what nobody guesses is let in, whatever its neighbours fail at', async (t) => {
+  const own = await createTestServer(t)
+  const status = async (authorization: string) => (await own.post('/token', form, { authorization })).statusCode
+  const service = async (more = {}) =>
+    own.createClient({ redirect_uris: undefined, grant_types: ['client_credentials'], ...more }, true)
+  const [client, neighbour, fresh] = [await service(), await service(), await service()]
+  // Long, and all the same chosen by a person: guesses at it stay bounded.
+  const [brought, weak] = [
+    await service({ client_secret: 'correct horse '.repeat(4) }),
+    await service({ client_secret: 'short' }),
+  ]
+  for (const each of [neighbour, brought, weak]) t.equal(await status(each.basic), 200)
+
+  const wrong = basicOf(client.clientId, 'x'.repeat(43))
+  for (let count = 0; count < 10; count++) t.equal(await status(wrong), 401)
+  t.equal(await status(wrong), 429)
+  t.equal(await status(client.basic), 200, 'the client itself')
+  t.equal(await status(wrong), 429, 'whose success makes no room for further guesses')
+
+  for (let count = 0; count < 90; count++) await status(basicOf(`nobody ${count}`, 'x'.repeat(43)))
+  t.equal(await status(basicOf('nobody', 'x'.repeat(43))), 429, 'the network')
+  for (const each of [client, neighbour, fresh]) t.equal(await status(each.basic), 200)
+  for (const each of [brought, weak]) t.equal(await status(each.basic), 429, 'what may be guessed')
+  const bare = await own.createClient({ ...application, token_endpoint_auth_method: 'none' })
+  const named = await own.post('/revoke', { client_id: bare.clientId, token: 'x' })
+  t.equal(named.statusCode, 200, 'nor is a name a guess')
+
+  const written = (await own.audit('client.authentication_failed')).reduce((sum, { count = 1 }) => sum + count, 0)
+  const statements = await statementsOf(own, async () => {
+    t.equal(await status(wrong), 429)
+    t.equal(await status(basicOf('nobody', 'x'.repeat(43))), 429)
+    for (const each of [client, brought, weak]) await status(each.basic)
+  })
+  t.notOk(statements.includes('failures.add'), 'and nothing is written')
+  const now = (await own.audit('client.authentication_failed')).reduce((sum, { count = 1 }) => sum + count, 0)
+  t.equal(now, written)
 })
 
 t.test('attack 70: a process that has not heard of a rotation takes the new secret', async (t) => {

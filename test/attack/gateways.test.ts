@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createApiKey } from '../../src/api-keys/index.js'
 import { createTestGateway } from '../support/gateways.js'
-import { createTestServer } from '../support/server.js'
+import { basicOf, createTestServer } from '../support/server.js'
 import { postAs } from '../support/tokens.js'
 
 const server = await createTestServer(t)
@@ -117,14 +117,46 @@ t.test('attack 113: a key or token in an address is refused, whatever else is sh
 })
 
 t.test('attack 102: whoever guesses passwords through a gateway keeps out neither it nor others', async (t) => {
-  const guess = () =>
-    open.ask({ authorization: service.basic.slice(0, -8), 'x-forwarded-for': '203.0.113.7' }).then((r) => r.statusCode)
+  const show = (authorization: string, from = '203.0.113.7') => open.ask({ authorization, 'x-forwarded-for': from })
   const statuses: number[] = []
-  for (let index = 0; index < 12; index++) statuses.push(await guess())
+  for (let index = 0; index < 12; index++) statuses.push((await show(service.basic.slice(0, -8))).statusCode)
   t.equal(statuses[0], 401)
-  const last = await open.ask({ authorization: service.basic, 'x-forwarded-for': '203.0.113.7' })
+  const last = await show(service.basic.slice(0, -8))
   t.equal(last.statusCode, 429)
   t.match(last.headers['retry-after'], /^\d+$/)
-  const elsewhere = await open.ask({ authorization: service.basic, 'x-forwarded-for': '198.51.100.7' })
-  t.equal(elsewhere.statusCode, 200, 'from another network')
+  for (const from of ['203.0.113.7', '198.51.100.7']) t.equal((await show(service.basic, from)).statusCode, 200, from)
+})
+
+t.test('attack 102: gateways that forward no address do not pay for the callers of each other', async (t) => {
+  const secret = { client_secret: 'chosen by a person' }
+  const person = await server.createClient(
+    { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read', ...secret },
+    true,
+  )
+  const unsaid = { resource: identifier, scope: ['read'], forwardsAddress: false, accept: ['basic'] as const }
+  const [one, two] = [
+    await createTestGateway(server, 'unsaid', unsaid),
+    await createTestGateway(server, 'unsaid-too', unsaid),
+  ]
+  const beside = await createTestServer(t, { beside: server })
+  const show = async (gateway: typeof one, authorization: string, at = server) =>
+    (await gateway.ask({ authorization, 'x-forwarded-for': '203.0.113.99' }, { at })).statusCode
+  const wrong = basicOf(person.clientId, 'wrong')
+  for (let guesses = 0; guesses < 10; guesses++) t.equal(await show(one, wrong), 401)
+  for (const authorization of [wrong, person.basic]) t.equal(await show(one, authorization), 429, 'counted together')
+  t.equal(await show(two, wrong), 401, 'by the name of the gateway')
+  t.equal(await show(two, person.basic), 200)
+
+  for (let guesses = 0; guesses < 90; guesses++) await show(one, basicOf(`nobody ${guesses}`, 'wrong'))
+  const other = await server.createClient(
+    { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read', ...secret },
+    true,
+  )
+  t.equal(await show(one, other.basic), 429, 'a gateway has the bound of a network')
+  t.equal(await show(one, other.basic, beside), 429, 'over all processes')
+  for (const at of [server, beside]) t.equal(await show(two, other.basic, at), 200)
+  const direct = await server.post('/token', { grant_type: 'client_credentials' }, { authorization: other.basic })
+  t.equal(direct.statusCode, 200, 'nor does who comes by themselves')
+  const unread = { authorization: other.basic, 'x-forwarded-for': 'unknown' }
+  t.equal((await open.ask(unread)).statusCode, 200, 'nor is an address that cannot be read the same for all')
 })

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { drawApiKey, drawApiKeyId } from '../../src/api-keys/format.js'
@@ -7,13 +9,16 @@ import { endApiKey, findApiKey, rotateApiKey } from '../../src/api-keys/index.js
 import { updateClient } from '../../src/clients/index.js'
 import { createTier } from '../../src/limits/index.js'
 import { loadConfig } from '../../src/platform/config/index.js'
+import { most } from '../../src/protocol/leaks/schemas.js'
 import { isActive } from '../support/exchange.js'
 import { issueCode } from '../support/grants.js'
-import { found, keysFile, makeSigner, openLeaks, post, signed } from '../support/leak-reports.js'
+import { everything, listenOnLoopback } from '../support/http.js'
+import { found, keysFile, makeSigner, openLeaks, post, type ReportSigner, signed } from '../support/leak-reports.js'
 import { dump, spellings } from '../support/leaks.js'
 import { noticesOf } from '../support/notices.js'
 import { SeededRandom } from '../support/random.js'
-import { createTestServer, registration, send, sql } from '../support/server.js'
+import { createTestServer, registration, send, sql, type TestServer } from '../support/server.js'
+import { holdTimers } from '../support/timers.js'
 import { redeem } from '../support/tokens.js'
 
 const by = { actor: 'operator' }
@@ -250,8 +255,63 @@ t.test('attack 120: what is too large, too many, too deep or no report is refuse
   t.notOk(server.logs.some((line) => line.includes(text.slice(-40))))
 })
 
-t.test('whoever names a key that signs has few and short bodies read at once', async (t) => {
+t.test('attack 135: reports that do not come to an end hold up none that does', async (t) => {
   const { server, signer, tell, report } = await openLeaks(t)
+  t.equal((await report([])).statusCode, 200)
+  const { open } = await openSlowly(server, signer)
+  const slow = []
+  for (let count = 0; count < 12; count++) slow.push(await open())
+  t.equal((await report([])).statusCode, 200, 'by its signature')
+  t.equal((await tell([])).statusCode, 200, 'by its token')
+  t.notOk(
+    slow.some(({ isAnswered }) => isAnswered()),
+    'and these are not hurried',
+  )
+  for (const { finish } of slow.slice(0, 6)) t.match(await finish(), /^HTTP\/1\.1 200 /)
+  for (const { socket } of slow.slice(6)) socket.destroy()
+  t.equal((await report([])).statusCode, 200)
+})
+
+t.test('attack 135: of more than are read at once, the oldest of the network that has most goes', async (t) => {
+  const { server, signer, report } = await openLeaks(t, { TRUST_PROXY: '127.0.0.1' })
+  t.equal((await report([])).statusCode, 200)
+  const { open } = await openSlowly(server, signer)
+  const honest = [await open('203.0.113.7'), await open('2001:db8:1:1::7')]
+  const flood = []
+  for (let count = 0; count < 70; count++) {
+    flood.push(await open(count % 2 ? `198.51.100.${count}` : `2001:db8:2:${count}::7`))
+  }
+  for (const { answered } of flood.slice(0, 8)) t.match(await answered, /^HTTP\/1\.1 503 .*retry-after: 2/is)
+  t.notOk(
+    [...honest, ...flood.slice(8)].some(({ isAnswered }) => isAnswered()),
+    'no other one',
+  )
+  t.equal((await report([])).statusCode, 200, 'nor does it hold up what is whole')
+  for (const { finish } of honest) t.match(await finish(), /^HTTP\/1\.1 200 /)
+  for (const { socket } of flood) socket.destroy()
+})
+
+t.test('attack 135: who signs has some seconds to send it', async (t) => {
+  const { server, signer, report, token } = await openLeaks(t)
+  t.equal((await report([])).statusCode, 200)
+  const { open } = await openSlowly(server, signer)
+  const { running, goOff } = holdTimers(t, (milliseconds) => milliseconds === most.unprovedMilliseconds)
+  const { answered } = await open()
+  const proved = new PassThrough()
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+  const told = send(server.app, { method: 'POST', url: '/leaks', headers, payload: proved })
+  await report([])
+  t.equal(running().length, 1, 'only while it is coming, and only where nothing is proved')
+  goOff()
+  const answer = await answered
+  t.match(answer, /^HTTP\/1\.1 408 .*connection: close/is)
+  t.match(answer, 'urn:ostiary:problem:http-408')
+  proved.end('[]')
+  t.equal((await told).statusCode, 200)
+})
+
+t.test('whoever names a key that signs sends less, and has few reports worked on at once', async (t) => {
+  const { server, signer, tell, report, key } = await openLeaks(t)
   const long = [found('x', `https://github.com/${'a'.repeat(8_000)}`)]
   const many = (count: number) => Array.from({ length: count }, () => long[0])
   t.equal((await report(many(31))).statusCode, 200)
@@ -259,26 +319,69 @@ t.test('whoever names a key that signs has few and short bodies read at once', a
   t.match([refused.statusCode, refused.json().type], [413, 'urn:ostiary:problem:report-too-long'])
   t.equal((await tell(many(33))).statusCode, 200, 'a token proves more')
 
-  const unproved = (payload: PassThrough) => {
-    const headers = { 'content-type': 'application/json', ...signed(signer, '[]') }
-    return send(server.app, { method: 'POST', url: '/leaks', headers, payload })
-  }
-  const bodies = Array.from({ length: 9 }, () => new PassThrough())
-  const replies = bodies.map((body) => unproved(body))
+  // Without a length that says so before.
+  const chunked = new PassThrough()
+  chunked.write(JSON.stringify(many(33)))
+  const headers = { 'content-type': 'application/json', ...signed(signer, '[]') }
+  const cut = await send(server.app, { method: 'POST', url: '/leaks', headers, payload: chunked })
+  t.match([cut.statusCode, cut.headers['connection']], [413, 'close'], 'before it has come to its end')
+
+  const { text } = await key()
+  const goOn = holdStatements(server)
+  const replies = Array.from({ length: 9 }, () => report([found(text)]))
   const first = await Promise.race(replies)
-  t.match([first.statusCode, first.headers['retry-after']], [503, '2'])
-  t.equal((await report([])).statusCode, 503, 'while eight are read')
-  t.equal((await tell([])).statusCode, 200)
-  for (const body of bodies) body.end('[]')
+  t.match([first.statusCode, first.headers['retry-after']], [503, '2'], 'while the database is slow')
+  goOn()
   const statuses = (await Promise.all(replies)).map(({ statusCode }) => statusCode)
   t.same(statuses.sort(), [...Array(8).fill(200), 503])
   t.equal((await report([])).statusCode, 200, 'and then there is room again')
-
-  // Without a length that says so before.
-  const chunked = new PassThrough()
-  chunked.end(JSON.stringify(many(33)))
-  t.equal((await unproved(chunked)).statusCode, 413)
 })
+
+/** Opens connections by which a signed report comes in two pieces: one at once, the other one when that is said. */
+async function openSlowly(server: TestServer, signer: ReportSigner) {
+  const port = await listenOnLoopback(server.app)
+  const body = '[      ]'
+  const fields = Object.entries({ 'content-type': 'application/json', connection: 'close', ...signed(signer, body) })
+  return {
+    /** @returns when the server has begun with it */
+    async open(from = '203.0.113.1') {
+      const begun = once(server.app.server, 'request')
+      const socket = connect(port, '127.0.0.1')
+      const head = [...fields, ['x-forwarded-for', from], ['content-length', body.length]]
+      const lines = head.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+      socket.write(`POST /leaks HTTP/1.1\r\nhost: localhost:3000\r\n${lines}\r\n${body.slice(0, 4)}`)
+      let count = 0
+      socket.on('data', ({ length }) => {
+        count += length
+      })
+      const answered = everything(socket)
+      await begun
+      const finish = (): Promise<string> => {
+        socket.write(body.slice(4))
+        return answered
+      }
+      return { socket, answered, finish, isAnswered: () => count > 0 }
+    },
+  }
+}
+
+/** No statement is sent from here on. @returns lets them go on */
+function holdStatements(server: TestServer): () => void {
+  const { pool } = server.ctx.db
+  const query = pool.query
+  let goOn = (): void => undefined
+  const promise = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  pool.query = (async (...args: Parameters<typeof query>) => {
+    await promise
+    return query.apply(pool, args)
+  }) as unknown as typeof query
+  return () => {
+    pool.query = query
+    goOn()
+  }
+}
 
 t.test('a client that reports is limited by its tier', async (t) => {
   const { server, ctx, tell, scanner } = await openLeaks(t)

@@ -380,7 +380,9 @@ t.test('a success forgets the failures before it', async (t) => {
     t.equal((await ask(clientId, {}, own)).statusCode, 200)
   }
   for (let failure = 0; failure < 3; failure++) await ask(clientId, { by: makeKey() }, own)
-  t.equal((await ask(clientId, {}, own)).statusCode, 429)
+  t.equal((await ask(clientId, { by: makeKey() }, own)).statusCode, 429)
+  t.equal((await ask(clientId, {}, own)).statusCode, 200, 'a signature is no guess: past the bound too')
+  t.equal((await ask(clientId, { by: makeKey() }, own)).statusCode, 429)
 })
 
 t.test('RFC 8414 §2: the method and its algorithms are published', async (t) => {

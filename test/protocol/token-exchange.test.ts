@@ -169,12 +169,16 @@ t.test('attack 113: whatever is wrong with a key is answered by the same words',
 t.test('attack 113: guesses are bounded by network, as those at secrets of clients are', async (t) => {
   const strict = await createTestServer(t, { beside: server, env: { FAILURES_PER_CLIENT: '5' }, seed: 'strict' })
   const [{ text }, guessed] = [await make(), await make()]
+  const right = guessed.text
   const guess = () => exchange(strict, drawApiKey(ctx.random, guessed.key))
   const replies = []
   for (let count = 0; count < 7; count++) replies.push((await guess()).statusCode)
   t.same(replies, [400, 400, 400, 400, 400, 429, 429])
-  t.same(await statementsOf(strict, guess), [], 'past the bound memory answers')
+  const statements = await statementsOf(strict, guess)
+  t.notOk(statements.includes('failures.add'), 'past the bound nothing is written')
   t.equal((await exchange(strict, text)).statusCode, 200, 'another key is not concerned')
+  t.equal((await exchange(strict, right)).statusCode, 200, 'nor is that key, which nobody guesses')
+  t.equal((await guess()).statusCode, 429)
 })
 
 t.test('a key that is over is no guess: nobody is locked out by those who still show it', async (t) => {

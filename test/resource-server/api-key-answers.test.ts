@@ -174,6 +174,52 @@ t.test('who waits for too long is answered 503', async (t) => {
   t.equal(asked(), 64)
 })
 
+t.test('attack 113: made-up keys take no turn of a key that was good before', async (t) => {
+  const { make, outcome, asked, issuer, platform, api } = await open(t)
+  const known = make()
+  t.equal(await outcome(known.text), 'ok')
+  for (let count = 0; count < 12; count++) {
+    platform.advance(5_000)
+    issuer.heartbeat()
+    await until('it was heard', () => api.health().age === 0)
+  }
+  platform.advance(1)
+  const { handlers } = issuer
+  const madeUp: Promise<string>[] = []
+  handlers.set('/introspect', () => undefined)
+  for (let count = 0; count < 200; count++) madeUp.push(outcome(make().text))
+  await until('as many as may be are asked about', () => asked() === 65)
+  handlers.clear()
+  t.equal(await outcome(known.text), 'ok')
+  platform.advance(5_000)
+  t.ok((await Promise.all(madeUp)).includes('introspection_unavailable'))
+})
+
+t.test('attack 113: of keys that were never seen, those of each network have their turn', async (t) => {
+  let from = '192.0.2.7'
+  const { make, outcome, asked, issuer, platform } = await open(t, { addressOf: () => from })
+  const waiting: (() => void)[] = []
+  issuer.handlers.set('/introspect', (_, response, body) => {
+    const token = new URLSearchParams(body).get('token') ?? ''
+    waiting.push(() => response.end(JSON.stringify(issuer.opaque.get(token) ?? { active: false })))
+  })
+  const unknown = () => drawApiKey(random, { prefix: 'sk', environment: 'live', id: drawApiKeyId(random) })
+  const flood = Array.from({ length: 1_000 }, () => outcome(unknown()))
+  await until('as many as may be are asked about', () => asked() === 64)
+  from = '203.0.113.7'
+  const other = outcome(make().text)
+  from = '192.0.2.8'
+  const more = Array.from({ length: 100 }, () => outcome(unknown()))
+  for (let answered = 0; answered < 3; answered++) {
+    waiting.shift()!()
+    await until('the next one is asked about', () => asked() === 65 + answered)
+  }
+  for (const answer of waiting.splice(0)) answer()
+  t.equal(await other, 'ok', 'while a thousand wait')
+  platform.advance(5_000)
+  t.ok((await Promise.all([...flood, ...more])).includes('introspection_unavailable'))
+})
+
 t.test('without a feed that is fresh an answer stands a second, or the tolerance', async (t) => {
   const alone = await open(t, {}, false)
   const key = alone.make()

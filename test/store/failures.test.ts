@@ -241,9 +241,16 @@ t.test('memory alone is asked for secrets that nobody guesses: what this process
   two.check({ ...client, ip: '198.51.100.1' })
 
   await one.succeed(client)
-  one.check(client)
-  while (heard.length < 9) await new Promise((resolve) => setImmediate(resolve))
-  two.check(client)
+  for (const instance of [one, two]) t.throws(() => instance.check(client), past, 'past the bound they stand')
+  const other = { ...client, id: 'another service' }
+  for (let n = 0; n < 3; n++) await one.fail(other, undefined)
+  await one.succeed(other)
+  while (heard.length < 15) await new Promise((resolve) => setImmediate(resolve))
+  t.match(heard.at(-1), { kind: 'failures', id: /:0$/ }, 'below it they are forgotten')
+  for (let n = 0; n < 3; n++) {
+    for (const instance of [one, two]) instance.check({ ...other, ip: '198.51.100.1' })
+    await two.fail({ ...other, ip: '198.51.100.1' }, undefined)
+  }
 })
 
 t.test('succeed writes only where this process has heard of failures', async (t) => {

@@ -14,13 +14,20 @@ export interface Introspection<Known = KnownToken> {
   /**
    * @param maxAge milliseconds since a good answer was asked for; a token that is not active never becomes so
    * @returns undefined where it is not active, or is not for this API
-   * @throws {UnavailableError}
+   * @throws {UnavailableError} where the server does not answer, or too much else that is shown for the first time is asked about
    */
-  readonly ask: (token: string, maxAge: number) => Promise<Known | undefined>
+  readonly ask: (token: string, maxAge: number, asker?: Asker) => Promise<Known | undefined>
   /** @param known this answer alone: another one may have taken its place */
   readonly forget: (token: string, known: Known) => void
   /** Good answers that are remembered. */
   readonly size: () => number
+}
+
+export interface Asker {
+  /** Where the token comes from: of those that wait, each has as many turns. */
+  readonly source?: string
+  /** What it says is signed: nobody made it up. */
+  readonly isProved?: boolean
 }
 
 export interface IntrospectionOptions<Known> {
@@ -47,13 +54,18 @@ export interface IntrospectionOptions<Known> {
 /** Milliseconds that a token is remembered as not active. */
 const refusedFor = 5_000
 
-/** Requests at once: a flood of made-up tokens must not become one at the server. */
+/**
+ * Requests at once: a flood of made-up tokens must not become one at the server. What was good before, or is proved, has turns
+ * of its own, which no such flood takes.
+ */
 const mostAtOnce = 64
 
 interface Answer<Known> {
   /** Monotonic milliseconds, when it was asked. */
   readonly at: number
   readonly known: Known
+  /** It is no answer any more, but was one: that the token is good is asked anew. */
+  readonly isForgotten: boolean
 }
 
 interface Question<Known> {
@@ -69,7 +81,8 @@ export function createIntrospection<Known>(options: IntrospectionOptions<Known>)
   const inactive = createBoundedMap<number>(capacity, capacity * 256)
   /** The last about each token. */
   const underWay = new Map<string, Question<Known>>()
-  const turns = createTurns(platform, { atOnce: mostAtOnce, waiting })
+  const bounds = { atOnce: mostAtOnce, waiting }
+  const turns = { first: createTurns(platform, bounds), again: createTurns(platform, bounds) }
 
   async function request(token: string, at: number): Promise<Known | undefined> {
     const askedAt = moment()
@@ -90,22 +103,22 @@ export function createIntrospection<Known>(options: IntrospectionOptions<Known>)
     // Whoever asked later has been answered already: this answer was on its way when the token ended.
     const refusedAt = inactive.get(token)
     if (refusedAt !== undefined && refusedAt >= at) return undefined
-    active.set(token, { at, known })
+    active.set(token, { at, known, isForgotten: false })
     return known
   }
 
   return {
-    async ask(token, maxAge) {
+    async ask(token, maxAge, { source, isProved = false } = {}) {
       const now = platform.monotonic()
       const known = active.get(token)
-      if (known && now - known.at <= maxAge) return known.known
+      if (known && !known.isForgotten && now - known.at <= maxAge) return known.known
       const refusedAt = inactive.get(token)
       if (refusedAt !== undefined && now - refusedAt < refusedFor) return undefined
       const asking = underWay.get(token)
       // The token may have ended since the server said so, where the answer is that long on its way.
       if (asking && now - asking.at <= maxAge) return asking.answer
-      const answer = turns
-        .take(() => request(token, now))
+      const answer = (known || isProved ? turns.again : turns.first)
+        .take(() => request(token, now), source)
         .finally(() => {
           if (underWay.get(token) === question) underWay.delete(token)
         })
@@ -114,7 +127,8 @@ export function createIntrospection<Known>(options: IntrospectionOptions<Known>)
       return answer
     },
     forget(token, known) {
-      if (active.get(token)?.known === known) active.delete(token)
+      const answer = active.get(token)
+      if (answer?.known === known) active.set(token, { ...answer, isForgotten: true })
     },
     size: active.size,
   }

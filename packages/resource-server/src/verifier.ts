@@ -80,9 +80,13 @@ export function createVerifier(options: VerifierOptions): Verifier {
     return undefined
   }
 
-  async function introspect(token: string, maxAge: number): Promise<KnownToken | TokenProblem | Unavailable> {
+  async function introspect(
+    token: string,
+    maxAge: number,
+    isProved: boolean,
+  ): Promise<KnownToken | TokenProblem | Unavailable> {
     try {
-      return (await introspection?.ask(token, maxAge)) ?? 'inactive'
+      return (await introspection?.ask(token, maxAge, { isProved })) ?? 'inactive'
     } catch {
       return 'introspection_unavailable'
     }
@@ -92,7 +96,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     // Nobody draws so short a token; and what no server would have given is not worth asking about.
     // A gateway passes on none: whoever shows one came past it.
     if (!introspection || tokens === 'gateway' || token.length < 22 || token.length > 512) return 'token_malformed'
-    const known = await introspect(token, standing())
+    const known = await introspect(token, standing(), false)
     if (typeof known === 'string') return known
     const problem = problemOfKnown(known)
     if (problem) introspection.forget(token, known)
@@ -109,7 +113,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       // Of what may have been revoked meanwhile nothing is known: it is asked, or nothing is let through.
       if (onStale === 'refuse' || !introspection)
         return feed.age() === Number.POSITIVE_INFINITY ? 'starting' : 'knowledge_stale'
-      const asked = await introspect(token, standing())
+      const asked = await introspect(token, standing(), true)
       return typeof asked === 'string' ? asked : undefined
     }
     const status = await statusLists?.check(known.token.claims)

@@ -2,7 +2,7 @@
 
 import { type AuditEvent, newEvent } from '../../audit/index.js'
 import type { Context, Origin } from '../../context.js'
-import type { Attempt } from '../../http/index.js'
+import type { Attempt, FailureSubject } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, type Parameters } from '../../oauth/index.js'
 import type { Deadline } from '../../platform/deadline.js'
 import { monotonicMilliseconds } from '../../platform/monotonic.js'
@@ -11,7 +11,15 @@ import { auditEvents } from '../../store/index.js'
 import type { Client } from '../directory.js'
 import { isDocumentOff } from '../find.js'
 import { ClientKeysAwayError } from '../keys/index.js'
-import { compareWithNothing, findSlowSecret, hasSlowSecret, isLive, matchKeyedSecret, takeOver } from '../secrets.js'
+import {
+  compareWithNothing,
+  findSlowSecret,
+  hasSlowSecret,
+  isLive,
+  looksGenerated,
+  matchKeyedSecret,
+  takeOver,
+} from '../secrets.js'
 import { proveByAssertion, spendAssertion } from './assertion.js'
 import { clientSecretBasic } from './client-secret-basic.js'
 import { clientSecretPost } from './client-secret-post.js'
@@ -35,6 +43,8 @@ export interface Place {
 export interface AuthenticationOptions {
   /** Where the client is; default the address that the request comes from, by which failures count in any case. */
   readonly place?: Place
+  /** The gateway that hands the credentials on: failures count by its name where it says no address. */
+  readonly via?: string
   /** Of the request: a slow hash does not count, since who waits for one has bounds of its own. */
   readonly deadline?: Deadline
 }
@@ -44,7 +54,7 @@ export interface AuthenticationOptions {
  *
  * @throws {InvalidClientError} RFC 6749 §5.2; the reason stands in the audit alone
  * @throws {InvalidRequestError} when two methods are used at once. RFC 6749 §2.3
- * @throws {TooManyRequestsError} after too many failures, before any hash is computed
+ * @throws {TooManyRequestsError} after too many failures: for what can be guessed before anything is compared, else where it is wrong
  * @throws {ClientKeysAwayError} while the client's keys cannot be fetched
  */
 export async function authenticateClient(
@@ -52,12 +62,16 @@ export async function authenticateClient(
   authorization: string | undefined,
   parameters: Parameters,
   origin: Origin,
-  { place, deadline }: AuthenticationOptions = {},
+  { place, via, deadline }: AuthenticationOptions = {},
 ): Promise<Client> {
   const { address } = place ?? { address: origin.ip }
   const { method, credentials } = readAudited(ctx, authorization, parameters, origin)
-  const subject = { kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' } as const
-  ctx.failures.check(subject)
+  const subject: FailureSubject = {
+    ...{ kind: 'client', id: credentials.clientId, ip: origin.ip ?? '' },
+    via: origin.ip === undefined ? via : undefined,
+  }
+  // What nobody guesses is compared also past a bound: whoever is right is not kept out by failures of their neighbours.
+  if (canBeGuessed(credentials)) ctx.failures.check(subject)
   const since = monotonicMilliseconds()
   let client = await ctx.clients.find(credentials.clientId)
   const now = ctx.clock.now()
@@ -130,7 +144,9 @@ export async function authenticateClient(
   } catch (error) {
     if (error instanceof InvalidClientError) {
       ctx.audit.told(error)
-      const event = failureEvent(ctx, client, error.reason, origin, place)
+      // Past a bound nothing is written, and the answer is that to a guess, whatever was wrong.
+      if (!attempt) ctx.failures.check(subject)
+      const event = failureEvent(ctx, client, error.reason, { origin, place, subject })
       if (attempt) await attempt.failed(event)
       else if (error.reason !== secretIsOver) await ctx.failures.fail(subject, event, isProved ? 'refusal' : 'guess')
       // Counted nowhere: who has not moved to the new secret must not lock out who has.
@@ -146,6 +162,11 @@ export async function authenticateClient(
     }
     throw error
   }
+}
+
+/** A signature is no guess, nor is the name of a client that has no secret. */
+function canBeGuessed({ clientSecret }: PresentedCredentials): boolean {
+  return clientSecret !== undefined && !looksGenerated(clientSecret)
 }
 
 /** A secret that was rotated, and whose overlap is over. */
@@ -203,16 +224,21 @@ function readCredentials(
   throw new InvalidClientError('Client authentication is missing.', { reason: 'client_authentication_missing' })
 }
 
+interface Failure {
+  readonly origin: Origin
+  readonly place: Place | undefined
+  readonly subject: FailureSubject
+}
+
 /** @returns undefined where one counted event stands for many */
 function failureEvent(
   ctx: Context,
   client: Client | undefined,
   reason: string,
-  origin: Origin,
-  place: Place | undefined,
+  { origin, place, subject }: Failure,
 ): AuditEvent | undefined {
   // The client_id of a client that does not exist is whatever somebody typed: it is not written down.
   const about = { type: 'client.authentication_failed', actor: 'system', clientId: client?.clientId, reason, ...origin }
   const event = place ? { ...about, detail: { address: place.address } } : about
-  return ctx.audit.writesByItself(origin.ip ?? '', event) ? newEvent(ctx, event) : undefined
+  return ctx.audit.writesByItself(subject.via ?? subject.ip, event) ? newEvent(ctx, event) : undefined
 }

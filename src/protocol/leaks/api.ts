@@ -31,6 +31,7 @@ const reportLeaks: DocumentedOperation = {
   },
   failures: {
     401: 'The access token is missing, or not good; or the signature is not.',
+    408: 'A signed report took too long to arrive.',
     413: 'More than 500 reports, or more than 1 MiB; of signed ones more than 256 KiB.',
     429: 'Too many requests, or too many that were refused.',
     503: 'The server cannot do this at the moment.',

@@ -1,11 +1,12 @@
-import { finished } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { Value } from '@sinclair/typebox/value'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { reportLeaks } from '../../api-keys/index.js'
 import type { Context } from '../../context.js'
-import { originOf, ProblemError } from '../../http/index.js'
+import { clientAddress, originOf, ProblemError } from '../../http/index.js'
 import { TemporarilyUnavailableError } from '../../oauth/index.js'
 import { sha256 } from '../../platform/crypto/hash.js'
+import { createUnprovedBodies, isTooLong, readBody } from './bodies.js'
 import { type Reporter, reporterAuthorization } from './reporter.js'
 import { type LeakReport, type LeakVerdict, most, reportsSchema } from './schemas.js'
 
@@ -16,57 +17,57 @@ import { type LeakReport, type LeakVerdict, most, reportsSchema } from './schema
  */
 export function leaksRoute(app: FastifyInstance, ctx: Context): void {
   const authorize = reporterAuthorization(ctx)
+  const readUnproved = createUnprovedBodies()
   const reporters = new WeakMap<FastifyRequest, Reporter>()
-  let reading = 0
+  let signedUnderWay = 0
 
-  /** @throws {TemporarilyUnavailableError} where enough are read already */
-  function takeTurn({ raw }: FastifyRequest): void {
-    if (reading >= most.signedAtOnce) {
-      const message = 'Other signed reports are being read. Try again soon.'
+  /**
+   * Takes a turn for what is proved and whole: nobody holds one while they send.
+   *
+   * @throws {TemporarilyUnavailableError} where enough have one
+   */
+  async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (signedUnderWay >= most.signedAtOnce) {
+      const message = 'Other signed reports are being worked on. Try again soon.'
       throw new TemporarilyUnavailableError(message, { reason: 'signed_reports', retryAfter: 2 })
     }
-    reading++
-    // Also where its connection is gone before or while it is read.
-    finished(raw, { writable: false }, () => {
-      reading--
-    })
+    signedUnderWay++
+    try {
+      return await work()
+    } finally {
+      signedUnderWay--
+    }
+  }
+
+  async function report(request: FastifyRequest, actor: string, body: Buffer): Promise<readonly LeakVerdict[]> {
+    const reports = readReports(body)
+    const origin = originOf(request)
+    const found = reports.map(({ token, url }) => ({ token, url: url ?? '' }))
+    const known = await reportLeaks(ctx, found, { actor, origin })
+    const labels = known.map((isKnown) => (isKnown ? 'true_positive' : 'false_positive') satisfies LeakVerdict['label'])
+    for (const label of labels) ctx.audit.count({ type: 'leak.reported', actor, ip: origin.ip, reason: label })
+    return reports.map((each, index) => answer(each, labels[index]!))
   }
 
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addContentTypeParser('application/json', (request: FastifyRequest, payload: Readable) =>
+    reporters.get(request)!.isSigner ? readUnproved(payload, clientAddress(request)) : readBody(payload),
+  )
   app.post('/leaks', {
-    bodyLimit: most.bytes,
     onRequest: async (request) => {
       const reporter = await authorize(request)
       reporters.set(request, reporter)
-      if (!reporter.isSigner) return
-      checkLength(Number(request.headers['content-length'] ?? 0))
-      takeTurn(request)
+      const limit = reporter.isSigner ? most.signedBytes : most.bytes
+      if (Number(request.headers['content-length'] ?? 0) > limit) throw isTooLong(limit)
     },
     handler: async (request) => {
       const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
       const reporter = reporters.get(request)!
-      // One that comes in chunks says no length before.
-      if (reporter.isSigner) checkLength(body.length)
       const { name } = await reporter.prove(body)
-      const reports = readReports(body)
-      const origin = originOf(request)
-      const found = reports.map(({ token, url }) => ({ token, url: url ?? '' }))
-      const known = await reportLeaks(ctx, found, { actor: name, origin })
-      const labels = known.map(
-        (isKnown) => (isKnown ? 'true_positive' : 'false_positive') satisfies LeakVerdict['label'],
-      )
-      for (const label of labels) ctx.audit.count({ type: 'leak.reported', actor: name, ip: origin.ip, reason: label })
-      return reports.map((report, index) => answer(report, labels[index]!))
+      const work = () => report(request, name, body)
+      return reporter.isSigner ? inTurn(work) : work()
     },
   })
-}
-
-/** Of a signed report. @throws {ProblemError} */
-function checkLength(bytes: number): void {
-  if (bytes <= most.signedBytes) return
-  const message = 'A signed report is longer than 256 KiB: send the rest in another request.'
-  throw new ProblemError(message, { status: 413, kind: 'report-too-long', reason: 'report_too_long' })
 }
 
 function answer({ token, type = '' }: LeakReport, label: LeakVerdict['label']): LeakVerdict {

@@ -2,9 +2,17 @@ import { type Static, Type } from '@sinclair/typebox'
 
 /**
  * Bytes, and reports, of one request: GitHub sends many at once. Whoever signs has proved nothing before the body is read, since
- * names of keys are public: it is shorter, and few are read at once.
+ * names of keys are public: it is shorter, has little time, and a bounded number of them is read at once. Signed reports that
+ * have come are worked on a few at a time: whoever overheard one may send it again and again.
  */
-export const most = { bytes: 1024 * 1024, signedBytes: 256 * 1024, signedAtOnce: 8, reports: 500 }
+export const most = {
+  bytes: 1024 * 1024,
+  reports: 500,
+  signedBytes: 256 * 1024,
+  unprovedAtOnce: 64,
+  unprovedMilliseconds: 8_000,
+  signedAtOnce: 8,
+}
 
 /** What secret scanners send; they may say more. */
 const report = Type.Object(

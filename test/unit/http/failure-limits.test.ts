@@ -198,3 +198,19 @@ t.test('an attempt that is ended twice lets one begin, not two', async (t) => {
   await (await others[0]!).abandoned()
   await (await others[1]!).abandoned()
 })
+
+t.test('who hands others on without their address is a network of its own', async (t) => {
+  const { limits, asked } = open()
+  const keysOf = async (more: Partial<FailureSubject>) => {
+    await limits.fail({ ...subject, ip: '', ...more }, undefined)
+    return asked.at(-1)!.keys.map((each) => each.toString('hex'))
+  }
+  const [none, one, two] = [await keysOf({}), await keysOf({ via: 'one' }), await keysOf({ via: 'two' })]
+  t.equal(one.length, 2, 'pair and network, and no site')
+  t.equal(new Set([...none, ...one, ...two]).size, 6)
+  t.same(await keysOf({ via: 'one', ip: '192.0.2.1' }), one, 'whatever address stands beside it')
+  limits.hear(`${one[1]}:${asked[1]!.windows[1]}:5`)
+  t.throws(() => limits.check({ ...subject, id: 'another', via: 'one' }), past)
+  limits.check({ ...subject, id: 'another', via: 'two' })
+  limits.check({ ...subject, id: 'another', ip: '' })
+})

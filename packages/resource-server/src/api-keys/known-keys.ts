@@ -1,5 +1,6 @@
 import { UnavailableError } from '../errors.js'
 import { createIntrospection } from '../introspection.js'
+import { siteOf } from '../limits/address.js'
 import { isInNetworks } from '../limits/network.js'
 import type { Reason } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
@@ -11,8 +12,9 @@ export interface KnownKeys {
   /**
    * @param shown the text of a key, or the id of one that signs
    * @param id of the key
+   * @param address of whoever shows it: keys that were never seen wait their turn by where they come from
    */
-  readonly find: (shown: string, id: string) => Promise<KnownKey | Reason>
+  readonly find: (shown: string, id: string, address?: string) => Promise<KnownKey | Reason>
   /** Keys that are remembered. */
   readonly size: () => number
 }
@@ -55,21 +57,22 @@ export function createKnownKeys(tools: Tools, { hint, kinds }: KnownKeysOptions)
         })
       : undefined
 
-  async function ask(shown: string): Promise<KnownKey | undefined> {
+  async function ask(shown: string, source: string): Promise<KnownKey | undefined> {
     if (!introspection) throw new UnavailableError('There is nobody to ask about keys')
     const standing = Math.min(longestAnswer, tools.standing())
-    const known = await introspection.ask(shown, standing)
+    const known = await introspection.ask(shown, standing, { source })
     const isEnding = known && platform.now() / 1000 >= known.token.expiresAt - clockSkew
-    return isEnding ? introspection.ask(shown, Math.min(nearItsEnd, standing)) : known
+    return isEnding ? introspection.ask(shown, Math.min(nearItsEnd, standing), { source }) : known
   }
 
   return {
-    async find(shown, id) {
+    async find(shown, id, address) {
+      const source = siteOf(address)
       try {
         for (let attempt = 0; attempt < attempts; attempt++) {
           // It never comes back, and the server need not be asked; an entry with a time in it ends no key by itself.
           if (revocations.ends([{ kind: 'api_key', id }], Number.POSITIVE_INFINITY)) return 'revoked'
-          const known = await ask(shown)
+          const known = await ask(shown, source)
           if (!known || known.token.clientId !== id) return 'inactive'
           // Whatever was said since, the server knows exactly what it means for this key.
           if (!revocations.news.isOf(known.targets, known.askedAt)) return known

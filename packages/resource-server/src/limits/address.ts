@@ -24,6 +24,16 @@ export function normaliseAddress(address: string | undefined): string {
 
 /** The /24 of an IPv4 address, the /64 of an IPv6 one: whoever holds one address there usually holds them all. */
 export function networkOf(address: string | undefined): string {
+  return prefixOf(address, 4)
+}
+
+/** The same, but for IPv6 the /48, the most that one site is commonly given (RFC 6177 §2): it holds 65,536 such networks. */
+export function siteOf(address: string | undefined): string {
+  return prefixOf(address, 3)
+}
+
+/** @param length of an IPv6 prefix, in groups of 16 bits */
+function prefixOf(address: string | undefined, length: 3 | 4): string {
   const normalised = normaliseAddress(address)
   if (normalised === unknown) return unknown
   if (!normalised.includes(':')) return `${normalised.slice(0, normalised.lastIndexOf('.'))}.0/24`
@@ -32,7 +42,7 @@ export function networkOf(address: string | undefined): string {
   const rest = tail === undefined || tail === '' ? [] : tail.split(':')
   const all =
     tail === undefined ? groups : [...groups, ...Array<string>(8 - groups.length - rest.length).fill('0'), ...rest]
-  return `${all.slice(0, 4).join(':')}::/64`
+  return `${all.slice(0, length).join(':')}::/${length * 16}`
 }
 
 function isIpv4(text: string): boolean {

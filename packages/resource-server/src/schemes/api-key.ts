@@ -36,7 +36,7 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
     return async (tools) => {
       // Without a look at the server, and before one: who made it up can go on for ever (attack 113).
       if (!parsed) return 'key_malformed'
-      const known = await keysOf(tools).find(text, parsed.id)
+      const known = await keysOf(tools).find(text, parsed.id, tools.addressOf(request))
       return typeof known === 'string' ? known : (problemOfPlace(known, request, tools) ?? known.token)
     }
   }

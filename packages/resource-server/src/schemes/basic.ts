@@ -4,13 +4,13 @@ import { createBoundedMap } from '../bounded-map.js'
 import { ConfigurationError, UnavailableError } from '../errors.js'
 import { fetchText } from '../http.js'
 import { isStrings, parseObject } from '../json.js'
-import { networkOf, normaliseAddress, unknown } from '../limits/address.js'
+import { normaliseAddress, siteOf, unknown } from '../limits/address.js'
 import { isInNetworks, isLoopbackAddress } from '../limits/network.js'
 import { isUnavailable, type Reason, type UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
 import { createTurns } from '../turns.js'
-import { createGuesses, type Guess } from './guesses.js'
+import { createGuesses } from './guesses.js'
 import type { Scheme } from './scheme.js'
 import { perApi, type Tools } from './tools.js'
 
@@ -85,14 +85,18 @@ interface Accounts {
   ) => Promise<AccessToken | Reason | UnavailableFor>
 }
 
-/** Milliseconds that a password is remembered as wrong, or not as verifiable. */
+/** Milliseconds that a password is remembered as wrong, or not as verifiable; and that a wrong one counts, as at the server. */
 const refusedFor = { wrong: 5_000, limited: 1_000 }
+const countedFor = 600_000
 
 /** Milliseconds that the server's word for a password stands, as for a key. */
 const longestAnswer = 60_000
 
-/** At once: each may cost the server a slow hash. */
-const mostAtOnce = 8
+/**
+ * At once: each may cost the server a slow hash. Those that were right before have turns of their own, which no guess takes; and
+ * of them no more wait than there are.
+ */
+const turnsOf = { first: { atOnce: 8, waiting: 64 }, again: { atOnce: 8, waiting: 1_000 } }
 
 interface Right {
   readonly token: string
@@ -105,6 +109,8 @@ interface Right {
 interface NotRight {
   readonly reason: 'password_wrong' | 'password_unverifiable'
   readonly until: number
+  /** That it counts as a wrong guess, where the server was shown one. */
+  readonly counts?: number
 }
 
 type Answer = Right | NotRight
@@ -128,7 +134,7 @@ function createAccounts(tools: Tools): Accounts {
   // Apart, so that made-up passwords drive no good one out.
   const bad = createBoundedMap<NotRight>(cacheSize, cacheSize * (nameLength + addressLength))
   const underWay = new Map<string, Promise<Answer>>()
-  const turns = createTurns(platform, { atOnce: mostAtOnce, waiting: 64 })
+  const turns = { first: createTurns(platform, turnsOf.first), again: createTurns(platform, turnsOf.again) }
   const nameOf = createNames()
   const guesses = createGuesses(platform)
 
@@ -169,45 +175,65 @@ function createAccounts(tools: Tools): Accounts {
     } catch (error) {
       const status = error instanceof UnavailableError ? error.status : undefined
       // Wrong, or right and of a client that may do nothing here, or not from there. 401 would be about the API itself.
-      if (status === 400) return { reason: 'password_wrong', until: askedAt + refusedFor.wrong }
-      // It takes no further attempts for now, and said for how long.
+      if (status === 400) {
+        return {
+          reason: 'password_wrong',
+          until: askedAt + refusedFor.wrong,
+          counts: platform.monotonic() + countedFor,
+        }
+      }
+      // It takes no further attempts for now, and said for how long. Nor does it hear of ever new ones from here.
       const wait = error instanceof UnavailableError ? error.retryAfter : undefined
-      if (status === 429 && wait !== undefined) return { reason: 'password_unverifiable', until: askedAt + wait * 1000 }
+      if (status === 429 && wait !== undefined) {
+        const until = askedAt + wait * 1000
+        return { reason: 'password_unverifiable', until, counts: until }
+      }
     }
     return { reason: 'password_unverifiable', until: askedAt + refusedFor.limited }
   }
 
-  function refusalOfGuess(guess: Guess): NotRight | undefined {
-    const wait = guesses.wait(guess)
+  function refusalOfGuess({ credentials: { clientId }, address }: Caller): NotRight | undefined {
+    const wait = guesses.wait({ clientId, address })
     if (wait === undefined) return undefined
     return { reason: 'password_unverifiable', until: platform.monotonic() + wait * 1000 }
   }
 
-  async function fetchAndKeep(caller: Caller, guess: Guess): Promise<Answer> {
-    const begun = guesses.begin(guess)
-    const wasRight = isRightHere(caller)
-    const answer = await fetchToken(caller)
-    const isWrong = 'reason' in answer && answer.reason === 'password_wrong'
-    begun.end(isWrong)
+  async function fetchGuess(caller: Caller): Promise<Answer> {
+    const { credentials, address } = caller
+    const begun = guesses.begin({ clientId: credentials.clientId, address })
+    let until: number | undefined
+    try {
+      const answer = await fetchToken(caller)
+      until = 'reason' in answer ? answer.counts : undefined
+      return answer
+    } finally {
+      begun.end(until)
+    }
+  }
+
+  function keep(caller: Caller, wasRight: boolean, answer: Answer): Answer {
     // Refused elsewhere, it is as good as before where it was right.
-    if (isWrong && wasRight) good.delete(caller.name)
+    if (wasRight && 'reason' in answer && answer.reason === 'password_wrong') good.delete(caller.name)
     if ('reason' in answer) bad.set(slotOf(caller), answer)
     else good.set(caller.name, answer)
     return answer
   }
 
-  /** One request for all who ask meanwhile. Past the bounds none but for what was right before: that is no guess. */
+  /** What was right before is no guess, and waits for none. */
+  function takeTurn(caller: Caller): Promise<Answer> {
+    if (isRightHere(caller)) return turns.again.take(async () => keep(caller, true, await fetchToken(caller)))
+    const ask = async () => refusalOfGuess(caller) ?? keep(caller, false, await fetchGuess(caller))
+    return turns.first.take(ask, siteOf(caller.address))
+  }
+
+  /** One request for all who ask meanwhile. Past the bounds none but for what was right before. */
   async function ask(caller: Caller): Promise<Answer> {
     const slot = slotOf(caller)
     const known = underWay.get(slot)
     if (known) return known
-    const network = networkOf(caller.address)
-    const guess = { clientId: caller.credentials.clientId, network: network === unknown ? undefined : network }
-    const refusal = isRightHere(caller) ? () => undefined : () => refusalOfGuess(guess)
-    const refused = refusal()
+    const refused = isRightHere(caller) ? undefined : refusalOfGuess(caller)
     if (refused) return refused
-    const asking = turns
-      .take(async () => refusal() ?? (await fetchAndKeep(caller, guess)))
+    const asking = takeTurn(caller)
       .catch((): Answer => ({ reason: 'password_unverifiable', until: 0 }))
       .finally(() => underWay.delete(slot))
     underWay.set(slot, asking)

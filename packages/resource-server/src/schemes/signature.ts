@@ -150,7 +150,7 @@ function createCheck(settings: Settings) {
     const early = problemOfTime(signed)
     if (early) return early
     const since = platform.now()
-    let found = await findKey(signed.keyId, tools)
+    let found = await findKey(signed.keyId, request, tools)
     if (typeof found === 'string') return found
     const problem =
       (await problemOfKey(signed, request, found, tools)) ??
@@ -158,7 +158,7 @@ function createCheck(settings: Settings) {
     if (problem) return problem
     // A body may be long in coming: meanwhile the key may have been ended or narrowed, and the signature become too old.
     if (Math.abs(platform.now() - since) >= patience) {
-      found = await findKey(signed.keyId, tools)
+      found = await findKey(signed.keyId, request, tools)
       if (typeof found === 'string') return found
       const late = problemOfTime(signed) ?? (await problemOfKey(signed, request, found, tools))
       if (late) return late
@@ -182,16 +182,24 @@ function createKeys(settings: Settings) {
   const keysOf = perApi((tools) => createKnownKeys(tools, { hint: apiKeyIdType, kinds: ['signing'] }))
   const imported = new WeakMap<object, Promise<VerificationKey | string>>()
 
-  async function ask(keyId: string, tools: Tools): Promise<(SigningKey & Pick<FoundKey, 'known'>) | Reason> {
-    const known = await keysOf(tools).find(keyId, keyId)
+  async function ask(
+    keyId: string,
+    address: string | undefined,
+    tools: Tools,
+  ): Promise<(SigningKey & Pick<FoundKey, 'known'>) | Reason> {
+    const known = await keysOf(tools).find(keyId, keyId, address)
     if (typeof known === 'string') return known
     const { api_key: described } = known.token.claims
     const jwk = isObject(described) ? described['jwk'] : undefined
     return isObject(jwk) ? { jwk, token: known.token, known } : 'key_unknown'
   }
 
-  async function find(keyId: string, tools: Tools): Promise<(SigningKey & Pick<FoundKey, 'known'>) | Reason> {
-    if (!findKey) return ask(keyId, tools)
+  async function find(
+    keyId: string,
+    request: RequestLike,
+    tools: Tools,
+  ): Promise<(SigningKey & Pick<FoundKey, 'known'>) | Reason> {
+    if (!findKey) return ask(keyId, tools.addressOf(request), tools)
     try {
       return (await findKey(keyId)) ?? 'key_unknown'
     } catch {
@@ -199,8 +207,8 @@ function createKeys(settings: Settings) {
     }
   }
 
-  return async (keyId: string, tools: Tools): Promise<FoundKey | Reason> => {
-    const found = await find(keyId, tools)
+  return async (keyId: string, request: RequestLike, tools: Tools): Promise<FoundKey | Reason> => {
+    const found = await find(keyId, request, tools)
     if (typeof found === 'string') return found
     const { token, known } = found
     // As long as what was said of it stays the same.
