@@ -54,6 +54,10 @@ const settingOptions = {
     description: `What its tokens say besides: ${resourceClaims.join(', ')}.`,
   },
   'uses-roles': { type: 'boolean', description: 'A scope is for those who hold it by a role. On with its first role.' },
+  'accepts-basic': {
+    type: 'boolean',
+    description: 'Service accounts may show their client_id and client_secret (RFC 7617). Off by default.',
+  },
 } as const satisfies OptionSpecs
 
 const create = defineCommand({
@@ -108,6 +112,7 @@ const list = defineCommand({
                 { title: 'SCOPES', value: ({ scopes }) => scopes.map(({ name }) => name).join(' '), flexible: true },
                 { title: 'TOKENS', value: ({ tokenFormat }) => tokenFormat },
                 { title: 'ROLES', value: ({ usesRoles }) => (usesRoles ? 'yes' : 'no') },
+                { title: 'BASIC', value: ({ acceptsBasic }) => (acceptsBasic ? 'yes' : 'no') },
                 { title: 'CLIENT ID', value: ({ clientId }) => clientId },
               ],
               width,
@@ -145,6 +150,10 @@ const update = defineCommand({
     'add-scope': { type: 'string', value: '"A B"', multiple: true, description: 'Further scopes.' },
     'remove-scope': { type: 'string', value: '"A B"', multiple: true, description: 'Scopes to take away.' },
     'no-uses-roles': { type: 'boolean', description: 'Every scope is for everybody again.' },
+    'no-accepts-basic': {
+      type: 'boolean',
+      description: 'Passwords are refused, within the minute also where one was right.',
+    },
     unset: {
       type: 'string',
       value: 'SETTING',
@@ -155,10 +164,13 @@ const update = defineCommand({
   examples: [
     'ostiary resource update https://api.example.com --add-scope delete --scope-description delete="Delete your orders."',
     'ostiary resource update https://api.example.com --token-lifetime 300 --claim roles',
+    'ostiary resource update https://api.example.com --accepts-basic',
   ],
   async run({ options, words: [identifier = ''], context }) {
-    const { 'add-scope': added, 'remove-scope': removed, 'no-uses-roles': everybody, unset = [], ...values } = options
+    const { 'add-scope': added, 'remove-scope': removed, unset = [], ...rest } = options
+    const { 'no-uses-roles': everybody, 'no-accepts-basic': noPasswords, ...values } = rest
     atMostOne(options, ['uses-roles', 'no-uses-roles'])
+    atMostOne(options, ['accepts-basic', 'no-accepts-basic'])
     atMostOne(options, ['scope', 'add-scope'])
     atMostOne(options, ['scope', 'remove-scope'])
     const cleared = unset.map((setting) => {
@@ -183,6 +195,7 @@ const update = defineCommand({
     const settings = {
       ...readSettings(values, scopes),
       ...(everybody ? { usesRoles: false } : {}),
+      ...(noPasswords ? { acceptsBasic: false } : {}),
     }
     const { resource, warnings } = await updateResource(ctx, identifier, settings, { by: operator, cleared })
     return {
@@ -230,6 +243,7 @@ function resourceText(resource: Resource, width: number): string {
       ['signing alg', resource.signingAlg],
       ['claims', resource.claims.join(' ')],
       ['uses roles', resource.usesRoles ? 'yes' : 'no'],
+      ['accepts basic', resource.acceptsBasic ? 'yes' : 'no'],
       ['created', timeText(resource.createdAt)],
     ]) + (scopes.length > 0 ? `\n${table(scopes, columns, width)}` : '')
   )
@@ -264,6 +278,7 @@ function readSettings(values: OptionValues<typeof settingOptions>, before: reado
     signingAlg: values['signing-alg'],
     claims: values.claim,
     usesRoles: values['uses-roles'],
+    acceptsBasic: values['accepts-basic'],
   }
 }
 

@@ -46,7 +46,9 @@ export async function createResource(
   try {
     const { client, clientSecret = '' } = await createClient(ctx, metadata, by, async (tx, { clientId, createdAt }) => {
       await resources.create(tx, { ...values, identifier, clientId, createdAt, updatedAt: createdAt })
-      const event = { ...actOf(by), type: 'resource.created', clientId, detail: { resource: identifier } }
+      const { acceptsBasic } = values
+      const detail = { resource: identifier, ...(acceptsBasic ? { acceptsBasic } : {}) }
+      const event = { ...actOf(by), type: 'resource.created', clientId, detail }
       await auditEvents.create(tx, newEvent(ctx, event))
     })
     await ctx.resources.refresh()

@@ -55,6 +55,8 @@ export async function setUpDemo(ctx: Context): Promise<DemoAccounts | undefined>
   await createAccount({ ...user, name: 'Demo User' })
   const orders = {
     name: 'Orders',
+    // For the examples, which show every way.
+    acceptsBasic: true,
     scopes: [
       { name: 'orders:read', description: 'Read your orders' },
       { name: 'orders:write', description: 'Place orders in your name' },

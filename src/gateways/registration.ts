@@ -145,10 +145,17 @@ async function checkSettings(ctx: Context, before: Values, settings: GatewaySett
   const scope = [...new Set(settings.scope ?? before.scope)]
   const accept = settings.accept ? settings.accept.map(checkAccepted) : before.accept
   if (scope.length === 0) throw new InvalidValueError('A gateway requires at least one scope.')
-  const owned = (await findResource(ctx, resource)).scopes.map(({ name }) => name)
+  const api = await findResource(ctx, resource)
+  const owned = api.scopes.map(({ name }) => name)
   const missing = scope.filter((name) => !owned.includes(name))
   if (missing.length > 0) throw new InvalidValueError(`${resource} does not have the scope ${missing.join(' ')}.`)
   if (accept.length === 0) throw new InvalidValueError('A gateway accepts at least one kind of credential.')
+  const isAsked = settings.accept !== undefined || settings.resource !== undefined
+  if (isAsked && accept.includes('basic') && !api.acceptsBasic) {
+    throw new InvalidValueError(
+      `${resource} has Basic off: \`ostiary resource update ${resource} --accepts-basic\` switches it on.`,
+    )
+  }
   if (!Number.isInteger(tokenLifetime) || tokenLifetime < 1 || tokenLifetime > longestTokenLifetime) {
     throw new InvalidValueError(`What a gateway passes on lives for 1 to ${longestTokenLifetime} seconds.`)
   }

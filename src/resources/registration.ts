@@ -1,7 +1,7 @@
 import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { NotFoundError } from '../platform/administration-errors.js'
-import { auditEvents, clients, type Resource, type ResourceScope, resources } from '../store/index.js'
+import { auditEvents, clients, gateways, type Resource, type ResourceScope, resources } from '../store/index.js'
 import { applySettings, type ClearableSetting, type ResourceSettings } from './settings.js'
 
 // Making and deleting a resource makes and deletes a client: those two are in `clients/resource-servers.ts`.
@@ -35,13 +35,28 @@ export async function updateResource(
     const names = Object.entries(changed).flatMap(([name, value]) =>
       JSON.stringify(value) === JSON.stringify(before[name as keyof Resource]) ? [] : [name],
     )
-    const detail = { resource: identifier, changed: names }
+    const { acceptsBasic } = changed
+    const switched = acceptsBasic === before.acceptsBasic ? {} : { acceptsBasic }
+    const detail = { resource: identifier, changed: names, ...switched }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'resource.updated', detail }))
     return { before, resource }
   })
   const added = resource.scopes.filter(({ name }) => !before.scopes.some((scope) => scope.name === name))
   await ctx.resources.refresh()
-  return { resource: await findResource(ctx, identifier), warnings: await sharedScopeWarnings(ctx, identifier, added) }
+  const closed = before.acceptsBasic && !resource.acceptsBasic
+  const warnings = [
+    ...(await sharedScopeWarnings(ctx, identifier, added)),
+    ...(closed ? await gatewayWarnings(ctx, identifier) : []),
+  ]
+  return { resource: await findResource(ctx, identifier), warnings }
+}
+
+/** What a gateway is registered for, its API may not permit. */
+async function gatewayWarnings(ctx: Context, identifier: string): Promise<readonly string[]> {
+  const all = await gateways.list(ctx.db, identifier)
+  return all
+    .filter(({ accept }) => accept.includes('basic'))
+    .map(({ name }) => `The gateway ${name} is registered for passwords, and refuses them from now on.`)
 }
 
 export function listResources(ctx: Context): Promise<readonly Resource[]> {
@@ -76,6 +91,7 @@ export function describeResource(resource: Resource): Record<string, unknown> {
     signing_alg: resource.signingAlg,
     claims: resource.claims,
     uses_roles: resource.usesRoles,
+    accepts_basic: resource.acceptsBasic,
     created_at: resource.createdAt.toISOString(),
     updated_at: resource.updatedAt.toISOString(),
   }

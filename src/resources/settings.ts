@@ -13,6 +13,7 @@ export interface ResourceSettings {
   readonly signingAlg?: string | undefined
   readonly claims?: readonly string[] | undefined
   readonly usesRoles?: boolean | undefined
+  readonly acceptsBasic?: boolean | undefined
   /** All of its scopes. */
   readonly scopes?: readonly ResourceScope[] | undefined
 }
@@ -54,7 +55,7 @@ export function applySettings(
   settings: ResourceSettings,
   cleared: readonly ClearableSetting[] = [],
 ): typeof before & { readonly signingAlg?: SigningAlg | undefined } {
-  const { name, tokenFormat, tokenLifetime, signingAlg, claims, usesRoles, scopes } = settings
+  const { name, tokenFormat, tokenLifetime, signingAlg, claims, usesRoles, acceptsBasic, scopes } = settings
   const kept = <Key extends ClearableSetting>(key: Key) => (cleared.includes(key) ? undefined : before[key])
   return {
     name: name === undefined ? kept('name') : readText(name, 'name'),
@@ -63,6 +64,7 @@ export function applySettings(
     signingAlg: oneOfOrNone(signingAlg ?? kept('signingAlg'), resourceSigningAlgs, 'signing algorithm'),
     claims: claims === undefined ? before.claims : [...new Set(claims)].map((c) => oneOf(c, resourceClaims, 'claim')),
     usesRoles: usesRoles ?? before.usesRoles,
+    acceptsBasic: acceptsBasic ?? before.acceptsBasic,
     scopes: scopes === undefined ? before.scopes : readScopes(scopes),
   }
 }
@@ -72,6 +74,7 @@ export const newResource = {
   tokenFormat: 'jwt',
   claims: [],
   usesRoles: false,
+  acceptsBasic: false,
   scopes: [],
 } as const satisfies Partial<Resource>
 

@@ -14,6 +14,8 @@ export interface Resource {
   readonly claims: readonly string[]
   /** A scope must be allowed to its holder by a role. */
   readonly usesRoles: boolean
+  /** Callers may show it a client_id and a client_secret. RFC 7617. */
+  readonly acceptsBasic: boolean
   /** The client as which its resource server identifies itself. */
   readonly clientId: string
   readonly scopes: readonly ResourceScope[]
@@ -79,7 +81,8 @@ export async function list(db: Db): Promise<readonly Resource[]> {
   const rows = await db.query(
     'resources.list',
     `SELECT identifier, name, token_format AS "tokenFormat", token_lifetime AS "tokenLifetime", signing_alg AS "signingAlg",
-            claims, uses_roles AS "usesRoles", client_id AS "clientId", created_at AS "createdAt", updated_at AS "updatedAt",
+            claims, uses_roles AS "usesRoles", accepts_basic AS "acceptsBasic", client_id AS "clientId",
+            created_at AS "createdAt", updated_at AS "updatedAt",
             (SELECT coalesce(json_agg(json_build_object('name', s.name, 'description', s.description,
                                                         'tokenLifetime', s.token_lifetime) ORDER BY s.name), '[]')
                FROM resource_scope s WHERE s.resource = r.identifier) AS scopes

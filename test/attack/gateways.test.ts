@@ -8,7 +8,7 @@ const server = await createTestServer(t)
 const { ctx } = server
 const identifier = 'https://orders.example'
 const other = 'https://other.example'
-const api = await server.createResource(identifier, 'read write')
+const api = await server.createResource(identifier, 'read write', { acceptsBasic: true })
 await server.createResource(other, 'look')
 const service = await server.createService('read write look')
 const settings = { resource: identifier, scope: ['read'], forwardsAddress: true }

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { updateClient } from '../../src/clients/index.js'
 import { createUser, updateUser } from '../../src/identity/index.js'
+import { updateResource } from '../../src/resources/index.js'
 import { authorizationUrl, logIn } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
 import { createTestGateway } from '../support/gateways.js'
@@ -86,7 +87,7 @@ t.test('a secret that is right elsewhere looks like a wrong one, and counts like
 t.test(
   'an API that hands a password on says where it was shown; only there it is right, and unknown is nowhere',
   async (t) => {
-    const api = await server.createResource('https://networks.example', 'look')
+    const api = await server.createResource('https://networks.example', 'look', { acceptsBasic: true })
     const service = await server.createService('look', { allowed_networks: networks })
     const exchange = (address?: string, secret = service.clientSecret) => {
       const fields = {
@@ -193,6 +194,7 @@ t.test('what is no network is not registered, and its message says what is', asy
 
 t.test('a gateway, and the service account in front of it, each from where they are', async (t) => {
   const service = await server.createService('read', { allowed_networks: ['192.0.2.0/24'] })
+  await updateResource(ctx, apiIdentifier, { acceptsBasic: true }, { by })
   const settings = { resource: apiIdentifier, scope: ['read'], accept: ['basic'] }
   const gateway = await createTestGateway(server, 'near', { ...settings, forwardsAddress: true })
   const ask = async (forwarded: string, at = gateway) =>

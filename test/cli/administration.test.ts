@@ -59,6 +59,7 @@ t.test('resource create prints by what the resource server identifies itself', a
     signing_alg: 'EdDSA',
     claims: ['roles'],
     uses_roles: false,
+    accepts_basic: false,
   })
   const shown = await json(['resource', 'show', api])
   t.notOk('client_secret' in shown)
@@ -104,6 +105,34 @@ t.test('resource update adds, removes and takes back', async (t) => {
   })
   t.match(await run(['resource', 'update', api]), { status: 2, stderr: /Nothing to change/ })
   t.match(await run(['resource', 'update', api, '--token-format', 'saml']), { status: 1, stderr: /jwt, opaque/ })
+})
+
+t.test('resource create and update switch Basic, which show and list say', async (t) => {
+  const identifier = 'https://basic.example.com'
+  const listed = async () => {
+    const { stdout } = await run(['resource', 'list'])
+    const [head = '', ...rows] = stdout.split('\n')
+    const at = head.indexOf('BASIC')
+    return rows.find((row) => row.startsWith(identifier))?.slice(at, at + 3)
+  }
+  const created = await json(['resource', 'create', '--identifier', identifier, '--scope', 'basic', '--accepts-basic'])
+  t.match(created, { accepts_basic: true })
+  t.equal(await listed(), 'yes')
+  t.match((await run(['resource', 'show', identifier])).stdout, /^ *accepts basic +yes$/m)
+  t.match(await json(['resource', 'update', identifier, '--name', 'B']), { accepts_basic: true }, 'it stays')
+  t.match(await json(['resource', 'update', identifier, '--no-accepts-basic']), { accepts_basic: false })
+  t.match(await json(['resource', 'show', identifier]), { accepts_basic: false })
+  t.match((await listed())?.trim(), 'no')
+  t.match((await run(['resource', 'show', identifier])).stdout, /^ *accepts basic +no$/m)
+  const both = await run(['resource', 'update', identifier, '--accepts-basic', '--no-accepts-basic'])
+  t.match(both, { status: 2, stderr: /--accepts-basic/ })
+  const events = await json(['audit', 'list', '--type', 'resource.updated'])
+  const switched = events.map(({ detail }: { detail: object }) => detail)
+  t.match(
+    switched.find((detail: { acceptsBasic?: boolean }) => detail.acceptsBasic === false),
+    { resource: identifier, changed: ['acceptsBasic'] },
+  )
+  await json(['resource', 'delete', identifier])
 })
 
 t.test('role create, show, list, grant, withdraw and delete', async (t) => {

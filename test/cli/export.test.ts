@@ -53,6 +53,7 @@ t.test('an export moves everything under another master key', async (t) => {
     200,
     'client secret and token',
   )
+  t.equal(movedServer.ctx.resources.find('https://api.example.com')?.acceptsBasic, true, 'Basic is on where it was')
   const disabled = await movedServer.post(
     '/token',
     { grant_type: 'client_credentials' },

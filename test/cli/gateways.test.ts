@@ -4,7 +4,7 @@ import { createTestServer } from '../support/server.js'
 
 const server = await createTestServer(t)
 const identifier = 'https://orders.example'
-await server.createResource(identifier, 'read write')
+await server.createResource(identifier, 'read write', { acceptsBasic: true })
 const { run } = createCommandLine(t, { url: server.databaseUrl })
 server.clock.set(new Date())
 
@@ -52,6 +52,21 @@ t.test('a gateway is registered, shown, changed and deleted', async (t) => {
     (await server.audit()).filter(({ type }) => type.startsWith('gateway.')).map(({ type, actor }) => [type, actor]),
     ['created', 'updated', 'deleted'].map((what) => [`gateway.${what}`, 'operator']),
   )
+})
+
+t.test('a gateway takes passwords for an API that has Basic on', async (t) => {
+  const strict = 'https://strict.example'
+  await server.createResource(strict, 'read')
+  const create = ['gateway', 'create', 'strict', '--audience', strict, '--scope', 'read', '--accept', 'basic']
+  const command = `ostiary resource update ${strict} --accepts-basic`
+  t.match(await run(create), { status: 1, stderr: `${strict} has Basic off: \`${command}\` switches it on.` })
+  t.match(await run(command.split(' ').slice(1)), { status: 0 })
+  t.match(await run(create), { status: 0 })
+  t.match(await run(['resource', 'update', strict, '--no-accepts-basic']), {
+    status: 0,
+    stderr: /warning: The gateway strict is registered for passwords, and refuses them from now on\./,
+  })
+  t.match(await json(['update', 'strict', '--token-lifetime', '30']), { accept: ['basic'] }, 'the rest can be changed')
 })
 
 t.test('what no gateway can be is refused, and says why', async (t) => {

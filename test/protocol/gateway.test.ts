@@ -4,7 +4,7 @@ import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api
 import { disableClient } from '../../src/clients/index.js'
 import { deleteGateway, updateGateway } from '../../src/gateways/index.js'
 import { createTier } from '../../src/limits/index.js'
-import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
+import { createRole, grantRole, updateResource, withdrawRole } from '../../src/resources/index.js'
 import { createTestGateway } from '../support/gateways.js'
 import { createTestServer, type TestServer } from '../support/server.js'
 import { claimsOf, lookupsOf, postAs, revokeAt } from '../support/tokens.js'
@@ -16,7 +16,7 @@ const by = { actor: 'operator' }
 const cause = { ...by, reason: 'test' }
 const identifier = 'https://orders.example'
 const opaqueIdentifier = 'https://opaque.example'
-await server.createResource(identifier, 'read write')
+await server.createResource(identifier, 'read write', { acceptsBasic: true })
 await server.createResource(opaqueIdentifier, 'view', { tokenFormat: 'opaque' })
 const service = await server.createService('read write view')
 const owner = { kind: 'client', id: service.clientId } as const
@@ -173,6 +173,47 @@ t.test('RFC 7617: a service account by its password, where that is accepted', as
   t.equal((await opaque.ask({ authorization: service.basic })).statusCode, 401, 'not accepted here')
 })
 
+t.test('a password is accepted while its API has Basic on, by the gateway that is registered for it', async (t) => {
+  const api = 'https://switched.example'
+  await server.createResource(api, 'open', { acceptsBasic: true })
+  const both = await createTestGateway(server, 'both', { resource: api, scope: ['open'], accept: ['api-key', 'basic'] })
+  const alone = await createTestGateway(server, 'alone', { resource: api, scope: ['open'], accept: ['basic'] })
+  const account = await server.createService('open', { allowed_resources: [api] })
+  const shown = { authorization: account.basic }
+  t.same([(await both.ask(shown)).statusCode, (await alone.ask(shown)).statusCode], [200, 200])
+
+  const { warnings } = await updateResource(ctx, api, { acceptsBasic: false }, { by })
+  t.same(
+    warnings,
+    ['alone', 'both'].map((name) => `The gateway ${name} is registered for passwords, and refuses them from now on.`),
+  )
+  const realm = `Bearer realm="${ctx.config.server.issuer}"`
+  // More than one account has of wrong ones.
+  for (let attempt = 0; attempt < 12; attempt++) {
+    const refused = await both.ask({ authorization: attempt % 2 ? account.basic : account.basic.slice(0, -8) })
+    t.match(refused, { statusCode: 401, body: '' })
+    t.equal(refused.headers['www-authenticate'], realm, 'what is refused is not offered')
+  }
+  t.equal((await both.ask()).headers['www-authenticate'], realm)
+  const none = await alone.ask(shown)
+  t.match(none, { statusCode: 503, headers: { 'retry-after': '60' } }, 'RFC 9110 §15.5.2: a 401 names what would do')
+  const events = (await server.audit('token.refused')).filter(({ reason }) => reason === 'basic_off')
+  t.same(
+    events.map(({ actor, count, detail }) => ({ actor, count, ...detail })),
+    [
+      { actor: `client:${both.clientId}`, count: 12, gateway: 'both', resource: api },
+      { actor: `client:${alone.clientId}`, count: 1, gateway: 'alone', resource: api },
+    ],
+  )
+  const guesses = await server.audit('client.authentication_failed')
+  t.notOk(guesses.some(({ clientId }) => clientId === account.clientId))
+
+  await t.rejects(updateGateway(ctx, 'both', { accept: ['basic'] }, by), { message: /--accepts-basic` switches it on/ })
+  t.match(await updateGateway(ctx, 'both', { tokenLifetime: 30 }, by), { accept: ['api-key', 'basic'] })
+  await updateResource(ctx, api, { acceptsBasic: true }, { by })
+  t.same([(await both.ask(shown)).statusCode, (await alone.ask(shown)).statusCode], [200, 200])
+})
+
 t.test('what is lacking is said by challenges that every proxy passes on', async (t) => {
   const realm = `realm="${ctx.config.server.issuer}"`
   const none = await orders.ask()
@@ -253,7 +294,7 @@ t.test('attack 115: whatever ends a credential ends what is remembered, at every
 
 t.test('a role that is withdrawn takes the scope at the next look into the list', async (t) => {
   const guarded = 'https://guarded.example'
-  await server.createResource(guarded, 'audit')
+  await server.createResource(guarded, 'audit', { acceptsBasic: true })
   await createRole(ctx, { resource: guarded, name: 'auditor', scope: ['audit'] }, by)
   const holder = await server.createService('audit')
   await grantRole(ctx, guarded, 'auditor', { kind: 'client', holder: holder.clientId }, by)

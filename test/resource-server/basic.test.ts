@@ -1,12 +1,13 @@
 import t from 'tap'
 import { apiKey, basic, bearer, type RequestLike } from '../../packages/resource-server/src/index.js'
 import { disableClient } from '../../src/clients/index.js'
-import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
+import { createRole, grantRole, updateResource, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { usage } from '../../src/store/index.js'
 import type { TestClient } from '../support/server.js'
 import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withKey } from './support/keys.js'
+import { until } from './support/platform.js'
 
 t.setTimeout(180_000)
 
@@ -255,6 +256,80 @@ t.test('a password is switched on by the API: without the scheme it is nothing',
   t.equal(await outcome(withPassword(passwordOf(service))), 'credentials_missing')
   const answer = await api.check(withPassword(passwordOf(service)))
   t.notMatch(JSON.stringify(answer), /Basic/)
+})
+
+t.test('it is switched on at the server, too: where it is off there, the API says which command to run', async (t) => {
+  const offScene = await openKeyScene(t)
+  const { server, service } = offScene
+  const { ctx } = server
+  const switchBasic = (acceptsBasic: boolean) => updateResource(ctx, audience, { acceptsBasic }, { by })
+  await switchBasic(false)
+  const opened = await open(t, offScene)
+  const { api, outcome, warnings, heard } = opened
+  const problem =
+    'Passwords are refused: the server says "Basic is switched off for this resource." To switch them on for this API: ' +
+    `ostiary resource update ${audience} --accepts-basic`
+  const challengeOf = async (headers: Readonly<Record<string, string>> = {}) => {
+    const decision = await api.check({ ...withPassword(''), headers })
+    return decision.ok ? '' : decision.headers['www-authenticate']
+  }
+  t.same(warnings, [problem], 'at its start, before anybody shows one')
+  t.match(api.health(), { state: 'ready', problem })
+  t.notMatch(await challengeOf(), /Basic/, 'what is refused is not offered')
+  const asked = tokensAsked(opened)
+  const right = withPassword(passwordOf(service))
+  const answer = await api.check(right)
+  t.match(answer, { ok: false, status: 401, reason: 'passwords_off', body: '{}' }, 'RFC 6750 §3.1: no error')
+  t.notMatch(JSON.stringify(answer), /Basic/)
+  t.equal(tokensAsked(opened), asked, 'none is sent')
+  // As often as no guesser would be asked about.
+  for (let guess = 0; guess < 6; guess++) {
+    server.clock.advance(5)
+    t.equal(await outcome(withPassword(encode(`${service.clientId}:wrong ${guess}`))), 'passwords_off')
+  }
+  t.equal(tokensAsked(opened), asked + 6)
+  t.same(await server.audit('client.authentication_failed'), [], 'and nobody compared one')
+  t.equal(warnings.length, 1, 'it is said once')
+
+  await switchBasic(true)
+  t.equal(await outcome(right), 'passwords_off', 'for five seconds')
+  server.clock.advance(5)
+  await heard()
+  t.equal(await outcome(right), 'ok')
+  t.match(await challengeOf(), /, Basic realm="API"/)
+  t.equal(api.health().problem, undefined)
+
+  await switchBasic(false)
+  t.equal(await outcome(right), 'ok', 'the word of the server stands for a minute')
+  t.equal(await outcome(withPassword(encode(`${service.clientId}:wrong`))), 'passwords_off')
+  t.equal(await outcome(right), 'passwords_off', 'or until it says otherwise')
+  t.same(warnings, [problem, problem])
+  server.clock.advance(5)
+  await heard()
+  await switchBasic(true)
+  t.notMatch(await challengeOf(), /Basic/)
+  await until('it has looked again by itself', async () => /, Basic realm="API"/.test(String(await challengeOf())))
+})
+
+t.test('RFC 9110 §15.5.2: where passwords alone would do and are off, the answer names no scheme: 503', async (t) => {
+  const offScene = await openKeyScene(t)
+  await updateResource(offScene.server.ctx, audience, { acceptsBasic: false }, { by })
+  const right = withPassword(passwordOf(offScene.service))
+  for (const options of [
+    { schemes: [basic()] },
+    { schemes: [basic(), apiKey()], require: ['basic', 'api-key'] },
+  ] as const) {
+    const { api } = await openApi(t, offScene, options)
+    for (const [request, reason] of [
+      [{ headers: {} }, 'credentials_missing'],
+      [right, options.schemes.length === 1 ? 'passwords_off' : 'credentials_missing'],
+    ] as const) {
+      const decision = await api.check(request)
+      t.match(decision, { ok: false, status: 503, reason, headers: { 'retry-after': '1' } })
+      t.notMatch(JSON.stringify(decision), /www-authenticate/)
+    }
+    t.match(await api.check(withPassword('Basic !')), { status: 400, reason: 'request_malformed' })
+  }
 })
 
 t.test('what ends the client, or takes its role, ends what its password is good for', async (t) => {

@@ -85,13 +85,13 @@ async function openDescribed(t: Parameters<typeof openTestStore>[0], more: Param
 
 for (const [what, before, after] of [
   [
-    'attack 96: a decision and a change of the document',
+    'a decision and a change of the document',
     { documentHash: Buffer.alloc(32, 1) },
     { documentHash: Buffer.alloc(32, 2) },
   ],
-  ['attack 98: a decision and a new name of a client that registered itself', {}, { clientName: 'Your bank' }],
+  ['a decision and a new name of a client that registered itself', {}, { clientName: 'Your bank' }],
 ] as const) {
-  t.test(`${what} that pass each other unseen: it is of the one before`, async (t) => {
+  t.test(`attack 96, attack 98: ${what} that pass each other unseen: it is of the one before`, async (t) => {
     const { store, clientId, shownNow, decide, remembered } = await openDescribed(t, before)
     const shown = await shownNow()
     await store.another().transaction(async (tx) => {

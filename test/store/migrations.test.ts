@@ -125,6 +125,39 @@ t.test('tiers of API keys that there are not are taken away, and none can be giv
   await t.rejects(client.query(`DELETE FROM tier WHERE name = 'gold'`), { code: /^23(503|001)$/ })
 })
 
+t.test('resources of before go on taking passwords, and new ones take none, also of the release before', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const all = (await pendingMigrations(client, migrationsFolder)).toSorted()
+  const before = all.slice(0, all.indexOf('20261130210000_resource_basic'))
+  for (const name of before) await cp(join(migrationsFolder, name), join(folder, name), { recursive: true })
+  t.same(await applyMigrations(client, folder, now), before)
+  // As the release before writes it.
+  const make = async (name: string) => {
+    await client.query(
+      `INSERT INTO client (client_id, token_endpoint_auth_method, application_type, require_pkce, first_party,
+                           refresh_token_rotation, refresh_token_retry_window, created_at, updated_at)
+       VALUES ($1, 'client_secret_basic', 'web', true, false, true, 10, $2, $2)`,
+      [name, now],
+    )
+    await client.query(
+      `INSERT INTO resource (identifier, token_format, claims, uses_roles, client_id, created_at, updated_at)
+       VALUES ($1, 'jwt', '{}', false, $1, $2, $2)`,
+      [name, now],
+    )
+  }
+  await make('old')
+  await applyMigrations(client, migrationsFolder, now)
+  await make('new')
+  await client.query(`UPDATE resource SET token_format = 'opaque', updated_at = $1`, [now])
+  const { rows } = await client.query('SELECT identifier, accepts_basic FROM resource ORDER BY identifier')
+  t.same(rows, [
+    { identifier: 'new', accepts_basic: false },
+    { identifier: 'old', accepts_basic: true },
+  ])
+})
+
 t.test('the record is what `prisma migrate status` expects: the SHA-256 of the file, finished, one step', async (t) => {
   const client = await emptyDatabase(t)
   await applyMigrations(client, await folderWith(t, first), now)

@@ -33,6 +33,7 @@ t.test('RFC 8707: a resource is registered with the client of its resource serve
     token_lifetime: 300,
     claims: ['roles', 'email'],
     uses_roles: false,
+    accepts_basic: false,
   })
   t.notMatch(JSON.stringify(describeResource(resource)), clientSecret)
   t.same(ctx.resources.ownersOf('write'), ['https://orders.example'], 'this process knows it at once')
@@ -135,12 +136,17 @@ t.test('an update replaces what it names, and takes back what is cleared', async
   t.match(resource, { ...first, tokenFormat: 'opaque', usesRoles: true, clientId: before.clientId })
   t.same(resource.updatedAt, server.clock.now())
 
+  const on = await updateResource(ctx, identifier, { acceptsBasic: true }, { by })
+  t.equal(on.resource.acceptsBasic, true)
+  t.equal(ctx.resources.find(identifier)?.acceptsBasic, true, 'this process knows it at once')
+  t.equal((await listResources(ctx)).find((each) => each.identifier === identifier)?.acceptsBasic, true)
   const cleared = await updateResource(
     ctx,
     identifier,
     { scopes: [{ name: 'b' }] },
     { by, cleared: ['name', 'tokenLifetime'] },
   )
+  t.equal(cleared.resource.acceptsBasic, true, 'what is not named stays')
   t.same([cleared.resource.name, cleared.resource.tokenLifetime], [undefined, undefined])
   t.same(cleared.resource.scopes, [{ name: 'b', description: undefined, tokenLifetime: undefined }])
   t.same(ctx.resources.ownersOf('a'), [])

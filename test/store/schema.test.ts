@@ -172,7 +172,7 @@ function sortIndexes(indexes: readonly Index[]): readonly Index[] {
 }
 
 /** What a process of the release before does not know of. */
-const givenByDefault = ['api_key.position']
+const givenByDefault = ['api_key.position', 'resource.accepts_basic']
 
 t.test('the schema and the migrated database are the same tables', async (t) => {
   const schema = readSchema()

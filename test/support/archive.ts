@@ -13,7 +13,7 @@ const api = 'https://api.example.com'
 export async function createFullServer(t: Test) {
   const server = await createTestServer(t, { now: new Date() })
   await settings.put(server.ctx.db, 'revocation_receivers', ['https://receiver.example/events'])
-  const resource = await server.createResource(api, 'read', { tokenFormat: 'opaque' })
+  const resource = await server.createResource(api, 'read', { tokenFormat: 'opaque', acceptsBasic: true })
   const service = await server.createService('read')
   const client = await server.createClient({ grant_types: ['authorization_code', 'refresh_token'], scope: 'read' })
   const user = await server.createUser('zoë\t\\"\n@example.com'.replace(/[\t\\"\n]/g, ''))

@@ -70,7 +70,7 @@ export async function testBehindGateway(t: Test, proxy: Proxy): Promise<number> 
   const server = await createRunningServer(t)
   const { ctx } = server
   const { issuer } = ctx.config.server
-  await server.createResource(audience, 'read write', { tokenLifetime: 600 })
+  await server.createResource(audience, 'read write', { tokenLifetime: 600, acceptsBasic: true })
   const service = await server.createService('read write')
   const gateway = await createTestGateway(server, 'orders', {
     resource: audience,

@@ -24,8 +24,11 @@ export interface Refusal {
 }
 
 export interface Challenge {
-  /** The schemes that are understood, as HTTP calls them; with parameters of their own they get none of RFC 6750. */
-  readonly schemes: readonly string[]
+  /**
+   * The schemes that are understood, as HTTP calls them; with parameters of their own they get none of RFC 6750. Undefined:
+   * nothing would do now.
+   */
+  readonly schemes: readonly string[] | undefined
   /** What was shown, in words. */
   readonly noun: string
   readonly requirement: Requirement
@@ -46,6 +49,8 @@ interface Wording {
 function wordingOf(reason: Reason, noun: string): Wording {
   switch (reason) {
     case 'credentials_missing':
+    // RFC 6750 §3.1: nor for a way that is not supported.
+    case 'passwords_off':
       return { status: 401 }
     case 'request_malformed':
       return { status: 400, error: 'invalid_request', description: 'The credentials are malformed or repeated.' }
@@ -91,16 +96,17 @@ function wordingOf(reason: Reason, noun: string): Wording {
 
 /** @param wait seconds that it takes at least, where that is known */
 export function refuse(reason: Reason, challenge: Challenge, wait = retryAfter): Refusal {
-  if (isUnavailable(reason)) {
+  const { status, error, description } = wordingOf(reason, challenge.noun)
+  // RFC 9110 §15.5.2: a 401 names what would do.
+  if (isUnavailable(reason) || (status === 401 && !challenge.schemes)) {
     const body = { error: 'temporarily_unavailable', error_description: 'Credentials cannot be checked now.' }
     return answer(503, { 'retry-after': String(wait) }, body, reason)
   }
-  const { status, error, description } = wordingOf(reason, challenge.noun)
   const parameters = { error, error_description: description, ...wantedBy(reason, challenge) }
   const written = Object.entries(parameters).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}="${value}"`],
   )
-  const challenges = challenge.schemes.map((scheme) =>
+  const challenges = (challenge.schemes ?? []).map((scheme) =>
     scheme.includes(' ') ? scheme : [scheme, written.join(', ')].filter(Boolean).join(' '),
   )
   const headers: Record<string, string> = challenges.length > 0 ? { 'www-authenticate': challenges.join(', ') } : {}

@@ -3,6 +3,12 @@ export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError'
 }
 
+export interface SaidError {
+  readonly code: string
+  /** For whoever reads a log: one line, without quotation marks. */
+  readonly description: string
+}
+
 /** The server cannot be asked now, or answers what cannot be relied on. */
 export class UnavailableError extends Error {
   override readonly name = 'UnavailableError'
@@ -10,14 +16,21 @@ export class UnavailableError extends Error {
   readonly status: number | undefined
   /** Seconds, where the answer says so. RFC 9110 §10.2.3. */
   readonly retryAfter: number | undefined
+  /** What the answer says of itself, where it is of a form that was sent. RFC 6749 §5.2. */
+  readonly error: SaidError | undefined
 
   constructor(
     message: string,
-    options: ErrorOptions & { readonly status?: number; readonly retryAfter?: number | undefined } = {},
+    options: ErrorOptions & {
+      readonly status?: number
+      readonly retryAfter?: number | undefined
+      readonly error?: SaidError | undefined
+    } = {},
   ) {
     super(message, options)
     this.status = options.status
     this.retryAfter = options.retryAfter
+    this.error = options.error
   }
 }
 

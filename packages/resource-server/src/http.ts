@@ -1,4 +1,5 @@
-import { ConfigurationError, messageOf, UnavailableError } from './errors.js'
+import { ConfigurationError, messageOf, type SaidError, UnavailableError } from './errors.js'
+import { parseObject } from './json.js'
 import { abortable, type Platform } from './platform.js'
 
 export interface Fetched {
@@ -55,11 +56,13 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
     const unchanged = response.status === 304 && options.etag !== undefined
     if (unchanged) return { text: '', headers, unchanged }
     if (response.status !== (options.status ?? 200)) {
+      const error = options.form && response.status === 400 ? await readError(response, signal) : undefined
       response.body?.cancel().catch(() => undefined)
       const [retryAfter] = /^\d{1,5}$/.exec(headers.get('retry-after') ?? '') ?? []
       throw new UnavailableError(`${url} answered ${response.status}`, {
         status: response.status,
         retryAfter: retryAfter === undefined ? undefined : Number(retryAfter),
+        error,
       })
     }
     return { text: await readText(response, options.limit, signal), headers, unchanged }
@@ -69,6 +72,18 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
   } finally {
     cancel()
     options.signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** RFC 6749 §5.2. @returns undefined for whatever is not of that form */
+async function readError(response: Response, signal: AbortSignal): Promise<SaidError | undefined> {
+  try {
+    const { error: code, error_description: description = '' } =
+      parseObject(await readText(response, 4_096, signal)) ?? {}
+    if (typeof code !== 'string' || typeof description !== 'string') return undefined
+    return { code, description: description.slice(0, 200).replace(/[^ !#-[\]-~]/g, '') }
+  } catch {
+    return undefined
   }
 }
 

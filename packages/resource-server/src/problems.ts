@@ -61,6 +61,8 @@ export type RequestProblem =
   | 'credentials_in_query'
   /** A password that was not sent over TLS. */
   | 'transport_insecure'
+  /** A password, where the server has these switched off for this API. */
+  | 'passwords_off'
   | SignatureFormProblem
   | DigestProblem
   | 'body_too_large'

@@ -59,7 +59,7 @@ export interface Health {
   /** Tokens that are remembered, and keys. */
   readonly tokens: number
   readonly keys: number
-  /** What went wrong last with the server or its feed, and still does. */
+  /** What went wrong last with the server or its feed, and still does; or what the server refuses of what `schemes` name. */
   readonly problem: string | undefined
 }
 
@@ -84,7 +84,6 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const settings = readOptions(options)
   const { platform, schemes, warn, tolerance } = settings
   const resource = createResourceMetadata(settings)
-  const challenges = [...new Set(schemes.flatMap(({ challenge }) => challenge ?? []))]
   const scopes = new Set<string>()
   const closing = new AbortController()
   let connection: Connection | undefined
@@ -104,13 +103,30 @@ export async function protect(options: ProtectOptions): Promise<Api> {
       }
     }
     if (closing.signal.aborted) await Promise.all([connection?.feed?.close(), connection?.usage?.close()])
-    else await connection?.feed?.ready
+    else if (connection) {
+      const { feed, tools } = connection
+      await Promise.all([feed?.ready, ...schemes.map(({ begin }) => begin?.(tools))])
+    }
+  }
+
+  const problemOf = ({ problem: problemOfScheme }: Scheme): string | undefined =>
+    connection && !closing.signal.aborted ? problemOfScheme?.(connection.tools) : undefined
+
+  /** Those that would do, as far as the server is concerned; undefined where nobody could be let in by them. */
+  function servedSchemes(): readonly Scheme[] | undefined {
+    const served = schemes.filter((scheme) => problemOf(scheme) === undefined)
+    if (served.length === schemes.length) return schemes
+    const names = served.map(({ name }) => name)
+    const isEnough =
+      settings.require.length > 0 ? settings.require.every((each) => names.includes(each)) : names.length > 0
+    return isEnough ? served : undefined
   }
 
   function refusal(reason: Reason, requirement: Requirement, shown: readonly Scheme[], wait?: number): Refusal {
+    const served = servedSchemes()
     const [noun = 'credential', ...others] = new Set(shown.map((scheme) => scheme.noun ?? 'credential'))
     const challenge = {
-      schemes: challenges,
+      schemes: served && [...new Set(served.flatMap(({ challenge: each }) => each ?? []))],
       requirement,
       resourceMetadata: resource.url,
       noun: others.length > 0 ? 'credential' : noun,
@@ -238,7 +254,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
         limits: connection?.limits?.state() ?? 'off',
         tokens: connection?.verifier.size() ?? 0,
         keys: connection?.jwks.size() ?? 0,
-        problem: heard?.problem ?? problem,
+        problem: heard?.problem ?? problem ?? schemes.map(problemOf).find((each) => each !== undefined),
       }
     },
     async close() {

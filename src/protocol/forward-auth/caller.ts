@@ -2,7 +2,12 @@ import type { IncomingMessage } from 'node:http'
 import { looksLikeApiKey } from '../../api-keys/index.js'
 import type { Origin } from '../../context.js'
 import type { AcceptedCredential, Gateway } from '../../gateways/index.js'
-import { InvalidRequestError, InvalidTokenError, MissingTokenError } from '../../oauth/index.js'
+import {
+  InvalidRequestError,
+  InvalidTokenError,
+  MissingTokenError,
+  TemporarilyUnavailableError,
+} from '../../oauth/index.js'
 import { normaliseAddress, UNKNOWN_ADDRESS } from '../../platform/network.js'
 
 /** Whoever sent the gateway a request, and what they showed. */
@@ -18,13 +23,26 @@ export interface Caller {
 
 const bearer = /^Bearer +([\w.~+/-]+=*)$/i
 
+export interface Asked {
+  readonly gateway: Gateway
+  /** What its callers may show it now. */
+  readonly accepted: readonly AcceptedCredential[]
+  /** The path behind its name. */
+  readonly rest: string
+  readonly requestId: string
+}
+
+/** Of the refusal of a password whose API has Basic off. */
+export const basicOff = 'basic_off'
+
 /**
  * One credential, in one of two headers.
  *
  * @throws {MissingTokenError} where there is none that this gateway accepts
+ * @throws {TemporarilyUnavailableError} where it accepts passwords alone, and its API none: a 401 could name no scheme that would do
  * @throws {InvalidRequestError} {InvalidTokenError}
  */
-export function readCaller(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string): Caller {
+export function readCaller(request: IncomingMessage, { gateway, accepted, rest, requestId }: Asked): Caller {
   const { headers } = request
   refuseInAddress(addressesOf(request, rest))
   const repeated = repeatedFields(request)
@@ -36,9 +54,13 @@ export function readCaller(request: IncomingMessage, rest: string, gateway: Gate
   if (authorization !== undefined && key !== undefined) {
     throw new InvalidRequestError('Two credentials are shown: send one.', { reason: 'credentials_mixed' })
   }
+  if (accepted.length === 0) {
+    throw new TemporarilyUnavailableError('Nothing is accepted here now.', { reason: basicOff, retryAfter: 60 })
+  }
   const shown = key === undefined ? readAuthorization(authorization) : readKey(key)
-  if (!gateway.accept.includes(shown.kind)) {
-    throw new MissingTokenError('This kind of credential is not accepted here.', { reason: 'kind_not_accepted' })
+  if (!accepted.includes(shown.kind)) {
+    const reason = gateway.accept.includes(shown.kind) ? basicOff : 'kind_not_accepted'
+    throw new MissingTokenError('This kind of credential is not accepted here.', { reason })
   }
   const ip = gateway.forwardsAddress ? lastForwarded(headers['x-forwarded-for']?.toString()) : undefined
   return { ...shown, from: { ip, requestId }, page: headers.origin }

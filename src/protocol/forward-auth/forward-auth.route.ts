@@ -3,11 +3,11 @@ import type { FastifyInstance } from 'fastify'
 import { createExposureWatch } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
-import type { Gateway } from '../../gateways/index.js'
+import { acceptedNow, type Gateway } from '../../gateways/index.js'
 import { type DirectReply, directAnswers } from '../../http/index.js'
-import { InvalidClientError, InvalidRequestError } from '../../oauth/index.js'
+import { InvalidClientError, InvalidRequestError, OAuthError } from '../../oauth/index.js'
 import { within } from '../../platform/deadline.js'
-import { addressesOf, inAddress, readCaller, repeatedFields } from './caller.js'
+import { addressesOf, basicOff, inAddress, readCaller, repeatedFields } from './caller.js'
 import { refuseCaller, refuseGateway } from './refusal.js'
 import { createVerifiedCredentials } from './verified-credentials.js'
 
@@ -24,7 +24,7 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
   const lookForKeys = createExposureWatch(ctx)
 
   async function answer(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string) {
-    const caller = readCaller(request, rest, gateway, requestId)
+    const caller = readCaller(request, { gateway, accepted: acceptedNow(ctx, gateway), rest, requestId })
     const { token, deprecatedAt, endsAt, limit } = await verified.verify(gateway, caller)
     const headers: Record<string, string> = { Authorization: `Bearer ${token}`, ...limit }
     // RFC 9745 §2, RFC 8594 §3: a key that has a successor says so at every use.
@@ -46,9 +46,16 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
       if (error instanceof InvalidRequestError && error.reason === inAddress) {
         await lookForKeys(addressesOf(request, rest), { requestId: origin.requestId })
       }
+      if (error instanceof OAuthError && error.reason === basicOff) auditBasicOff(ctx, gateway, origin)
       return refuseCaller(ctx, gateway, error, origin.requestId)
     }
   })
+}
+
+/** No password was compared, so nothing else says that one was shown. */
+function auditBasicOff(ctx: Context, { name, resource, clientId }: Gateway, { ip }: Origin): void {
+  const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason: basicOff, ip }
+  ctx.audit.count({ ...event, detail: { gateway: name, resource } })
 }
 
 /**

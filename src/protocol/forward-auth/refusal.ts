@@ -1,5 +1,5 @@
 import type { Context } from '../../context.js'
-import type { Gateway } from '../../gateways/index.js'
+import { type AcceptedCredential, acceptedNow, type Gateway } from '../../gateways/index.js'
 import { type DirectReply, nameError } from '../../http/index.js'
 import {
   basicChallenge,
@@ -31,7 +31,7 @@ export function refuseCaller(ctx: Context, gateway: Gateway, thrown: unknown, re
   // A proxy passes 401 on, and takes 400 for a failure of ours.
   const status = error instanceof InvalidRequestError ? 401 : named.status
   if (status !== 401 && status !== 403) return withBody(status, named.headers, error.toJSON())
-  const challenge = challengeOf(ctx.config.server.issuer, gateway, error)
+  const challenge = challengeOf(ctx.config.server.issuer, acceptedNow(ctx, gateway), error)
   const headers = challenge === '' ? named.headers : { ...named.headers, 'WWW-Authenticate': challenge }
   return error instanceof MissingTokenError ? { status, headers } : withBody(status, headers, error.toJSON())
 }
@@ -49,11 +49,11 @@ function withBody(
  * Every scheme that would do, in one field: some proxies pass on one alone. RFC 9110 §11.6.1, RFC 6750 §3, RFC 7617 §2.
  * A password does not get anybody further who lacks a scope.
  */
-function challengeOf(issuer: string, { accept }: Gateway, error: OAuthError): string {
+function challengeOf(issuer: string, accepted: readonly AcceptedCredential[], error: OAuthError): string {
   const lacksScope = error instanceof InsufficientScopeError
   const challenges: string[] = []
-  if (accept.some((kind) => kind !== 'basic')) challenges.push(bearerChallenge(issuer, error))
-  if (accept.includes('basic') && !lacksScope) challenges.push(basicChallenge(issuer))
+  if (accepted.some((kind) => kind !== 'basic')) challenges.push(bearerChallenge(issuer, error))
+  if (accepted.includes('basic') && !lacksScope) challenges.push(basicChallenge(issuer))
   return challenges.join(', ')
 }
 

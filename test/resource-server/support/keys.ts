@@ -21,7 +21,7 @@ export const cause = { ...by, reason: 'test' }
 
 export type NewKey = Partial<Parameters<typeof createApiKey>[1]>
 
-/** The real server, an API whose scopes are `orders:read` and `orders:write`, and a service that owns keys. */
+/** The real server, an API whose scopes are `orders:read` and `orders:write`, with Basic on, and a service that owns keys. */
 export interface KeyScene {
   readonly server: TestServer
   readonly resource: TestClient
@@ -32,7 +32,7 @@ export interface KeyScene {
 
 export async function openKeyScene(t: Test): Promise<KeyScene> {
   const server = await createRunningServer(t, { env: { API_KEYS_PER_OWNER: '10000' } })
-  const resource = await server.createResource(audience, 'orders:read orders:write')
+  const resource = await server.createResource(audience, 'orders:read orders:write', { acceptsBasic: true })
   const service = await server.createService('orders:read orders:write')
   const owner = { kind: 'client', id: service.clientId } as const
   const defaults = { owner, name: 'Test', scope: ['orders:read'] }

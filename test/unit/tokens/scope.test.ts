@@ -10,6 +10,7 @@ const resource = (identifier: string, scope: string, usesRoles = false): Resourc
   tokenFormat: 'jwt',
   claims: [],
   usesRoles,
+  acceptsBasic: false,
   clientId: `rs ${identifier}`,
   scopes: scope.split(' ').map((name) => ({ name })),
   createdAt: new Date(0),

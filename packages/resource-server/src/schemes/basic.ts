@@ -2,7 +2,6 @@ import type { AccessToken } from '../access-token.js'
 import { isFetchRequest } from '../body.js'
 import { createBoundedMap } from '../bounded-map.js'
 import { ConfigurationError, UnavailableError } from '../errors.js'
-import { fetchText } from '../http.js'
 import { isStrings, parseObject } from '../json.js'
 import { normaliseAddress, siteOf, unknown } from '../limits/address.js'
 import { isInNetworks, isLoopbackAddress } from '../limits/network.js'
@@ -11,6 +10,7 @@ import { headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
 import { createTurns } from '../turns.js'
 import { createGuesses } from './guesses.js'
+import { createPasswordExchange, type PasswordExchange } from './password-exchange.js'
 import type { Scheme } from './scheme.js'
 import { perApi, type Tools } from './tools.js'
 
@@ -37,6 +37,8 @@ export function basic({ realm = 'API', behindProxy = false }: BasicOptions = {})
     noun: 'password',
     needsCredentials: true,
     counts: ({ clientId: id }) => ({ kind: 'client', id, superseded: false }),
+    begin: (tools) => accountsOf(tools).exchange.look(),
+    problem: (tools) => accountsOf(tools).exchange.problem(),
     read(request) {
       const values = headerValues(request, 'authorization')
       const [value, ...more] = values.filter((each) => /^basic(?: |$)/i.test(each))
@@ -78,6 +80,7 @@ function readCredentials(encoded: string): Credentials | undefined {
 }
 
 interface Accounts {
+  readonly exchange: PasswordExchange
   /** @param address that the request comes from */
   readonly check: (
     credentials: Credentials,
@@ -107,7 +110,7 @@ interface Right {
 }
 
 interface NotRight {
-  readonly reason: 'password_wrong' | 'password_unverifiable'
+  readonly reason: 'password_wrong' | 'password_unverifiable' | 'passwords_off'
   readonly until: number
   /** That it counts as a wrong guess, where the server was shown one. */
   readonly counts?: number
@@ -129,7 +132,7 @@ interface Caller {
 }
 
 function createAccounts(tools: Tools): Accounts {
-  const { platform, server, credentials: own, verifier, cacheSize } = tools
+  const { platform, credentials: own, verifier, cacheSize } = tools
   const good = createBoundedMap<Right>(cacheSize, cacheSize * nameLength)
   // Apart, so that made-up passwords drive no good one out.
   const bad = createBoundedMap<NotRight>(cacheSize, cacheSize * (nameLength + addressLength))
@@ -137,6 +140,8 @@ function createAccounts(tools: Tools): Accounts {
   const turns = { first: createTurns(platform, turnsOf.first), again: createTurns(platform, turnsOf.again) }
   const nameOf = createNames()
   const guesses = createGuesses(platform)
+  // Off is off for what was right before, too.
+  const exchange = createPasswordExchange(tools, () => good.clear())
 
   /** Whether the password was right, and is so where the caller is. */
   function isRightHere({ name, address }: Caller): boolean {
@@ -156,23 +161,16 @@ function createAccounts(tools: Tools): Accounts {
   async function fetchToken({ credentials, address }: Caller): Promise<Answer> {
     const askedAt = platform.monotonic()
     try {
-      if (server.tokenEndpoint === undefined || !own)
-        throw new UnavailableError('There is nobody to ask about passwords')
-      const { text } = await fetchText(platform, server.tokenEndpoint, {
-        accept: 'application/json',
-        headers: { authorization: basicOf(own) },
-        form: {
-          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-          subject_token: basicOf(credentials).slice('Basic '.length),
-          subject_token_type: 'urn:ostiary:params:oauth:token-type:basic-credentials',
-          ...(address === unknown ? {} : { subject_address: address }),
-        },
-        limit: 65_536,
+      const text = await exchange.ask({
+        subject_token: basicOf(credentials).slice('Basic '.length),
+        ...(address === unknown ? {} : { subject_address: address }),
       })
       const { access_token, allowed_networks: networks = [] } = parseObject(text) ?? {}
       // What is not understood to the last word could be a restriction.
       if (typeof access_token === 'string' && isStrings(networks)) return { token: access_token, networks, at: askedAt }
     } catch (error) {
+      // It compared nothing, so it was no guess.
+      if (exchange.isOff()) return { reason: 'passwords_off', until: 0 }
       const status = error instanceof UnavailableError ? error.status : undefined
       // Wrong, or right and of a client that may do nothing here, or not from there. 401 would be about the API itself.
       if (status === 400) {
@@ -214,8 +212,8 @@ function createAccounts(tools: Tools): Accounts {
   function keep(caller: Caller, wasRight: boolean, answer: Answer): Answer {
     // Refused elsewhere, it is as good as before where it was right.
     if (wasRight && 'reason' in answer && answer.reason === 'password_wrong') good.delete(caller.name)
-    if ('reason' in answer) bad.set(slotOf(caller), answer)
-    else good.set(caller.name, answer)
+    if (!('reason' in answer)) good.set(caller.name, answer)
+    else if (answer.reason !== 'passwords_off') bad.set(slotOf(caller), answer)
     return answer
   }
 
@@ -256,6 +254,7 @@ function createAccounts(tools: Tools): Accounts {
 
   /** The client is told the same of a wrong password and of one that is right elsewhere; logs and counts say which. */
   function refusalOf({ credentials, name, address }: Caller, { reason, until }: NotRight): Reason | UnavailableFor {
+    if (reason === 'passwords_off') return reason
     const right = good.get(name)
     const isElsewhere = right !== undefined && !isNear(right, address)
     const credential = { kind: 'client', id: credentials.clientId, superseded: false } as const
@@ -265,7 +264,9 @@ function createAccounts(tools: Tools): Accounts {
   }
 
   return {
+    exchange,
     async check(credentials, from) {
+      if (exchange.isOff()) return 'passwords_off'
       // The server would count them as failures of this API itself, which is no service account.
       if (credentials.clientId === own?.clientId) return 'password_wrong'
       const caller = { credentials, name: await nameOf(credentials), address: normaliseAddress(from) }

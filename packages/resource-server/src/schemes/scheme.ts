@@ -20,6 +20,10 @@ export interface Scheme {
   readonly noun?: string
   /** Whether it has to ask the server. */
   readonly needsCredentials?: boolean
+  /** Asks the server, once it can be asked, what the scheme has to know before the first request. */
+  readonly begin?: (tools: Tools) => Promise<void>
+  /** Why the server refuses whatever is shown by it, for the engineer: then no challenge names it. Undefined: it does not. */
+  readonly problem?: (tools: Tools) => string | undefined
   /** @returns undefined where the request shows none of this scheme */
   readonly read: (request: RequestLike) => Shown | undefined
   /** Of a token that is good by itself. */

@@ -8,6 +8,7 @@ import {
   InvalidClientError,
   InvalidRequestError,
   type Parameters,
+  TemporarilyUnavailableError,
   UnauthorizedClientError,
 } from '../../../oauth/index.js'
 import { normaliseAddress, UNKNOWN_ADDRESS } from '../../../platform/network.js'
@@ -32,17 +33,16 @@ const parse = compileParameters(
  * The answer says the networks all the same, since the API remembers it. Failures count as those of the API's own address:
  * otherwise it could guess from as many as it makes up.
  *
+ * @throws {UnauthorizedClientError} for a resource that has Basic off, whatever the password is: nothing is compared or counted
  * @throws {InvalidRequestError} for a password that is wrong, or whose client gets no tokens by itself. RFC 8693 §2.2.2
  */
 export async function exchangePassword(
   ctx: Context,
   { client: api, parameters: sent, origin }: GrantRequest<Parameters>,
 ): Promise<GrantAnswer> {
+  const audience = audienceOf(ctx, api, origin)
+  // After that, so that an API can ask without a password whether it may send any.
   const { subject_token, subject_address } = parse(sent)
-  const audience = api.resourceServerOf
-  if (audience === undefined) {
-    throw new UnauthorizedClientError('Passwords are exchanged by APIs alone.', { reason: 'client_no_resource_server' })
-  }
   const place = { address: addressOf(subject_address) }
   const account = await authenticateAccount(ctx, subject_token, origin, place)
   const { rateTier, allowedNetworks } = account
@@ -57,6 +57,22 @@ export async function exchangePassword(
   }
   const body = { ...(answer instanceof FieldedAnswer ? answer.body : answer), ...more }
   return limit ? new FieldedAnswer(body, limit) : (body as GrantAnswer)
+}
+
+/** The API that asks, where its resource has passwords switched on. */
+function audienceOf(ctx: Context, { clientId, resourceServerOf: identifier }: Client, { ip }: Origin): string {
+  if (identifier === undefined) {
+    throw new UnauthorizedClientError('Passwords are exchanged by APIs alone.', { reason: 'client_no_resource_server' })
+  }
+  const resource = ctx.resources.find(identifier)
+  if (!resource) {
+    const reason = 'resource_unknown'
+    throw new TemporarilyUnavailableError('The server cannot answer now.', { reason, retryAfter: 5 })
+  }
+  if (resource.acceptsBasic) return identifier
+  const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason: 'basic_off', ip }
+  ctx.audit.count({ ...event, detail: { resource: identifier } })
+  throw new UnauthorizedClientError('Basic is switched off for this resource.', { reason: 'basic_off' })
 }
 
 function addressOf(sent = ''): string | undefined {
