@@ -7,6 +7,7 @@ import { createTier } from '../../src/limits/index.js'
 import { updateResource } from '../../src/resources/index.js'
 import { ServerPlatform } from '../resource-server/support/platform.js'
 import { createTestGateway } from './gateways.js'
+import { frontAddress, startFront } from './nginx.js'
 import { createRunningServer, freePort } from './running-server.js'
 import { claimsOf, postAs, revokeAt } from './tokens.js'
 
@@ -23,6 +24,8 @@ export interface Proxy {
   readonly start: (t: Test, server: number, api: number, credential: string) => Promise<number>
   /** Whether the caller hears what the server says beside a 200. */
   readonly tellsOfSuccess: boolean
+  /** Whether it writes the address of its caller behind its credential, where no other proxy touches it. */
+  readonly saysAddress: boolean
   /** Its answer where the server cannot be asked. */
   readonly away: 500 | 503
 }
@@ -36,9 +39,15 @@ export interface Reply {
 type Fields = Readonly<Record<string, string | string[]>>
 
 /** @returns what its caller sees */
-export function askThrough(port: number, headers: Fields = {}, path = '/orders', method = 'GET'): Promise<Reply> {
+export function askThrough(
+  port: number,
+  headers: Fields = {},
+  path = '/orders',
+  method = 'GET',
+  localAddress = '127.0.0.1',
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
+    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, localAddress }, (response) => {
       let body = ''
       response.on('data', (chunk) => {
         body += chunk
@@ -232,4 +241,46 @@ export async function testBehindGateway(t: Test, proxy: Proxy): Promise<number> 
     t.ok(status >= 400 && status !== 401 && status !== 403, `their credential is not what is wrong: ${status}`)
   })
   return port
+}
+
+/** The same behind another proxy, which stands in front of the server: whoever asks the gateway is no other for that. */
+export async function testBehindFront(t: Test, proxy: Proxy): Promise<void> {
+  const server = await createRunningServer(t, { env: { TRUST_PROXY: frontAddress } })
+  const { ctx } = server
+  await server.createResource(audience, 'read')
+  const service = await server.createService('read')
+  const settings = { resource: audience, scope: ['read'], forwardsAddress: true }
+  const gateway = await createTestGateway(server, 'orders', settings)
+  const upstream = await startApi(t, { check: async () => ({ ok: true, token: { claims: {} } }) } as unknown as Api)
+  const by = { actor: 'operator' }
+  const [caller, forged] = ['127.0.0.77', '192.0.2.7']
+
+  const keyOf = async (network: string) => {
+    const owner = { kind: 'client', id: service.clientId } as const
+    const { text = '' } = await createApiKey(ctx, { owner, name: 'Test', scope: ['read'], networks: [network] }, by)
+    return text
+  }
+  const places = [caller, '127.0.0.1', frontAddress, forged]
+  const keys = new Map(await Promise.all(places.map(async (place) => [place, await keyOf(place)] as const)))
+
+  for (const forwarded of ['$remote_addr', '$proxy_add_x_forwarded_for']) {
+    const front = await startFront(t, Number(new URL(ctx.config.server.issuer).port), forwarded)
+    const port = await proxy.start(t, front, upstream, gateway.basic)
+    const isKnown = proxy.saysAddress || forwarded !== '$remote_addr'
+    const fields: readonly Fields[] = [
+      {},
+      { 'x-forwarded-for': forged },
+      { 'x-forwarded-for': `${forged}, 127.0.0.1`, 'x-real-ip': forged, forwarded: `for=${forged}` },
+      { 'x-gateway-authorization': `${gateway.basic}; for=${forged}` },
+      { 'x-gateway-authorization': `; for=${forged}` },
+    ]
+    for (const more of fields) {
+      for (const [place, key] of keys) {
+        const { status } = await askThrough(port, { ...more, 'x-api-key': key }, '/orders', 'GET', caller)
+        t.equal(status, place === caller && isKnown ? 200 : 401, `${forwarded}: ${place}, ${JSON.stringify(more)}`)
+      }
+    }
+  }
+  const reasons = new Set((await server.audit('api_key.refused')).map(({ reason }) => reason))
+  t.same(reasons, new Set(['key_from_another_network', ...(proxy.saysAddress ? [] : ['address_missing'])]))
 }

@@ -3,15 +3,16 @@ import { looksLikeApiKey } from '../../api-keys/index.js'
 import type { Origin } from '../../context.js'
 import type { AcceptedCredential, Gateway } from '../../gateways/index.js'
 import { InvalidRequestError, InvalidTokenError, MissingTokenError } from '../../oauth/index.js'
-import { normaliseAddress, UNKNOWN_ADDRESS } from '../../platform/network.js'
+import type { AddressProblem, CallerAddress } from './caller-address.js'
 
 /** Whoever sent the gateway a request, and what they showed. */
 export interface Caller {
   readonly kind: AcceptedCredential
   /** The token or key; of `basic` the whole field. */
   readonly credential: string
-  /** Without an address where the gateway does not say it. */
+  /** Without an address where that is not known, for the reason behind it. */
   readonly from: Origin
+  readonly addressUnknown: AddressProblem | undefined
   /** `Origin`, where a browser wrote it. */
   readonly page: string | undefined
 }
@@ -24,7 +25,12 @@ const bearer = /^Bearer +([\w.~+/-]+=*)$/i
  * @throws {MissingTokenError} where there is none that this gateway accepts
  * @throws {InvalidRequestError} {InvalidTokenError}
  */
-export function readCaller(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string): Caller {
+export function readCaller(
+  request: IncomingMessage,
+  rest: string,
+  gateway: Gateway,
+  { ip, unknown, requestId }: CallerAddress & Pick<Origin, 'requestId'>,
+): Caller {
   const { headers } = request
   refuseInAddress(addressesOf(request, rest))
   const repeated = repeatedFields(request)
@@ -40,8 +46,7 @@ export function readCaller(request: IncomingMessage, rest: string, gateway: Gate
   if (!gateway.accept.includes(shown.kind)) {
     throw new MissingTokenError('This kind of credential is not accepted here.', { reason: 'kind_not_accepted' })
   }
-  const ip = gateway.forwardsAddress ? lastForwarded(headers['x-forwarded-for']?.toString()) : undefined
-  return { ...shown, from: { ip, requestId }, page: headers.origin }
+  return { ...shown, from: { ip, requestId }, addressUnknown: unknown, page: headers.origin }
 }
 
 type Shown = Pick<Caller, 'kind' | 'credential'>
@@ -98,12 +103,6 @@ function refuseInAddress(addresses: readonly string[]): void {
 function holdsCredential(query: string): boolean {
   if (namesOfCredentials.test(query)) return true
   return query.split(/[?&=;,+ ]/).some((part) => looksLikeApiKey(part) || part.startsWith('oat_'))
-}
-
-/** What the gateway itself wrote: before it stands whatever its caller did. */
-function lastForwarded(field = ''): string | undefined {
-  const address = normaliseAddress(field.slice(field.lastIndexOf(',') + 1).trim())
-  return address === UNKNOWN_ADDRESS ? undefined : address
 }
 
 const single: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'x-gateway-authorization', 'origin'])

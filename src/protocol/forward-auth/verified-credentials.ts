@@ -126,9 +126,10 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
   return {
     async verify(gateway, caller) {
       ctx.assertFresh()
-      const { kind, credential, from } = caller
+      const { kind, credential, from, addressUnknown } = caller
+      const place = { address: from.ip, unknown: addressUnknown }
       // A password is compared at every use, so that its failures count and its end is its end.
-      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from) : undefined
+      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from, { place }) : undefined
       const limit = client?.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, from)
       const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
       const known = remembered.get(id)
