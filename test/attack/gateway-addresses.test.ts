@@ -231,6 +231,7 @@ t.test('networks of the gateway itself go by its own address', async (t) => {
   const near = await createTestGateway(server, 'near', { ...settings, forwardsAddress: true })
   const registration = { grantTypes: ['authorization_code', 'client_credentials'], by, addresses: () => undefined }
   await updateClient(ctx, near.clientId, { allowed_networks: [`${gateway}/32`] }, registration)
+  await behindProxy.refresh()
   const ask = async (forwarded: string) =>
     (
       await near.ask(

@@ -1,4 +1,4 @@
-import { type ApiKeyOutcome, aboutOwner, countUse } from '../../api-keys/index.js'
+import { type ApiKeyOutcome, aboutOwner, addDeprecation, countUse } from '../../api-keys/index.js'
 import type { Context } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { InsufficientScopeError, InvalidTokenError, TooManyRequestsError } from '../../oauth/index.js'
@@ -35,6 +35,7 @@ export async function refusalsCounted<Result>(
   } catch (error) {
     const outcome = outcomeOf(error)
     if (outcome) count(ctx, shown, outcome)
+    if (shown.worth.key) addDeprecation(error, shown.worth.key)
     if (outcome === 'network' && error instanceof InvalidTokenError) auditNetwork(ctx, shown, error.reason)
     throw error
   }

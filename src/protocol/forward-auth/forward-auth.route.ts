@@ -27,12 +27,8 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
 
   async function answer(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string) {
     const caller = readCaller(request, rest, gateway, { ...addressOf(request, gateway), requestId })
-    const { token, deprecatedAt, endsAt, limit } = await verified.verify(gateway, caller)
-    const headers: Record<string, string> = { Authorization: `Bearer ${token}`, ...limit }
-    // RFC 9745 §2, RFC 8594 §3: a key that has a successor says so at every use.
-    if (deprecatedAt) headers['Deprecation'] = `@${Math.floor(deprecatedAt.getTime() / 1000)}`
-    if (deprecatedAt && endsAt) headers['Sunset'] = endsAt.toUTCString()
-    return { status: 200, headers }
+    const { token, deprecation, limit } = await verified.verify(gateway, caller)
+    return { status: 200, headers: { Authorization: `Bearer ${token}`, ...limit, ...deprecation } }
   }
 
   directAnswers(scope).below(scope, '/forward-auth/', async (request, rest, origin): Promise<DirectReply> => {

@@ -1,3 +1,4 @@
+import { deprecationFields } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
@@ -20,9 +21,8 @@ import { signGatewayToken } from './gateway-token.js'
 export interface PassedOn {
   /** What the API sees. */
   readonly token: string
-  /** Since when a key has a successor, and until when it is good all the same. */
-  readonly deprecatedAt: Date | undefined
-  readonly endsAt: Date | undefined
+  /** Header fields of a key that has a successor. */
+  readonly deprecation: Readonly<Record<string, string>> | undefined
   /** Header fields of the tier that it is counted by. */
   readonly limit: Readonly<Record<string, string>> | undefined
 }
@@ -97,11 +97,10 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       if (!token || ctx.revocations.listedBehind(worth.targets, askedAt)) continue
       const { value, iat, exp, kid } = token
       const targets: readonly EndableBy[] = [...worth.targets, { kind: 'key', target: kid }]
-      const times = { deprecatedAt: worth.key?.rotatedAt, endsAt: worth.endsAt }
       const life = { from: iat * 1000, until: (iat + exp) * 500 }
       return {
         token: value,
-        ...times,
+        deprecation: worth.key && deprecationFields(worth.key),
         gateway,
         resourceChangedAt,
         worth,
