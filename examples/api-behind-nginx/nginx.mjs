@@ -25,7 +25,7 @@ export async function startNginx({ folder, server, api, listen, credential }) {
     http { access_log off; ${temporary.join(' ')} include gateway.conf; }`
   const write = (name, text) => writeFile(join(folder, name), text, { mode: 0o600 })
   await write('gateway.conf', gateway)
-  await write('gateway-credential.conf', `proxy_set_header X-Gateway-Authorization "${credential}";\n`)
+  await write('gateway-credential.conf', `set $gateway_credential "${credential}";\n`)
   await write('nginx.conf', all)
   const args = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr']
   return spawn(nginx, args, { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -4,6 +4,7 @@ export { type ApiKeyChangeRequest, changeApiKey } from './change.js'
 export { type ApiKeyProblem, checkApiKey, checkSigningKey, type ShownApiKey, showApiKey } from './check.js'
 export { aboutOwner, type CreatedApiKey, createApiKey, type NewApiKeyRequest } from './create.js'
 export { readCursor, writeCursor } from './cursor.js'
+export { addDeprecation, deprecationFields } from './deprecation.js'
 export {
   type ApiKeyPage,
   describeApiKey,

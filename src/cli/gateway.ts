@@ -30,7 +30,7 @@ const settingOptions = {
   },
   'forwards-address': {
     type: 'boolean',
-    description: 'The last address of its X-Forwarded-For is that of the caller.',
+    description: 'It says the address of its caller: by for= behind its credential, or in X-Forwarded-For.',
   },
 } as const satisfies OptionSpecs
 

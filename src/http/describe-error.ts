@@ -1,4 +1,4 @@
-import { InsufficientScopeError, MissingTokenError, type OAuthError, TooManyRequestsError } from '../oauth/errors.js'
+import { InsufficientScopeError, MissingTokenError, type OAuthError } from '../oauth/errors.js'
 import { expectationOf } from '../oauth/expectations.js'
 import type { Logger } from '../platform/log.js'
 import { asOAuthError, HttpError } from './refusal.js'
@@ -35,7 +35,7 @@ export function nameError(
       ...noStoreHeaders,
       'X-Request-Id': requestId,
       ...(retryAfter === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(retryAfter))) }),
-      ...(error instanceof HttpError || error instanceof TooManyRequestsError ? error.headers : {}),
+      ...error.headers,
       // What is left of a body that was refused is not read as the next request.
       ...(status === 413 || status === 415 ? { Connection: 'close' } : {}),
     },

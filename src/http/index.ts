@@ -21,6 +21,14 @@ export { protocolScope } from './protocol-scope.js'
 export { publicScope, sendCached } from './public-scope.js'
 export { asOAuthError, HttpError } from './refusal.js'
 export { registrationScope } from './registration-scope.js'
-export { clientAddress, encodedBody, encodedQuery, originOf, wantsPage } from './request.js'
+export {
+  clientAddress,
+  encodedBody,
+  encodedQuery,
+  hopBehind,
+  originOf,
+  trustedProxies,
+  wantsPage,
+} from './request.js'
 export { PageError, type PageErrorOptions, sendAnyError, sendErrorPage, sendJsonError } from './send-error.js'
 export { createHttpServer, type HttpServerOptions } from './server.js'

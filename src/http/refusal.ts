@@ -10,17 +10,10 @@ const RETRY_AFTER = 5
 export class HttpError extends OAuthError {
   override readonly code = 'invalid_request'
   override readonly status: number
-  /** Header fields that the status demands, such as `Allow`. */
-  readonly headers: Readonly<Record<string, string>>
 
-  constructor(
-    status: number,
-    message: string,
-    options: OAuthErrorOptions & { readonly headers?: Readonly<Record<string, string>> },
-  ) {
+  constructor(status: number, message: string, options: OAuthErrorOptions) {
     super(message, options)
     this.status = status
-    this.headers = options.headers ?? {}
   }
 }
 

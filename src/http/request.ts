@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { all, compile } from '@fastify/proxy-addr'
 import type { FastifyRequest } from 'fastify'
 import type { Origin } from '../context.js'
-import { normaliseAddress, UNKNOWN_ADDRESS } from '../platform/network.js'
+import { isInNetwork, normaliseAddress, UNKNOWN_ADDRESS } from '../platform/network.js'
 
 /** What the parsers leave of a query or a form: its text, for `readParameters` to read by the rules of OAuth. */
 export type Encoded = { readonly encoded: string }
@@ -44,6 +44,31 @@ export function clientAddress(request: FastifyRequest): string {
 export function peerAddress(request: IncomingMessage, trusted: TrustedProxies | undefined): string {
   const { remoteAddress } = request.socket
   return addressOf(trusted ? all(request, trusted).at(-1) : remoteAddress, remoteAddress)
+}
+
+/**
+ * Whom the sender of a request says that it is from: one that sends for others, and wrote the last address into X-Forwarded-For
+ * before the proxies in front of this server wrote theirs. These are skipped from the right, as far as TRUST_PROXY names them;
+ * the next one is the sender itself, and the one behind it what it wrote.
+ *
+ * @param by the network of the sender, where that is known: it may be one of those that TRUST_PROXY names
+ * @returns as it was written; undefined where the field does not reach so far, or a proxy wrote something else than an address
+ */
+export function hopBehind(
+  { socket, headers }: IncomingMessage,
+  trusted: TrustedProxies | undefined,
+  by?: string,
+): string | undefined {
+  const forwarded = headers['x-forwarded-for']?.toString().split(',').reverse() ?? []
+  const hops = [socket.remoteAddress ?? '', ...forwarded.map((hop) => hop.trim())]
+  for (const [index, hop] of hops.entries()) {
+    const address = normaliseAddress(hop)
+    if (address === UNKNOWN_ADDRESS) return undefined
+    if (by !== undefined && isInNetwork(address, by)) return hops[index + 1]
+    if (trusted?.(address, index)) continue
+    return by === undefined ? hops[index + 1] : undefined
+  }
+  return undefined
 }
 
 function addressOf(claimed: string | undefined, peer: string | undefined): string {

@@ -9,6 +9,8 @@ export type OAuthErrorOptions = {
   readonly cause?: unknown
   /** Seconds, for the `Retry-After` header. RFC 9110 §10.2.3. */
   readonly retryAfter?: number
+  /** Header fields of the answer, such as `Allow`, or what the limit is. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** What goes over the wire. RFC 6749 §5.2. */
@@ -26,12 +28,15 @@ export abstract class OAuthError extends Error {
   readonly status: number = 400
   readonly reason: string
   readonly retryAfter?: number
+  /** Who knows more of the request than who threw may add to them. */
+  headers: Readonly<Record<string, string>>
 
-  constructor(message: string, { reason, cause, retryAfter }: OAuthErrorOptions) {
+  constructor(message: string, { reason, cause, retryAfter, headers = {} }: OAuthErrorOptions) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = new.target.name
     this.reason = reason
     this.retryAfter = retryAfter
+    this.headers = headers
   }
 
   /** The body of the answer: neither `reason` nor `cause` is in it, and no character that RFC 6749 §5.2 excludes. */
@@ -98,10 +103,7 @@ export class TemporarilyUnavailableError extends OAuthError {
   override readonly status = 503
 }
 
-type TooManyRequestsOptions = OAuthErrorOptions & {
-  readonly retryAfter: number
-  readonly headers?: Readonly<Record<string, string>>
-}
+type TooManyRequestsOptions = OAuthErrorOptions & { readonly retryAfter: number }
 
 /**
  * A limit was passed. The specifications have no code of its own for it, so the code is the one that tells a client
@@ -110,12 +112,9 @@ type TooManyRequestsOptions = OAuthErrorOptions & {
 export class TooManyRequestsError extends OAuthError {
   override readonly code = 'temporarily_unavailable'
   override readonly status = 429
-  /** Header fields that say what the limit is. */
-  readonly headers: Readonly<Record<string, string>>
 
-  constructor(message: string, { headers = {}, ...options }: TooManyRequestsOptions) {
+  constructor(message: string, options: TooManyRequestsOptions) {
     super(message, options)
-    this.headers = headers
   }
 }
 

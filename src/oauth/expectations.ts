@@ -159,6 +159,14 @@ const bearers: Entries = {
   token_of_another: ['an access token for this endpoint', 'RFC 6750 §3.1'],
   scope_missing: ['an access token with the scope in WWW-Authenticate', 'RFC 6750 §3.1'],
   account_network: ['a request from allowed networks of the user', 'RFC 6750 §3.1'],
+  address_not_forwarded: [
+    'a gateway registered with --forwards-address, for what is bound to networks',
+    'RFC 7239 §5.2',
+  ],
+  address_missing: ['the address of the caller, by for= of the gateway or behind its own', 'RFC 7239 §5.2'],
+  address_unreadable: ['an IP address as that of the caller', 'RFC 7239 §6'],
+  address_of_proxy: ['the address of a caller from the gateway, none that TRUST_PROXY names', 'RFC 7239 §8.1'],
+  key_from_another_network: ['a request from the networks of the key', 'RFC 6750 §3.1'],
   user_ended: ['a user who stands', 'RFC 6750 §3.1'],
   client_ended: ['a client that stands', 'RFC 6750 §3.1'],
 }

@@ -116,6 +116,49 @@ t.test('attack 113: a key or token in an address is refused, whatever else is sh
   t.equal((await orders.ask({ ...bearer, 'x-original-uri': '/orders?page=2' })).statusCode, 200)
 })
 
+t.test(
+  'attack 113: a key that an address holds encoded more than once is found, and reported as exposed',
+  async (t) => {
+    const owner = { kind: 'client', id: service.clientId } as const
+    const bearer = await bearerFor()
+    const encoded = (text: string) => text.replaceAll(/[^a-z]/gi, (each) => `%${each.charCodeAt(0).toString(16)}`)
+    const ways: readonly ((text: string) => string)[] = [
+      (text) => `k=${encoded(encoded(text))}`,
+      (text) => encodeURIComponent(encodeURIComponent(`next=/orders?k=${text}`)),
+      (text) => `q=my_key_${text}_is&page=2`,
+      (text) => `q=${encodeURIComponent(`(${text})`)}`,
+    ]
+    for (const [index, way] of ways.entries()) {
+      const { key, text = '' } = await createApiKey(
+        ctx,
+        { owner, name: 'Test', scope: ['read'] },
+        { actor: 'operator' },
+      )
+      const address = `/orders?${way(text)}`
+      const reply = await orders.ask({ ...bearer, 'x-original-uri': address })
+      t.equal(reply.statusCode, 401, `${index}`)
+      const exposed = await server.audit('api_key.exposed')
+      t.ok(
+        exposed.some(({ detail }) => detail?.['key'] === key.id),
+        `${index}`,
+      )
+    }
+    for (const query of [
+      `k=${encoded(encoded(`sk_live_${'x'.repeat(65)}`))}`,
+      'api%255Fkey=x',
+      `x=${encoded(encoded('oat_'))}1_${'x'.repeat(43)}`,
+    ]) {
+      t.equal(
+        (await orders.ask({ ...bearer, 'x-original-uri': `/orders?${query}` })).statusCode,
+        401,
+        query.slice(0, 20),
+      )
+    }
+    const harmless = `/orders?q=${encodeURIComponent(encodeURIComponent('50 % of 100 % = a_b_c & more'))}`
+    t.equal((await orders.ask({ ...bearer, 'x-original-uri': harmless })).statusCode, 200)
+  },
+)
+
 t.test('attack 102: whoever guesses passwords through a gateway keeps out neither it nor others', async (t) => {
   const show = (authorization: string, from = '203.0.113.7') => open.ask({ authorization, 'x-forwarded-for': from })
   const statuses: number[] = []

@@ -105,6 +105,21 @@ t.test('an API key in either header; what has a successor says so', async (t) =>
   t.equal(Date.parse(String(reply.headers['sunset'])), (seconds() + 3600) * 1000, 'RFC 8594 §3')
 })
 
+t.test('a key that has a successor says so also where it lacks a scope, and past its tier', async (t) => {
+  await createTier(ctx, 'single', { limit: 1, window: 60, burst: 1 }, by)
+  await server.refresh()
+  const fields = { deprecation: `@${seconds()}`, sunset: new Date((seconds() + 3600) * 1000).toUTCString() }
+  const [lacking, limited] = [await makeKey({ scope: ['write'] }), await makeKey({ tier: 'single' })]
+  for (const { id } of [lacking, limited]) await rotateApiKey(ctx, id, { overlap: 3600, by })
+  for (const _ of ['asked', 'remembered']) {
+    const reply = await orders.ask(lacking.bearer)
+    t.match(reply, { statusCode: 403, headers: { ...fields, 'www-authenticate': /insufficient_scope/ } })
+  }
+  t.match(await orders.ask(limited.bearer), { statusCode: 200, headers: { ...fields, ratelimit: /^"single";r=0/ } })
+  const over = await orders.ask(limited.bearer)
+  t.match(over, { statusCode: 429, headers: { ...fields, ratelimit: /^"single";r=0/, 'retry-after': /^\d+$/ } })
+})
+
 t.test('attack 116: what is passed on for a key says by what it can be ended', async (t) => {
   const { id, bearer } = await makeKey()
   t.match(claimsOf(passedOn(await orders.ask(bearer))), { client_id: id, key_owner: 'client', key_prefix: 'sk' })

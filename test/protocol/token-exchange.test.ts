@@ -238,6 +238,30 @@ t.test('no client need be named; one that is named is authenticated', async (t) 
   t.equal((await server.post('/token', {})).statusCode, 401)
 })
 
+t.test(
+  'RFC 9745 §2, RFC 8594 §3: each exchange of a key that has a successor says so, also a refused one',
+  async (t) => {
+    await createTier(ctx, 'two', { limit: 2, window: 60, burst: 2 }, by)
+    await server.refresh()
+    const { key, text } = await make({ tier: 'two', lifetime: 86_400 })
+    const before = await exchange(server, text)
+    t.match([before.statusCode, before.headers['deprecation'], before.headers['sunset']], [200, undefined, undefined])
+    clock.advance(60)
+    const rotatedAt = Math.floor(clock.now().getTime() / 1000)
+    const successor = await rotateApiKey(ctx, key.id, { overlap: 3600, by })
+    const sunset = new Date((rotatedAt + 3600) * 1000).toUTCString()
+    const tells = { deprecation: `@${rotatedAt}`, sunset }
+    const good = await exchange(server, text)
+    t.match(good, { statusCode: 200, headers: { ...tells, ratelimit: /^"two";r=1/ } })
+    const more = await exchange(server, text, { scope: 'read other' })
+    t.match(more, { statusCode: 400, headers: tells })
+    t.equal(more.json().error, 'invalid_scope')
+    t.match(await exchange(server, text), { statusCode: 429, headers: { ...tells, ratelimit: /^"two";r=0/ } })
+    const next = await exchange(server, successor.text ?? '')
+    t.match([next.statusCode, next.headers['deprecation']], [200, undefined])
+  },
+)
+
 t.test('attack 117: a key that has a tier is counted by it', async (t) => {
   await createTier(ctx, 'pair', { limit: 2, window: 60, burst: 2 }, by)
   const { text } = await make({ tier: 'pair' })

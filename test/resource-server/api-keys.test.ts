@@ -5,6 +5,7 @@ import { drawApiKey } from '../../src/api-keys/format.js'
 import { endApiKey, endApiKeys, findApiKey, rotateApiKey } from '../../src/api-keys/index.js'
 import { successorOf } from '../../src/api-keys/rotate.js'
 import { disableClient, enableClient } from '../../src/clients/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { apiKeys } from '../../src/store/index.js'
@@ -144,6 +145,9 @@ t.test('RFC 9745 §2, RFC 8594 §3: a rotated key is good until its overlap is o
   const sunset = new Date((rotatedAt + 60) * 1000).toUTCString()
   for (const request of [withKey(text), withBearer(text)]) {
     t.match(await api.check(request), { ok: true, headers: { deprecation: `@${rotatedAt}`, sunset } })
+    const refused = await api.check(request, { scopes: ['orders:write'] })
+    const challenge = { 'www-authenticate': /insufficient_scope/ }
+    t.match(refused, { status: 403, headers: { deprecation: `@${rotatedAt}`, sunset, ...challenge } })
   }
   const next = await api.check(withKey(successor))
   t.equal(next.ok && next.headers, undefined)
@@ -154,6 +158,18 @@ t.test('RFC 9745 §2, RFC 8594 §3: a rotated key is good until its overlap is o
   await heard()
   t.equal(await outcome(withKey(text)), 'inactive', 'the end of the overlap needs nobody to say so')
   t.equal(await outcome(withKey(successor)), 'ok')
+})
+
+t.test('a rotated key that is past its tier hears of its successor, too', async (t) => {
+  await createTier(ctx, 'single', { limit: 1, window: 60, burst: 1 }, by)
+  await server.refresh()
+  const { api, heard } = await openApi(t, scene)
+  const { id, text } = await make({ tier: 'single' })
+  await rotateApiKey(ctx, id, { overlap: 60, by })
+  await heard()
+  const fields = { deprecation: /^@\d+$/, sunset: /GMT$/, ratelimit: /^"single"/ }
+  t.match(await api.check(withKey(text)), { ok: true, headers: fields })
+  t.match(await api.check(withKey(text)), { status: 429, headers: { ...fields, 'retry-after': /^\d+$/ } })
 })
 
 t.test('attack 116: a thousand keys that are remembered end by one call, and their successors are good', async (t) => {

@@ -7,6 +7,7 @@ import { createTier } from '../../src/limits/index.js'
 import { updateResource } from '../../src/resources/index.js'
 import { ServerPlatform } from '../resource-server/support/platform.js'
 import { createTestGateway } from './gateways.js'
+import { frontAddress, startFront } from './nginx.js'
 import { createRunningServer, freePort } from './running-server.js'
 import { claimsOf, postAs, revokeAt } from './tokens.js'
 
@@ -23,6 +24,8 @@ export interface Proxy {
   readonly start: (t: Test, server: number, api: number, credential: string) => Promise<number>
   /** Whether the caller hears what the server says beside a 200. */
   readonly tellsOfSuccess: boolean
+  /** Whether it writes the address of its caller behind its credential, where no other proxy touches it. */
+  readonly saysAddress: boolean
   /** Its answer where the server cannot be asked. */
   readonly away: 500 | 503
 }
@@ -36,9 +39,15 @@ export interface Reply {
 type Fields = Readonly<Record<string, string | string[]>>
 
 /** @returns what its caller sees */
-export function askThrough(port: number, headers: Fields = {}, path = '/orders', method = 'GET'): Promise<Reply> {
+export function askThrough(
+  port: number,
+  headers: Fields = {},
+  path = '/orders',
+  method = 'GET',
+  localAddress = '127.0.0.1',
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
+    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, localAddress }, (response) => {
       let body = ''
       response.on('data', (chunk) => {
         body += chunk
@@ -54,7 +63,8 @@ export function askThrough(port: number, headers: Fields = {}, path = '/orders',
 async function startApi(t: Test, api: Api): Promise<number> {
   const upstream = createServer(async ({ headers, url, method }, response) => {
     const decision = await api.check({ url, method, headers })
-    response.writeHead(decision.ok ? 200 : decision.status, { 'content-type': 'application/json' })
+    const status = url === '/nothing' ? 404 : 200
+    response.writeHead(decision.ok ? status : decision.status, { 'content-type': 'application/json' })
     response.end(JSON.stringify(decision.ok ? { seen: decision.token.claims, headers } : { reason: decision.reason }))
   })
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
@@ -87,9 +97,9 @@ export async function testBehindGateway(t: Test, proxy: Proxy): Promise<number> 
 
   const tokenFor = async (scope: string): Promise<string> =>
     (await postAs(server, service, '/token', { grant_type: 'client_credentials', scope })).json().access_token
-  const makeKey = async (networks: readonly string[] = [], tier?: string) => {
+  const makeKey = async (networks: readonly string[] = [], tier?: string, scope: readonly string[] = ['read']) => {
     const owner = { kind: 'client', id: service.clientId } as const
-    const request = { owner, name: 'Test', scope: ['read'], networks, tier }
+    const request = { owner, name: 'Test', scope, networks, tier }
     const { key, text = '' } = await createApiKey(ctx, request, cause)
     return { id: key.id, text }
   }
@@ -198,28 +208,53 @@ export async function testBehindGateway(t: Test, proxy: Proxy): Promise<number> 
   await t.test('the caller hears that a key has a successor, and when to come back', async (t) => {
     const old = await makeKey()
     await rotateApiKey(ctx, old.id, { overlap: 3600, by: cause })
-    const reply = await ask({ 'x-api-key': old.text })
-    t.equal(reply.status, 200)
-    if (proxy.tellsOfSuccess) {
-      t.match(reply.headers['deprecation'], /^@\d+$/)
-      t.ok(Date.parse(String(reply.headers['sunset'])) > 0)
+    const deprecated = { deprecation: /^@\d+$/, sunset: /GMT$/ }
+    for (const [path, status] of [
+      ['/orders', 200],
+      ['/nothing', 404],
+    ] as const) {
+      const reply = await ask({ 'x-api-key': old.text }, path)
+      t.match(reply, { status, headers: proxy.tellsOfSuccess ? deprecated : {} })
     }
-    await createTier(ctx, 'one', { limit: 1, window: 60, burst: 1 }, cause)
-    await server.refresh()
-    const limited = { 'x-api-key': (await makeKey([], 'one')).text }
-    t.equal((await ask(limited)).status, 200)
-    const over = await ask(limited)
-    t.match([over.status, over.headers['retry-after']], [429, /^\d+$/], 'past its tier')
+    const lacking = await makeKey([], undefined, ['write'])
+    await rotateApiKey(ctx, lacking.id, { overlap: 3600, by: cause })
+    t.match(await ask({ 'x-api-key': lacking.text }), { status: 403, headers: deprecated })
     await endApiKey(ctx, old.id, { cause })
     t.equal((await ask({ 'x-api-key': old.text })).status, 401)
     await revokeAt(server, service, token)
     t.equal((await ask({ authorization: `Bearer ${token}` })).status, 401)
+    for (const name of ['deprecation', 'sunset', 'ratelimit', 'ratelimit-policy']) {
+      t.notOk(name in (await ask({ 'x-api-key': key.text })).headers, `${name} is for whom it concerns`)
+    }
     let last = await ask({ authorization: service.basic.slice(0, -8) })
     for (let index = 0; index < 12 && last.status === 401; index++) {
       last = await ask({ authorization: service.basic.slice(0, -8) })
     }
     t.equal(last.status, 429)
     t.match(last.headers['retry-after'], /^\d+$/)
+  })
+
+  await t.test('the caller hears of the tier that they are counted by, whatever comes of the request', async (t) => {
+    await createTier(ctx, 'two', { limit: 2, window: 60, burst: 2 }, cause)
+    await server.refresh()
+    const limited = await makeKey([], 'two')
+    await rotateApiKey(ctx, limited.id, { overlap: 3600, by: cause })
+    for (const [path, status, left] of [
+      ['/orders', 200, 1],
+      ['/nothing', 404, 0],
+    ] as const) {
+      const reply = await ask({ 'x-api-key': limited.text }, path)
+      const fields = { ratelimit: `"two";r=${left};`, 'ratelimit-policy': '"two";q=2;w=60' }
+      t.match(reply, { status, headers: proxy.tellsOfSuccess ? fields : {} })
+    }
+    const over = await ask({ 'x-api-key': limited.text })
+    t.match(over, {
+      status: 429,
+      headers: {
+        ...{ 'retry-after': /^\d+$/, ratelimit: '"two";r=0;', 'ratelimit-policy': '"two";q=2;w=60' },
+        ...{ deprecation: /^@\d+$/, sunset: /GMT$/ },
+      },
+    })
   })
 
   await t.test('nobody gets through while the server cannot be asked, or does not know the gateway', async (t) => {
@@ -232,4 +267,46 @@ export async function testBehindGateway(t: Test, proxy: Proxy): Promise<number> 
     t.ok(status >= 400 && status !== 401 && status !== 403, `their credential is not what is wrong: ${status}`)
   })
   return port
+}
+
+/** The same behind another proxy, which stands in front of the server: whoever asks the gateway is no other for that. */
+export async function testBehindFront(t: Test, proxy: Proxy): Promise<void> {
+  const server = await createRunningServer(t, { env: { TRUST_PROXY: frontAddress } })
+  const { ctx } = server
+  await server.createResource(audience, 'read')
+  const service = await server.createService('read')
+  const settings = { resource: audience, scope: ['read'], forwardsAddress: true }
+  const gateway = await createTestGateway(server, 'orders', settings)
+  const upstream = await startApi(t, { check: async () => ({ ok: true, token: { claims: {} } }) } as unknown as Api)
+  const by = { actor: 'operator' }
+  const [caller, forged] = ['127.0.0.77', '192.0.2.7']
+
+  const keyOf = async (network: string) => {
+    const owner = { kind: 'client', id: service.clientId } as const
+    const { text = '' } = await createApiKey(ctx, { owner, name: 'Test', scope: ['read'], networks: [network] }, by)
+    return text
+  }
+  const places = [caller, '127.0.0.1', frontAddress, forged]
+  const keys = new Map(await Promise.all(places.map(async (place) => [place, await keyOf(place)] as const)))
+
+  for (const forwarded of ['$remote_addr', '$proxy_add_x_forwarded_for']) {
+    const front = await startFront(t, Number(new URL(ctx.config.server.issuer).port), forwarded)
+    const port = await proxy.start(t, front, upstream, gateway.basic)
+    const isKnown = proxy.saysAddress || forwarded !== '$remote_addr'
+    const fields: readonly Fields[] = [
+      {},
+      { 'x-forwarded-for': forged },
+      { 'x-forwarded-for': `${forged}, 127.0.0.1`, 'x-real-ip': forged, forwarded: `for=${forged}` },
+      { 'x-gateway-authorization': `${gateway.basic}; for=${forged}` },
+      { 'x-gateway-authorization': `; for=${forged}` },
+    ]
+    for (const more of fields) {
+      for (const [place, key] of keys) {
+        const { status } = await askThrough(port, { ...more, 'x-api-key': key }, '/orders', 'GET', caller)
+        t.equal(status, place === caller && isKnown ? 200 : 401, `${forwarded}: ${place}, ${JSON.stringify(more)}`)
+      }
+    }
+  }
+  const reasons = new Set((await server.audit('api_key.refused')).map(({ reason }) => reason))
+  t.same(reasons, new Set(['key_from_another_network', ...(proxy.saysAddress ? [] : ['address_missing'])]))
 }

@@ -21,6 +21,8 @@ interface How {
   readonly at?: TestServer
   readonly name?: string
   readonly payload?: string
+  /** Whose connection it is. */
+  readonly remoteAddress?: string
 }
 
 export async function createTestGateway(
@@ -35,11 +37,11 @@ export async function createTestGateway(
     clientId: gateway.clientId,
     clientSecret,
     basic,
-    ask(headers = {}, { method = 'GET', path = '', at = server, name: asked = name, payload } = {}) {
+    ask(headers = {}, { method = 'GET', path = '', at = server, name: asked = name, payload, remoteAddress } = {}) {
       const all = { 'x-gateway-authorization': basic, ...headers }
       const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
       const url = `/forward-auth/${asked}${path}`
-      return send(at.app, { method, url, headers: given as Record<string, string>, payload })
+      return send(at.app, { method, url, headers: given as Record<string, string>, payload, remoteAddress })
     },
   }
 }

@@ -176,11 +176,15 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     const counted = shares.length === 0 ? undefined : await count(shares)
     if (counted && !counted.accepted) {
       countUse(found, 'rate_limited', request, requirement)
-      return refuseTooMany(counted.headers)
+      return refuseTooMany({ ...found.headers, ...counted.headers })
     }
     const problem = problemOfRequirement(found.token, requirement, platform.now() / 1000)
     countUse(found, problem === undefined ? 'accepted' : 'insufficient_scope', request, requirement)
-    if (problem !== undefined) return refusal(problem, requirement, shownBy)
+    if (problem !== undefined) {
+      const refused = refusal(problem, requirement, shownBy)
+      // A key that has a successor says so at every use, also where it is not good enough.
+      return { ...refused, headers: { ...found.headers, ...refused.headers } }
+    }
     const { token } = found
     const headers = counted ? { ...found.headers, ...counted.headers } : found.headers
     return headers ? { ok: true, token, headers } : { ok: true, token }

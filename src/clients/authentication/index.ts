@@ -38,6 +38,8 @@ export const authenticationMethods: readonly AuthenticationMethod[] = [
 export interface Place {
   /** Undefined where it is not known: then it is in no network. */
   readonly address: string | undefined
+  /** Why it is not known, as the reason of a refusal for that. */
+  readonly unknown?: string | undefined
 }
 
 export interface AuthenticationOptions {
@@ -81,7 +83,7 @@ export async function authenticateClient(
     if (isLetIn(address, found.allowedNetworks)) return found
     // Read again, as after a wrong secret: who has found the right one elsewhere does not see it by the time.
     const read = await ctx.clients.find(found.clientId, since)
-    if (!read || !isLetIn(address, read.allowedNetworks)) return refuse('client_network')
+    if (!read || !isLetIn(address, read.allowedNetworks)) return refuse(place?.unknown ?? 'client_network')
     return read
   }
 

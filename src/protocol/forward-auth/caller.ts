@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { looksLikeApiKey } from '../../api-keys/index.js'
+import { findApiKeys, looksLikeApiKey } from '../../api-keys/index.js'
 import type { Origin } from '../../context.js'
 import type { AcceptedCredential, Gateway } from '../../gateways/index.js'
 import {
@@ -8,15 +8,16 @@ import {
   MissingTokenError,
   TemporarilyUnavailableError,
 } from '../../oauth/index.js'
-import { normaliseAddress, UNKNOWN_ADDRESS } from '../../platform/network.js'
+import type { AddressProblem, CallerAddress } from './caller-address.js'
 
 /** Whoever sent the gateway a request, and what they showed. */
 export interface Caller {
   readonly kind: AcceptedCredential
   /** The token or key; of `basic` the whole field. */
   readonly credential: string
-  /** Without an address where the gateway does not say it. */
+  /** Without an address where that is not known, for the reason behind it. */
   readonly from: Origin
+  readonly addressUnknown: AddressProblem | undefined
   /** `Origin`, where a browser wrote it. */
   readonly page: string | undefined
 }
@@ -30,6 +31,7 @@ export interface Asked {
   /** The path behind its name. */
   readonly rest: string
   readonly requestId: string
+  readonly address: CallerAddress
 }
 
 /** Of the refusal of a password whose API has Basic off. */
@@ -42,7 +44,7 @@ export const basicOff = 'basic_off'
  * @throws {TemporarilyUnavailableError} where it accepts passwords alone, and its API none: a 401 could name no scheme that would do
  * @throws {InvalidRequestError} {InvalidTokenError}
  */
-export function readCaller(request: IncomingMessage, { gateway, accepted, rest, requestId }: Asked): Caller {
+export function readCaller(request: IncomingMessage, { gateway, accepted, rest, requestId, address }: Asked): Caller {
   const { headers } = request
   refuseInAddress(addressesOf(request, rest))
   const repeated = repeatedFields(request)
@@ -62,8 +64,7 @@ export function readCaller(request: IncomingMessage, { gateway, accepted, rest, 
     const reason = gateway.accept.includes(shown.kind) ? basicOff : 'kind_not_accepted'
     throw new MissingTokenError('This kind of credential is not accepted here.', { reason })
   }
-  const ip = gateway.forwardsAddress ? lastForwarded(headers['x-forwarded-for']?.toString()) : undefined
-  return { ...shown, from: { ip, requestId }, page: headers.origin }
+  return { ...shown, from: { ip: address.ip, requestId }, addressUnknown: address.unknown, page: headers.origin }
 }
 
 type Shown = Pick<Caller, 'kind' | 'credential'>
@@ -106,26 +107,24 @@ function refuseInAddress(addresses: readonly string[]): void {
   for (const address of addresses) {
     const at = address.indexOf('?')
     if (at < 0) continue
-    const query = address.slice(at)
-    const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
-    )
-    if (![query, decoded].some(holdsCredential)) continue
+    if (!holdsCredential(address.slice(at))) continue
     throw new InvalidRequestError('Credentials belong into a header field, never into the address.', {
       reason: inAddress,
     })
   }
 }
 
+/** As it stands there, and once or twice encoded, as @ostiary/resource-server looks for keys: whoever logs it may decode it. */
 function holdsCredential(query: string): boolean {
-  if (namesOfCredentials.test(query)) return true
-  return query.split(/[?&=;,+ ]/).some((part) => looksLikeApiKey(part) || part.startsWith('oat_'))
-}
-
-/** What the gateway itself wrote: before it stands whatever its caller did. */
-function lastForwarded(field = ''): string | undefined {
-  const address = normaliseAddress(field.slice(field.lastIndexOf(',') + 1).trim())
-  return address === UNKNOWN_ADDRESS ? undefined : address
+  if (findApiKeys(query).length > 0) return true
+  let text = query
+  for (let times = 0; times < 3; times++) {
+    if (namesOfCredentials.test(text)) return true
+    if (text.split(/[?&=;,+ ]/).some((part) => looksLikeApiKey(part) || part.startsWith('oat_'))) return true
+    if (!text.includes('%')) return false
+    text = text.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  }
+  return false
 }
 
 const single: ReadonlySet<string> = new Set(['authorization', 'x-api-key', 'x-gateway-authorization', 'origin'])

@@ -1,9 +1,10 @@
-import { type ApiKeyOutcome, countUse } from '../../api-keys/index.js'
+import { type ApiKeyOutcome, aboutOwner, addDeprecation, countUse } from '../../api-keys/index.js'
 import type { Context } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { InsufficientScopeError, InvalidTokenError, TooManyRequestsError } from '../../oauth/index.js'
 import { networkOf } from '../../platform/network.js'
 import type { Caller } from './caller.js'
+import { addressProblems } from './caller-address.js'
 import { type CredentialWorth, elsewhere } from './credential-worth.js'
 
 /** Whose use it is, and where. */
@@ -34,8 +35,24 @@ export async function refusalsCounted<Result>(
   } catch (error) {
     const outcome = outcomeOf(error)
     if (outcome) count(ctx, shown, outcome)
+    if (shown.worth.key) addDeprecation(error, shown.worth.key)
+    if (outcome === 'network' && error instanceof InvalidTokenError) auditNetwork(ctx, shown, error.reason)
     throw error
   }
+}
+
+/** The key is a good one: its owner, or whoever set up the gateway, wants to know what was wrong with the address. */
+function auditNetwork(ctx: Context, { gateway, caller, worth: { key } }: Shown, reason: string): void {
+  if (!key) return
+  const detail = { key: key.id, gateway: gateway.name }
+  ctx.audit.count({
+    type: 'api_key.refused',
+    actor: 'system',
+    ...aboutOwner(key.owner),
+    reason,
+    ip: caller.from.ip,
+    detail,
+  })
 }
 
 function count(ctx: Context, { gateway, caller, worth }: Shown, outcome: ApiKeyOutcome): void {
@@ -54,6 +71,11 @@ function outcomeOf(error: unknown): ApiKeyOutcome | undefined {
   if (error instanceof InsufficientScopeError) return 'insufficient_scope'
   if (error instanceof TooManyRequestsError) return 'rate_limited'
   if (!(error instanceof InvalidTokenError)) return undefined
-  if (error.reason === elsewhere.network) return 'network'
+  if (isOfNetwork(error.reason)) return 'network'
   return error.reason === elsewhere.page ? 'origin' : undefined
+}
+
+/** Whether it was refused for where the caller is, or because nobody knows. */
+function isOfNetwork(reason: string): boolean {
+  return reason === elsewhere.network || addressProblems.some((each) => each === reason)
 }

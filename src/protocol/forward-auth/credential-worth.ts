@@ -88,8 +88,8 @@ export async function worthOfKey(
 export const elsewhere = { network: 'key_from_another_network', page: 'key_of_another_page' } as const
 
 /** A key is good from its networks alone; one that stands in pages only from these. @throws {InvalidTokenError} */
-export function requirePlace({ networks, kind, origins }: ApiKey, { from: { ip }, page }: Caller): void {
-  if (!isLetIn(ip, networks)) throw isInvalid(elsewhere.network)
+export function requirePlace({ networks, kind, origins }: ApiKey, { from, addressUnknown, page }: Caller): void {
+  if (!isLetIn(from.ip, networks)) throw isInvalid(addressUnknown ?? elsewhere.network)
   if (kind === 'publishable' && (page === undefined || !origins.includes(page))) throw isInvalid(elsewhere.page)
 }
 

@@ -8,6 +8,7 @@ import { type DirectReply, directAnswers } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, OAuthError } from '../../oauth/index.js'
 import { within } from '../../platform/deadline.js'
 import { addressesOf, basicOff, inAddress, readCaller, repeatedFields } from './caller.js'
+import { callerAddressReader, credentialField, readGatewayField } from './caller-address.js'
 import { refuseCaller, refuseGateway } from './refusal.js'
 import { createVerifiedCredentials } from './verified-credentials.js'
 
@@ -22,15 +23,13 @@ const deadline = 5_000
 export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
   const verified = createVerifiedCredentials(ctx)
   const lookForKeys = createExposureWatch(ctx)
+  const addressOf = callerAddressReader(ctx)
 
   async function answer(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string) {
-    const caller = readCaller(request, { gateway, accepted: acceptedNow(ctx, gateway), rest, requestId })
-    const { token, deprecatedAt, endsAt, limit } = await verified.verify(gateway, caller)
-    const headers: Record<string, string> = { Authorization: `Bearer ${token}`, ...limit }
-    // RFC 9745 §2, RFC 8594 §3: a key that has a successor says so at every use.
-    if (deprecatedAt) headers['Deprecation'] = `@${Math.floor(deprecatedAt.getTime() / 1000)}`
-    if (deprecatedAt && endsAt) headers['Sunset'] = endsAt.toUTCString()
-    return { status: 200, headers }
+    const accepted = acceptedNow(ctx, gateway)
+    const caller = readCaller(request, { gateway, accepted, rest, requestId, address: addressOf(request, gateway) })
+    const { token, deprecation, limit } = await verified.verify(gateway, caller)
+    return { status: 200, headers: { Authorization: `Bearer ${token}`, ...limit, ...deprecation } }
   }
 
   directAnswers(scope).below(scope, '/forward-auth/', async (request, rest, origin): Promise<DirectReply> => {
@@ -74,12 +73,10 @@ async function authenticateGateway(
   if (repeatedFields(request).has(credentialField)) {
     throw new InvalidClientError(`${credentialField} is repeated.`, { reason: 'gateway_credential_repeated' })
   }
-  const credential = request.headers[credentialField]
-  const client = await authenticateClient(ctx, credential?.toString(), {}, origin)
+  const { credential } = readGatewayField(request)
+  const client = await authenticateClient(ctx, credential, {}, origin)
   const [name = ''] = rest.split(/[/?]/, 1)
   const gateway = ctx.gateways.find(name)
   if (gateway?.clientId === client.clientId) return gateway
   throw new InvalidClientError('The credential is not that of this gateway.', { reason: 'gateway_of_another_name' })
 }
-
-const credentialField = 'x-gateway-authorization'

@@ -1,3 +1,4 @@
+import { deprecationFields } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
@@ -20,9 +21,8 @@ import { signGatewayToken } from './gateway-token.js'
 export interface PassedOn {
   /** What the API sees. */
   readonly token: string
-  /** Since when a key has a successor, and until when it is good all the same. */
-  readonly deprecatedAt: Date | undefined
-  readonly endsAt: Date | undefined
+  /** Header fields of a key that has a successor. */
+  readonly deprecation: Readonly<Record<string, string>> | undefined
   /** Header fields of the tier that it is counted by. */
   readonly limit: Readonly<Record<string, string>> | undefined
 }
@@ -97,11 +97,10 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       if (!token || ctx.revocations.listedBehind(worth.targets, askedAt)) continue
       const { value, iat, exp, kid } = token
       const targets: readonly EndableBy[] = [...worth.targets, { kind: 'key', target: kid }]
-      const times = { deprecatedAt: worth.key?.rotatedAt, endsAt: worth.endsAt }
       const life = { from: iat * 1000, until: (iat + exp) * 500 }
       return {
         token: value,
-        ...times,
+        deprecation: worth.key && deprecationFields(worth.key),
         gateway,
         resourceChangedAt,
         worth,
@@ -126,10 +125,11 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
   return {
     async verify(gateway, caller) {
       ctx.assertFresh()
-      const { kind, credential, from } = caller
+      const { kind, credential, from, addressUnknown } = caller
+      const place = { address: from.ip, unknown: addressUnknown }
       const via = gateway.name
       // A password is compared at every use, so that its failures count and its end is its end.
-      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from, { via }) : undefined
+      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from, { place, via }) : undefined
       const limit = client?.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, from)
       const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
       const known = remembered.get(id)

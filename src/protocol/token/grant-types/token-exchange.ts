@@ -1,5 +1,12 @@
 import { Type } from '@sinclair/typebox'
-import { aboutOwner, countUse, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
+import {
+  aboutOwner,
+  addDeprecation,
+  countUse,
+  deprecationFields,
+  longestExchanged,
+  presentApiKey,
+} from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
 import { countRequest } from '../../../limits/index.js'
@@ -23,7 +30,7 @@ import {
   saysRoles,
   type TokenScope,
 } from '../../../tokens/index.js'
-import { defineClientlessGrantType, type GrantType } from '../grant-type.js'
+import { defineClientlessGrantType, type GrantAnswer, type GrantType } from '../grant-type.js'
 import { basicCredentialsType, exchangePassword } from './password-exchange.js'
 
 /** The `subject_token_type` of an API key. */
@@ -58,35 +65,53 @@ const keyExchange = defineClientlessGrantType({
     checkTypes(parameters)
     const asOf = ctx.clock.now()
     const key = await presentApiKey(ctx, parameters.subject_token, origin)
-    const limit = await countKey(ctx, key, origin)
-    const target = narrow(ctx, key, parameters)
-    if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
-      throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
+    try {
+      return await exchangeKey(ctx, { parameters, origin, key, asOf })
+    } catch (error) {
+      addDeprecation(error, key)
+      throw error
     }
-
-    const readRoles = rolesForKey(ctx, { text: parameters.subject_token, origin, key, asOf, target })
-    const client = { clientId: key.id, accessTokenLifetime: longestExchanged }
-    const token = await makeAccessToken(ctx, { client, sub: key.owner.id, key, target, readRoles })
-    const scope = token.scope.join(' ')
-    if (token.row) await accessTokens.create(ctx.db, token.row)
-    countUse(ctx, key, { api: token.claims.aud, scope: token.scope, outcome: 'exchanged', ip: origin.ip })
-    ctx.audit.count({
-      type: 'token.issued',
-      actor: `api-key:${key.id}`,
-      ...aboutOwner(key.owner),
-      ip: origin.ip,
-      detail: { grant_type: 'token-exchange', key: key.id, aud: token.claims.aud, scope },
-    })
-    const answer = {
-      access_token: token.value,
-      issued_token_type: parameters.requested_token_type ?? accessTokenType,
-      token_type: 'Bearer' as const,
-      expires_in: token.expiresIn,
-      scope,
-    }
-    return limit ? new FieldedAnswer(answer, limit) : answer
   },
 })
+
+interface Exchange {
+  readonly parameters: Types & Asked & { readonly subject_token: string }
+  readonly origin: Origin
+  readonly key: ApiKey
+  /** Before it was read. */
+  readonly asOf: Date
+}
+
+async function exchangeKey(ctx: Context, { parameters, origin, key, asOf }: Exchange): Promise<GrantAnswer> {
+  const limit = await countKey(ctx, key, origin)
+  const target = narrow(ctx, key, parameters)
+  if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
+    throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
+  }
+
+  const readRoles = rolesForKey(ctx, { text: parameters.subject_token, origin, key, asOf, target })
+  const client = { clientId: key.id, accessTokenLifetime: longestExchanged }
+  const token = await makeAccessToken(ctx, { client, sub: key.owner.id, key, target, readRoles })
+  const scope = token.scope.join(' ')
+  if (token.row) await accessTokens.create(ctx.db, token.row)
+  countUse(ctx, key, { api: token.claims.aud, scope: token.scope, outcome: 'exchanged', ip: origin.ip })
+  ctx.audit.count({
+    type: 'token.issued',
+    actor: `api-key:${key.id}`,
+    ...aboutOwner(key.owner),
+    ip: origin.ip,
+    detail: { grant_type: 'token-exchange', key: key.id, aud: token.claims.aud, scope },
+  })
+  const answer = {
+    access_token: token.value,
+    issued_token_type: parameters.requested_token_type ?? accessTokenType,
+    token_type: 'Bearer' as const,
+    expires_in: token.expiresIn,
+    scope,
+  }
+  const fields = { ...limit, ...deprecationFields(key) }
+  return Object.keys(fields).length > 0 ? new FieldedAnswer(answer, fields) : answer
+}
 
 /** Of an API key by anybody, and of a password by the API that it was shown to. */
 export const tokenExchange: GrantType = {
