@@ -9,6 +9,8 @@ import { createRole, grantRole, withdrawRole } from '../../src/resources/index.j
 import { revoke } from '../../src/revocation/index.js'
 import { apiKeys } from '../../src/store/index.js'
 import { SeededRandom } from '../support/random.js'
+import { sql } from '../support/server.js'
+import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withBearer, withKey } from './support/keys.js'
 import { until } from './support/platform.js'
 
@@ -283,3 +285,21 @@ t.test('a publishable key is for pages of its origins', async (t) => {
   const secret = await make()
   t.equal(await outcome(withKey(secret.text, { origin: 'https://any.example' })), 'ok')
 })
+
+t.test(
+  'what the roles of its owner leave nothing of is 401, counted, and good within five seconds of a grant',
+  async (t) => {
+    const { api, outcome } = await openApi(t, scene)
+    const user = { kind: 'user', id: (await server.createUser('roles@example.com')).id } as const
+    await createRole(ctx, { resource: audience, name: 'newcomer', scope: ['orders:read'] }, by)
+    const { id, text } = await make({ owner: user })
+    t.match(await api.check(withKey(text), { scopes: ['orders:read'] }), { status: 401, reason: 'inactive' })
+    t.equal(await outcome(withKey(text)), 'inactive', 'nor where nothing is required')
+    await ctx.usage.flush()
+    const counted = 'SELECT outcome, count::int FROM usage_count WHERE credential = $1'
+    t.same(await sql(server, counted, [id]), [{ outcome: 'insufficient_scope', count: 1 }])
+    await grantRole(ctx, audience, 'newcomer', { kind: 'user', holder: user.id }, by)
+    server.clock.advance(5)
+    t.equal(await outcome(withKey(text), { scopes: ['orders:read'] }), 'ok')
+  },
+)

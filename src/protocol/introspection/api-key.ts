@@ -24,8 +24,12 @@ export async function describeUse(
     return inactive
   }
   const scope = await scopeAt(ctx, key, audience)
-  // Its owner may do nothing there, or no more.
-  if (scope.length === 0) return inactive
+  // Its owner may do nothing there, or no more. Nothing is exchanged for it, either; and an answer that is good stands longer
+  // than one that is not, so that a role which is granted would come later.
+  if (scope.length === 0) {
+    if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'insufficient_scope' })
+    return inactive
+  }
   // Who used it there is not known here.
   if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'introspected' })
   return {
