@@ -3,7 +3,7 @@ import type { Context, Origin } from '../context.js'
 import { InvalidRequestError } from '../oauth/index.js'
 import { isLetIn } from '../platform/network.js'
 import type { ApiKey } from '../store/index.js'
-import { type ApiKeyProblem, type ShownApiKey, showApiKey } from './check.js'
+import { type ApiKeyProblem, type ShownApiKey, showApiKey, type UsableApiKey } from './check.js'
 import { aboutOwner } from './create.js'
 import { parseApiKey } from './format.js'
 import { countUse } from './use.js'
@@ -18,7 +18,7 @@ type Refusal = ApiKeyProblem | 'key_publishable' | 'key_network'
  * @throws {InvalidRequestError} with one text for all that may be wrong; the reason stands in the audit alone. RFC 8693 §2.2.2
  * @throws {TooManyRequestsError} after too many failures, before the database is asked
  */
-export async function presentApiKey(ctx: Context, text: string, origin: Origin): Promise<ApiKey> {
+export async function presentApiKey(ctx: Context, text: string, origin: Origin): Promise<UsableApiKey> {
   const id = parseApiKey(text)?.id
   if (id === undefined) {
     // No guess, since the checksum is known: it costs no statement, and is counted against nobody (attack 113).

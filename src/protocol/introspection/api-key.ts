@@ -1,4 +1,4 @@
-import { countUse, type ShownApiKey } from '../../api-keys/index.js'
+import { chainOf, countUse, type ShownApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
@@ -50,7 +50,10 @@ export async function describeUse(
       owner: key.owner.kind,
       networks: key.networks,
       origins: key.kind === 'publishable' ? key.origins : undefined,
-      tier: key.tier,
+      // By these it counts what the key is used for there, as this server does here.
+      chain: chainOf(key),
+      tier: key.limit?.tier,
+      tier_by: key.limit?.by,
       jwk: key.publicJwk,
       // RFC 9745 §2 and RFC 8594 §3: what an API tells whoever still uses it.
       deprecated_at: key.rotatedAt && seconds(key.rotatedAt),

@@ -1,8 +1,14 @@
 import { Type } from '@sinclair/typebox'
-import { aboutOwner, countUse, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
+import {
+  aboutOwner,
+  countKeyRequest,
+  countUse,
+  longestExchanged,
+  presentApiKey,
+  type UsableApiKey,
+} from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
-import { countRequest } from '../../../limits/index.js'
 import {
   InvalidRequestError,
   InvalidScopeError,
@@ -97,11 +103,10 @@ export const tokenExchange: GrantType = {
       : keyExchange.handle(ctx, request),
 }
 
-/** A key without a tier is not counted. @throws {TooManyRequestsError} */
-async function countKey(ctx: Context, key: ApiKey, origin: Origin) {
-  if (key.tier === undefined) return undefined
+/** @throws {TooManyRequestsError} */
+async function countKey(ctx: Context, key: UsableApiKey, origin: Origin) {
   try {
-    return await countRequest(ctx, { clientId: key.id, tokenEndpointAuthMethod: 'api_key' }, key.tier, origin)
+    return await countKeyRequest(ctx, key, origin)
   } catch (error) {
     if (error instanceof TooManyRequestsError) {
       countUse(ctx, key, { api: '', scope: [], outcome: 'rate_limited', ip: origin.ip })
