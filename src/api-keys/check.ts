@@ -1,5 +1,6 @@
 import type { Context } from '../context.js'
 import { intersect } from '../oauth/index.js'
+import { commonNetworks, isLetIn } from '../platform/network.js'
 import { type ApiKey, apiKeys, type PresentedApiKey } from '../store/index.js'
 import { parseApiKey } from './format.js'
 import { isApiKey } from './secret.js'
@@ -7,8 +8,10 @@ import { isApiKey } from './secret.js'
 /** Why a key is not good: for the audit, never for whoever showed it. */
 export type ApiKeyProblem = 'key_malformed' | 'key_unknown' | 'key_ended' | 'key_expired' | 'key_owner_ended'
 
-/** A key as it may be used now: for no more than its owner may do. */
+/** A key as it may be used now: for no more than its owner may do, and from no more networks. */
 export interface UsableApiKey extends ApiKey {
+  /** Its own networks and those of its owner have nothing in common: it may be used from nowhere. */
+  readonly isNowhere: boolean
   /** What each use counts for; undefined: for nothing. */
   readonly limit: ApiKeyLimit | undefined
 }
@@ -54,6 +57,11 @@ export async function checkSigningKey(ctx: Context, id: string): Promise<UsableA
   return problemOf(found, ctx.clock.now()) ?? usable(found)
 }
 
+/** Whether a key may be used from an address: its own networks and those of its owner must both let it in. */
+export function mayBeUsedFrom({ isNowhere, networks }: UsableApiKey, address: string | undefined): boolean {
+  return !isNowhere && isLetIn(address, networks)
+}
+
 /** The id that stands for all keys of a chain of rotations. */
 export function chainOf({ id, chain = id }: Pick<ApiKey, 'id' | 'chain'>): string {
   return chain
@@ -65,7 +73,10 @@ const known = new WeakMap<PresentedApiKey, UsableApiKey>()
 function usable(presented: PresentedApiKey): UsableApiKey {
   let key = known.get(presented)
   if (!key) {
-    key = { ...withinOwner(presented), limit: limitOf(presented) }
+    const { networks } = presented.key
+    const common = commonNetworks(networks, presented.ownerNetworks)
+    const place = { networks: common ?? networks, isNowhere: common === undefined }
+    key = { ...withinOwner(presented), ...place, limit: limitOf(presented) }
     known.set(presented, key)
   }
   return key

@@ -6,6 +6,7 @@ export {
   chainOf,
   checkApiKey,
   checkSigningKey,
+  mayBeUsedFrom,
   type ShownApiKey,
   showApiKey,
   type UsableApiKey,

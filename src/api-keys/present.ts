@@ -1,9 +1,8 @@
 import { newEvent, record } from '../audit/index.js'
 import type { Context, Origin } from '../context.js'
 import { InvalidRequestError } from '../oauth/index.js'
-import { isLetIn } from '../platform/network.js'
 import type { ApiKey } from '../store/index.js'
-import { type ApiKeyProblem, type ShownApiKey, showApiKey, type UsableApiKey } from './check.js'
+import { type ApiKeyProblem, mayBeUsedFrom, type ShownApiKey, showApiKey, type UsableApiKey } from './check.js'
 import { aboutOwner } from './create.js'
 import { parseApiKey } from './format.js'
 import { countUse } from './use.js'
@@ -57,7 +56,7 @@ function problemOf({ problem, key }: ShownApiKey, { ip }: Origin, now: Date): Re
   // It stands in pages, so whoever has it has proved nothing.
   if (key.kind !== 'secret') return 'key_publishable'
   if (key.expiresAt && wholeSecond(key.expiresAt) <= wholeSecond(now)) return 'key_expired'
-  return isLetIn(ip, key.networks) ? undefined : 'key_network'
+  return mayBeUsedFrom(key, ip) ? undefined : 'key_network'
 }
 
 function outcomeOf(reason: Refusal) {

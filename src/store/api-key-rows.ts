@@ -67,6 +67,8 @@ export interface PresentedApiKey {
   readonly secret?: ApiKeyHash | undefined
   /** The owner exists, is not disabled, and nothing of theirs was ended since the key was made. */
   readonly ownerStands: boolean
+  /** From where the owner may come now, in CIDR notation; empty: from anywhere. */
+  readonly ownerNetworks: readonly string[]
   /** What a client is registered for now; undefined for a user, whom roles bound. */
   readonly registration?: OwnerRegistration | undefined
 }
@@ -173,5 +175,6 @@ function readDocument(row: Row): PresentedApiKey {
   const scope = row['owner_scope']
   const registration =
     scope === null ? undefined : { scope, resources: row['owner_resources'], tier: row['owner_tier'] ?? undefined }
-  return { key, secret, ownerStands: row['owner_stands'] === true, registration }
+  const ownerNetworks = row['owner_networks'] ?? []
+  return { key, secret, ownerStands: row['owner_stands'] === true, ownerNetworks, registration }
 }

@@ -35,12 +35,12 @@ const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
       FROM unnest($1::text[]) WITH ORDINALITY AS i (id, n)
       JOIN api_key k ON k.id = i.id
       LEFT JOIN LATERAL (
-        SELECT u.disabled_at IS NULL AS found, u.not_before, NULL::text[] AS scope,
+        SELECT u.disabled_at IS NULL AS found, u.not_before, u.allowed_networks, NULL::text[] AS scope,
                NULL::text[] AS allowed_resources, NULL::text AS tier
           FROM user_account u
          WHERE k.owner_kind = 'user' AND u.id = CASE WHEN k.owner_kind = 'user' THEN k.owner::uuid END
          UNION ALL
-        SELECT c.disabled_at IS NULL, c.not_before, c.scope, c.allowed_resources, c.rate_tier
+        SELECT c.disabled_at IS NULL, c.not_before, c.allowed_networks, c.scope, c.allowed_resources, c.rate_tier
           FROM client c WHERE k.owner_kind = 'client' AND c.client_id = k.owner
       ) o ON true
       LEFT JOIN LATERAL (${endOf('k')}) e ON k.ended_at IS NULL
@@ -54,7 +54,8 @@ const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
               ${seconds('k.last_used_at')} AS last_used_at, k.last_used_from, ${seconds('k.exposed_at')} AS exposed_at,
               o.found AND (o.not_before IS NULL OR k.created_at >= date_trunc('second', o.not_before) + interval '1 second')
                 AS owner_stands,
-              o.scope AS owner_scope, o.allowed_resources AS owner_resources, o.tier AS owner_tier
+              o.scope AS owner_scope, o.allowed_resources AS owner_resources, o.allowed_networks AS owner_networks,
+              o.tier AS owner_tier
      ) r`,
   parameters: (ids) => [ids],
   results: (ids, rows) => {

@@ -1,9 +1,8 @@
-import { countUse, showApiKey, type UsableApiKey } from '../../api-keys/index.js'
+import { countUse, mayBeUsedFrom, showApiKey, type UsableApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { InvalidClientError, InvalidTokenError, intersect, TemporarilyUnavailableError } from '../../oauth/index.js'
-import { isLetIn } from '../../platform/network.js'
 import { allowedByRoles, type Resource } from '../../resources/index.js'
 import { endsOfApiKey, roleTarget } from '../../revocation/index.js'
 import { type EndableBy, roles } from '../../store/index.js'
@@ -89,8 +88,9 @@ export async function worthOfKey(
 export const elsewhere = { network: 'key_from_another_network', page: 'key_of_another_page' } as const
 
 /** A key is good from its networks alone; one that stands in pages only from these. @throws {InvalidTokenError} */
-export function requirePlace({ networks, kind, origins }: UsableApiKey, { from: { ip }, page }: Caller): void {
-  if (!isLetIn(ip, networks)) throw isInvalid(elsewhere.network)
+export function requirePlace(key: UsableApiKey, { from: { ip }, page }: Caller): void {
+  const { kind, origins } = key
+  if (!mayBeUsedFrom(key, ip)) throw isInvalid(elsewhere.network)
   if (kind === 'publishable' && (page === undefined || !origins.includes(page))) throw isInvalid(elsewhere.page)
 }
 

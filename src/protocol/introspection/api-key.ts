@@ -24,6 +24,10 @@ export async function describeUse(
     return inactive
   }
   const scope = await scopeAt(ctx, key, audience)
+  if (key.isNowhere) {
+    if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'network' })
+    return inactive
+  }
   // Its owner may do nothing there, or no more. Nothing is exchanged for it, either; and an answer that is good stands longer
   // than one that is not, so that a role which is granted would come later.
   if (scope.length === 0) {
