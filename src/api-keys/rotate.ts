@@ -70,9 +70,10 @@ function endsNow({ id, owner, resources }: ApiKey, overlap: number): RevocationT
 
 /** The same rights, for as long as the one before was meant to live. */
 export function successorOf(key: ApiKey): ApiKeyDescription {
-  const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier } = key
+  const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier, managed } =
+    key
   const lifetime = key.expiresAt && Math.round((key.expiresAt.getTime() - key.createdAt.getTime()) / 1000)
-  const rights = { scope, resources, networks, origins, tier, chain: chainOf(key), publicJwk: key.publicJwk }
+  const rights = { scope, resources, networks, origins, tier, chain: chainOf(key), managed, publicJwk: key.publicJwk }
   return { owner, kind, prefix, environment, name, description, ...rights, lifetime }
 }
 

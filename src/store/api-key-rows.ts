@@ -30,6 +30,8 @@ export interface ApiKey {
   readonly tier?: string | undefined
   /** The id of the first key of the chain of rotations that it stands in; undefined: its own. */
   readonly chain?: string | undefined
+  /** An administrator made it, or said what it may do: its owner makes it narrower, and never wider. */
+  readonly managed?: boolean | undefined
   /** The `client_id` by whose token it was made; undefined where none took part. */
   readonly createdByClient?: string | undefined
   /** Of a signing key. */
@@ -107,6 +109,7 @@ export function fromPrisma(key: ApiKeyRow, ends: readonly ApiKeyEnd[] = []): Api
     description: row.description ?? undefined,
     tier: row.tier ?? undefined,
     chain: row.chain ?? undefined,
+    managed: row.managed ?? undefined,
     createdByClient: row.createdByClient ?? undefined,
     publicJwk: (row.publicJwk as ApiKey['publicJwk'] | null) ?? undefined,
     expiresAt: row.expiresAt ?? undefined,
@@ -158,6 +161,7 @@ function readDocument(row: Row): PresentedApiKey {
     origins: row['origins'],
     tier: row['tier'] ?? undefined,
     chain: row['chain'] ?? undefined,
+    managed: row['managed'] ?? undefined,
     createdByClient: row['created_by_client'] ?? undefined,
     publicJwk: row['public_jwk'] ?? undefined,
     createdAt: toTime(row['created_at']),

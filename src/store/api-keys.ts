@@ -47,7 +47,7 @@ const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
      CROSS JOIN LATERAL (
        SELECT k.id, k.prefix, k.environment, k.kind, encode(k.hash, 'hex') AS hash, k.key_id, k.public_jwk, k.owner_kind,
               k.owner, k.name, k.description, k.scope, k.resources, k.networks, k.origins, k.tier, k.chain,
-              k.created_by_client, ${seconds('k.created_at')} AS created_at,
+              k.managed, k.created_by_client, ${seconds('k.created_at')} AS created_at,
               ${seconds('k.updated_at')} AS updated_at, ${seconds('k.expires_at')} AS expires_at,
               ${seconds('k.rotated_at')} AS rotated_at, k.successor,
               ${seconds('COALESCE(k.ended_at, e.ended_at)')} AS ended_at, COALESCE(k.end_reason, e.reason) AS end_reason,
@@ -278,7 +278,7 @@ export async function rotate(
 /** What can be changed while a key lives. */
 export type ApiKeyChange = Pick<
   ApiKey,
-  'name' | 'description' | 'scope' | 'resources' | 'networks' | 'origins' | 'expiresAt'
+  'name' | 'description' | 'scope' | 'resources' | 'networks' | 'origins' | 'managed' | 'expiresAt'
 >
 
 /**
@@ -296,6 +296,7 @@ export async function change(db: Db, id: string, changed: ApiKeyChange, now: Dat
       resources: [...changed.resources],
       networks: [...changed.networks],
       origins: [...changed.origins],
+      managed: changed.managed ?? null,
       expiresAt: changed.expiresAt ?? null,
       updatedAt: now,
     },
