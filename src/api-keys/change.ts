@@ -1,10 +1,12 @@
 import type { By } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { isSubset } from '../oauth/index.js'
-import { ConflictError } from '../platform/administration-errors.js'
+import { ConflictError, ReservedValueError } from '../platform/administration-errors.js'
+import { isNoWider } from '../platform/network.js'
 import { coverCommit, describeRevocation, type RevocationTarget } from '../revocation/index.js'
 import { type ApiKey, type ApiKeyChange, apiKeys, revocations } from '../store/index.js'
 import {
+  aboutOwner,
   checkNetworks,
   checkOrigin,
   checkOwner,
@@ -35,13 +37,18 @@ export interface ApiKeyChangeRequest {
  * Changes what a key may do and how it is called. Whoever remembers what it was worth asks again, everywhere within the
  * second.
  *
+ * What an administrator said of a key its owner makes narrower alone: else a bound that was set for them would be theirs to lift.
+ *
+ * @param options.administrator default: the command line is one
  * @throws {NotFoundError} {InvalidValueError} {ConflictError} where the key is over
+ * @throws {ReservedValueError} for what only an administrator may say
  */
 export async function changeApiKey(
   ctx: Context,
   id: string,
-  { request, by }: { readonly request: ApiKeyChangeRequest; readonly by: By },
+  options: { readonly request: ApiKeyChangeRequest; readonly by: By; readonly administrator?: boolean },
 ): Promise<ApiKey> {
+  const { request, by, administrator = by.actor === 'operator' } = options
   const checked = await checkAgainstOwner(ctx, id, request)
   const { key, made } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
@@ -51,7 +58,10 @@ export async function changeApiKey(
     requireOwner(held)
     const { key: before } = held
     const now = ctx.clock.now()
-    const key = await apiKeys.change(tx, id, checkChange(ctx, before, { ...request, reaches: checked }, now), now)
+    const changed = checkChange(ctx, before, { ...request, reaches: checked }, now)
+    if (before.managed && !administrator) requireNoWider(ctx, before, changed, by)
+    const managed = before.managed || (administrator && isBound(before, request, by)) || undefined
+    const key = await apiKeys.change(tx, id, { ...changed, managed }, now)
     if (!key) throw new ConflictError(`The API key ${id} is over: make a new one.`)
     const cause = { ...by, reason: 'api_key_changed' }
     const revocation = describeRevocation(ctx, outdatedBy(before, key), cause)
@@ -77,17 +87,48 @@ function outdatedBy(before: ApiKey, after: ApiKey): RevocationTarget {
     : { kind: 'api_key_state', id, owner, resources }
 }
 
+type Reach = Pick<ApiKey, 'scope' | 'resources' | 'networks' | 'expiresAt'>
+
 /** Whether it may do less than before, from fewer places, or for a shorter time. */
-function isNarrower(before: ApiKey, after: ApiKey): boolean {
-  const end = (key: ApiKey): number => key.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY
-  const fewerNetworks =
-    after.networks.length > 0 && (before.networks.length === 0 || !isSubset(before.networks, after.networks))
+function isNarrower(before: Reach, after: Reach): boolean {
   return (
     !isSubset(before.scope, after.scope) ||
     !isSubset(before.resources, after.resources) ||
-    fewerNetworks ||
-    end(after) < end(before)
+    !isNoWider(before.networks, after.networks) ||
+    endTime(after) < endTime(before)
   )
+}
+
+function endTime({ expiresAt }: Pick<ApiKey, 'expiresAt'>): number {
+  return expiresAt?.getTime() ?? Number.POSITIVE_INFINITY
+}
+
+/** Whether an administrator says what somebody else's key may do. */
+function isBound({ owner }: ApiKey, { scope, networks, origins, expiresAt }: ApiKeyChangeRequest, by: By): boolean {
+  if (by.actor === `${owner.kind}:${owner.id}`) return false
+  return [scope, networks, origins, expiresAt].some((each) => each !== undefined)
+}
+
+/** @throws {ReservedValueError} */
+function requireNoWider(ctx: Context, before: ApiKey, after: ApiKeyChange, { actor, origin }: By): void {
+  const field = widened(before, after)
+  if (field === undefined) return
+  const event = {
+    ...aboutOwner(before.owner),
+    reason: 'key_widened',
+    ip: origin?.ip,
+    detail: { key: before.id, field },
+  }
+  ctx.audit.count({ type: 'api_key.refused', actor, ...event })
+  throw new ReservedValueError('An administrator said what this key may do: only they make it wider.', { field })
+}
+
+/** By its name on the wire. */
+function widened(before: ApiKey, after: ApiKeyChange): string | undefined {
+  if (!isSubset(after.scope, before.scope) || !isSubset(after.resources, before.resources)) return 'scope'
+  if (!isNoWider(after.networks, before.networks)) return 'networks'
+  if (!isSubset(after.origins, before.origins)) return 'origins'
+  return endTime(after) > endTime(before) ? 'expires_at' : undefined
 }
 
 /** For the audit: what was, where it is something else now. */
@@ -126,7 +167,7 @@ function checkChange(
   before: ApiKey,
   request: ApiKeyChangeRequest & { readonly reaches: Reaches | undefined },
   now: Date,
-): ApiKeyChange {
+): Omit<ApiKeyChange, 'managed'> {
   const { description } = request
   const scope = request.scope ? [...new Set(request.scope)] : before.scope
   const resources = request.scope ? resourcesOf(ctx, scope, before.resources) : before.resources

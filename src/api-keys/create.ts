@@ -44,6 +44,8 @@ export interface NewApiKeyRequest {
   /** Seconds; default: the server's setting; `never` is allowed, and shows. */
   readonly lifetime?: number | 'never' | undefined
   readonly publicJwk?: Readonly<Record<string, unknown>> | undefined
+  /** Default: where the command line makes it. */
+  readonly managed?: boolean | undefined
   /** The `client_id` by whose token it is made. */
   readonly createdByClient?: string | undefined
 }
@@ -60,7 +62,7 @@ export interface CreatedApiKey {
  * @throws {TemporarilyUnavailableError} when the clock was set back behind an end of the owner's keys
  */
 export async function createApiKey(ctx: Context, request: NewApiKeyRequest, by: By): Promise<CreatedApiKey> {
-  const checked = await checkRequest(ctx, request)
+  const checked = await checkRequest(ctx, { managed: by.actor === 'operator', ...request })
   return ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     await requireTier(tx, checked.tier)
@@ -202,6 +204,7 @@ async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<Ap
     tier,
     publicJwk: kind === 'signing' ? checkPublicJwk(publicJwk) : undefined,
     lifetime: lifetimeOf(ctx, request.lifetime),
+    managed: request.managed || undefined,
     createdByClient: request.createdByClient,
     id: request.id,
   }

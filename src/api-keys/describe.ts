@@ -53,6 +53,7 @@ export function describeApiKey(ctx: Context, key: ApiKey): Record<string, unknow
     networks: key.networks,
     origins: key.kind === 'publishable' ? key.origins : undefined,
     tier: key.tier,
+    managed: key.managed,
     created_by_client: key.createdByClient,
     jwk: key.publicJwk,
     state: stateOf(key, ctx.clock.now()),

@@ -1,7 +1,17 @@
 // Owns API keys: long-lived credentials of programs, with the scopes, roles, audit and revocation of tokens.
 
 export { type ApiKeyChangeRequest, changeApiKey } from './change.js'
-export { type ApiKeyProblem, checkApiKey, checkSigningKey, type ShownApiKey, showApiKey } from './check.js'
+export {
+  type ApiKeyProblem,
+  chainOf,
+  checkApiKey,
+  checkSigningKey,
+  mayBeUsedFrom,
+  type ShownApiKey,
+  showApiKey,
+  type UsableApiKey,
+} from './check.js'
+export { countKeyRequest } from './count-request.js'
 export { aboutOwner, type CreatedApiKey, createApiKey, type NewApiKeyRequest } from './create.js'
 export { readCursor, writeCursor } from './cursor.js'
 export { addDeprecation, deprecationFields } from './deprecation.js'

@@ -1,9 +1,8 @@
 import { newEvent, record } from '../audit/index.js'
 import type { Context, Origin } from '../context.js'
 import { InvalidRequestError } from '../oauth/index.js'
-import { isLetIn } from '../platform/network.js'
 import type { ApiKey } from '../store/index.js'
-import { type ApiKeyProblem, type ShownApiKey, showApiKey } from './check.js'
+import { type ApiKeyProblem, mayBeUsedFrom, type ShownApiKey, showApiKey, type UsableApiKey } from './check.js'
 import { aboutOwner } from './create.js'
 import { parseApiKey } from './format.js'
 import { countUse } from './use.js'
@@ -18,7 +17,7 @@ type Refusal = ApiKeyProblem | 'key_publishable' | 'key_network'
  * @throws {InvalidRequestError} with one text for all that may be wrong; the reason stands in the audit alone. RFC 8693 §2.2.2
  * @throws {TooManyRequestsError} for what is refused after too many failures, before anything is written
  */
-export async function presentApiKey(ctx: Context, text: string, origin: Origin): Promise<ApiKey> {
+export async function presentApiKey(ctx: Context, text: string, origin: Origin): Promise<UsableApiKey> {
   const id = parseApiKey(text)?.id
   if (id === undefined) {
     // No guess, since the checksum is known: it costs no statement, and is counted against nobody (attack 113).
@@ -58,7 +57,7 @@ function problemOf({ problem, key }: ShownApiKey, { ip }: Origin, now: Date): Re
   // It stands in pages, so whoever has it has proved nothing.
   if (key.kind !== 'secret') return 'key_publishable'
   if (key.expiresAt && wholeSecond(key.expiresAt) <= wholeSecond(now)) return 'key_expired'
-  return isLetIn(ip, key.networks) ? undefined : 'key_network'
+  return mayBeUsedFrom(key, ip) ? undefined : 'key_network'
 }
 
 function outcomeOf(reason: Refusal) {

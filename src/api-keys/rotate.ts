@@ -3,7 +3,7 @@ import type { Context } from '../context.js'
 import { ConflictError } from '../platform/administration-errors.js'
 import { coverCommit, describeRevocation, type RevocationTarget } from '../revocation/index.js'
 import { type ApiKey, apiKeys, type PresentedApiKey, revocations } from '../store/index.js'
-import { withinOwner } from './check.js'
+import { chainOf, withinOwner } from './check.js'
 import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
 import { isUnknown, stateOf } from './describe.js'
 
@@ -70,9 +70,10 @@ function endsNow({ id, owner, resources }: ApiKey, overlap: number): RevocationT
 
 /** The same rights, for as long as the one before was meant to live. */
 export function successorOf(key: ApiKey): ApiKeyDescription {
-  const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier } = key
+  const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier, managed } =
+    key
   const lifetime = key.expiresAt && Math.round((key.expiresAt.getTime() - key.createdAt.getTime()) / 1000)
-  const rights = { scope, resources, networks, origins, tier, publicJwk: key.publicJwk }
+  const rights = { scope, resources, networks, origins, tier, chain: chainOf(key), managed, publicJwk: key.publicJwk }
   return { owner, kind, prefix, environment, name, description, ...rights, lifetime }
 }
 

@@ -10,7 +10,12 @@ import {
   type OAuthErrorOptions,
   TooManyRequestsError,
 } from '../oauth/errors.js'
-import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
+import {
+  ConflictError,
+  InvalidValueError,
+  NotFoundError,
+  ReservedValueError,
+} from '../platform/administration-errors.js'
 import { bearerChallenge, nameError } from './describe-error.js'
 import { takeJson } from './json-body.js'
 import { type Register, registerWithAllMethods } from './methods.js'
@@ -129,6 +134,9 @@ function asProblem(thrown: unknown): unknown {
   }
   if (thrown instanceof InvalidValueError) {
     const errors = thrown.field === undefined ? [] : [{ pointer: `/${thrown.field}`, detail: thrown.message }]
+    if (thrown instanceof ReservedValueError) {
+      return new ProblemError(thrown.message, { status: 403, kind: 'forbidden', reason: 'value_reserved', errors })
+    }
     return new ProblemError(thrown.message, { kind: 'invalid-value', reason: 'value_invalid', errors })
   }
   return thrown

@@ -2,9 +2,9 @@ import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { ConflictError, InvalidValueError, NotFoundError } from '../platform/administration-errors.js'
 import { checkNewPassword } from '../platform/crypto/password.js'
-import { networkForm, parseNetwork } from '../platform/network.js'
+import { isNoWider, networkForm, parseNetwork } from '../platform/network.js'
 import { plainText } from '../platform/plain-text.js'
-import { coverCommit, describeRevocation } from '../revocation/index.js'
+import { coverCommit, describeRevocation, narrowKeysOf } from '../revocation/index.js'
 import { auditEvents, notify, revocations, type User, users } from '../store/index.js'
 import { readProfile } from './claims.js'
 import { normaliseEmail } from './email.js'
@@ -15,7 +15,7 @@ export interface NewUser {
   readonly admin?: boolean
   /** Without one the user cannot sign in by password. */
   readonly password?: string | undefined
-  /** In CIDR notation: where they may sign in from, and be signed in. Default: anywhere. */
+  /** In CIDR notation: where they may sign in from, and be signed in, and use their API keys from. Default: anywhere. */
   readonly allowedNetworks?: readonly string[] | undefined
 }
 
@@ -53,7 +53,8 @@ export async function createUser(ctx: Context, user: NewUser, by: By): Promise<U
 }
 
 /**
- * Changes what is given, from the next request on: whoever is signed in outside of networks that are given is so no more.
+ * Changes what is given, from the next request on: whoever is signed in outside of networks that are given is so no more, and
+ * their API keys are good from no others.
  *
  * @throws {NotFoundError} {InvalidValueError}
  */
@@ -64,8 +65,10 @@ export async function updateUser(ctx: Context, userId: string, change: UserChang
   const { emailVerified } = change
   const now = ctx.clock.now()
   const emailVerifiedAt = emailVerified === undefined ? undefined : emailVerified ? now : null
-  const updated = await ctx.db.transaction(async (tx) => {
-    if (!(await users.findForUpdate(tx, userId))) throw isUnknown()
+  const { updated, narrowed } = await ctx.db.transaction(async (tx) => {
+    if (allowedNetworks) await revocations.lock(tx)
+    const before = await users.findForUpdate(tx, userId)
+    if (!before) throw isUnknown()
     await users.update(tx, userId, { name, allowedNetworks, profile, emailVerifiedAt }, now)
     // Never the values, which are somebody's.
     const changed = { name, allowed_networks: allowedNetworks, profile, email_verified: emailVerified }
@@ -73,11 +76,17 @@ export async function updateUser(ctx: Context, userId: string, change: UserChang
     const detail = { changed: given.map(([field]) => field) }
     await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'user.updated', subject: userId, detail }))
     await notify(tx, { kind: 'user', id: userId })
-    const user = await users.findById(tx, userId)
-    if (!user) throw isUnknown()
-    return user
+    const updated = await users.findById(tx, userId)
+    if (!updated) throw isUnknown()
+    if (!allowedNetworks || isNoWider(before.allowedNetworks, allowedNetworks)) return { updated }
+    const cause = { ...by, reason: 'user_narrowed' }
+    return { updated, narrowed: await narrowKeysOf(ctx, tx, { kind: 'user', id: userId }, cause) }
   })
   ctx.users.drop(userId)
+  if (narrowed) {
+    await coverCommit(ctx, narrowed)
+    await ctx.revocations.refresh()
+  }
   return updated
 }
 

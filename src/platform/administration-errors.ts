@@ -51,3 +51,6 @@ export class InvalidValueError extends AdministrationError {
     this.field = field
   }
 }
+
+/** A value that only an administrator may give. */
+export class ReservedValueError extends InvalidValueError {}

@@ -97,10 +97,21 @@ export function parseNetwork(text: string): string | undefined {
 
 /** @param network as `parseNetwork` gives it */
 export function isInNetwork(address: string, network: string): boolean {
+  return beginsLike(bytesOf(normaliseAddress(address)), bitsOf(network))
+}
+
+interface NetworkBits {
+  readonly bytes: readonly number[]
+  readonly length: number
+}
+
+function bitsOf(network: string): NetworkBits {
   const [base = '', digits = ''] = network.split('/')
-  const [bytes, others] = [bytesOf(normaliseAddress(address)), bytesOf(base)]
+  return { bytes: bytesOf(base), length: Number(digits) }
+}
+
+function beginsLike(bytes: readonly number[], { bytes: others, length }: NetworkBits): boolean {
   if (bytes.length !== others.length) return false
-  const length = Number(digits)
   return bytes.every((byte, at) => {
     const shift = 8 - Math.min(8, Math.max(0, length - at * 8))
     return byte >> shift === others[at]! >> shift
@@ -117,6 +128,38 @@ export function isLetIn(address: string | undefined, networks: readonly string[]
   if (networks.length === 0) return true
   if (address === undefined || normaliseAddress(address) === UNKNOWN_ADDRESS) return false
   return networks.some((network) => isInNetwork(address, network))
+}
+
+/**
+ * Who is let in by both of two lists.
+ *
+ * @param some as `parseNetwork` gives them, as are `others`
+ * @returns a list for `isLetIn`; undefined where nobody is: an empty list would let in everybody
+ */
+export function commonNetworks(some: readonly string[], others: readonly string[]): readonly string[] | undefined {
+  if (some.length === 0) return others
+  if (others.length === 0) return some
+  // Of two networks one lies in the other, or they have nothing in common.
+  const common = [...new Set([...partsWithin(some, others), ...partsWithin(others, some)])]
+  return common.length > 0 ? common : undefined
+}
+
+/**
+ * Whether a list lets in nobody whom another one does not. Network by network: that two halves are the whole is not seen, so
+ * a list that is no wider may be taken for one, and never the other way round.
+ */
+export function isNoWider(networks: readonly string[], others: readonly string[]): boolean {
+  if (others.length === 0) return true
+  return networks.length > 0 && partsWithin(networks, others).length === networks.length
+}
+
+/** Those that lie in one of the others. */
+function partsWithin(networks: readonly string[], others: readonly string[]): readonly string[] {
+  const around = others.map(bitsOf)
+  return networks.filter((network) => {
+    const { bytes, length } = bitsOf(network)
+    return around.some((each) => length >= each.length && beginsLike(bytes, each))
+  })
 }
 
 /** Of a normalised address: four, or sixteen. */

@@ -13,6 +13,7 @@ export {
   serviceOf,
 } from './ended-by.js'
 export { createRevocationList, type RevocationList } from './list.js'
+export { narrowKeysOf } from './narrowed-keys.js'
 export {
   commitRevocation,
   coverCommit,

@@ -28,6 +28,10 @@ export interface ApiKey {
   readonly networks: readonly string[]
   readonly origins: readonly string[]
   readonly tier?: string | undefined
+  /** The id of the first key of the chain of rotations that it stands in; undefined: its own. */
+  readonly chain?: string | undefined
+  /** An administrator made it, or said what it may do: its owner makes it narrower, and never wider. */
+  readonly managed?: boolean | undefined
   /** The `client_id` by whose token it was made; undefined where none took part. */
   readonly createdByClient?: string | undefined
   /** Of a signing key. */
@@ -65,8 +69,18 @@ export interface PresentedApiKey {
   readonly secret?: ApiKeyHash | undefined
   /** The owner exists, is not disabled, and nothing of theirs was ended since the key was made. */
   readonly ownerStands: boolean
-  /** What a client is registered for now, without resources where any will do; undefined for a user, whom roles bound. */
-  readonly registration?: { readonly scope: readonly string[]; readonly resources: readonly string[] } | undefined
+  /** From where the owner may come now, in CIDR notation; empty: from anywhere. */
+  readonly ownerNetworks: readonly string[]
+  /** What a client is registered for now; undefined for a user, whom roles bound. */
+  readonly registration?: OwnerRegistration | undefined
+}
+
+export interface OwnerRegistration {
+  readonly scope: readonly string[]
+  /** Empty: any will do. */
+  readonly resources: readonly string[]
+  /** Of all that the client does. */
+  readonly tier?: string | undefined
 }
 
 export function toPrisma({ owner, secret, publicJwk, ...key }: NewApiKey): Prisma.ApiKeyCreateManyInput {
@@ -94,6 +108,8 @@ export function fromPrisma(key: ApiKeyRow, ends: readonly ApiKeyEnd[] = []): Api
     owner: { kind: ownerKind === 'user' ? 'user' : 'client', id: owner },
     description: row.description ?? undefined,
     tier: row.tier ?? undefined,
+    chain: row.chain ?? undefined,
+    managed: row.managed ?? undefined,
     createdByClient: row.createdByClient ?? undefined,
     publicJwk: (row.publicJwk as ApiKey['publicJwk'] | null) ?? undefined,
     expiresAt: row.expiresAt ?? undefined,
@@ -144,6 +160,8 @@ function readDocument(row: Row): PresentedApiKey {
     networks: row['networks'],
     origins: row['origins'],
     tier: row['tier'] ?? undefined,
+    chain: row['chain'] ?? undefined,
+    managed: row['managed'] ?? undefined,
     createdByClient: row['created_by_client'] ?? undefined,
     publicJwk: row['public_jwk'] ?? undefined,
     createdAt: toTime(row['created_at']),
@@ -159,6 +177,8 @@ function readDocument(row: Row): PresentedApiKey {
   }
   const secret = row['hash'] === null ? undefined : { hash: Buffer.from(row['hash'], 'hex'), keyId: row['key_id'] }
   const scope = row['owner_scope']
-  const registration = scope === null ? undefined : { scope, resources: row['owner_resources'] }
-  return { key, secret, ownerStands: row['owner_stands'] === true, registration }
+  const registration =
+    scope === null ? undefined : { scope, resources: row['owner_resources'], tier: row['owner_tier'] ?? undefined }
+  const ownerNetworks = row['owner_networks'] ?? []
+  return { key, secret, ownerStands: row['owner_stands'] === true, ownerNetworks, registration }
 }

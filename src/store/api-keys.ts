@@ -35,24 +35,27 @@ const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
       FROM unnest($1::text[]) WITH ORDINALITY AS i (id, n)
       JOIN api_key k ON k.id = i.id
       LEFT JOIN LATERAL (
-        SELECT u.disabled_at IS NULL AS found, u.not_before, NULL::text[] AS scope, NULL::text[] AS allowed_resources
+        SELECT u.disabled_at IS NULL AS found, u.not_before, u.allowed_networks, NULL::text[] AS scope,
+               NULL::text[] AS allowed_resources, NULL::text AS tier
           FROM user_account u
          WHERE k.owner_kind = 'user' AND u.id = CASE WHEN k.owner_kind = 'user' THEN k.owner::uuid END
          UNION ALL
-        SELECT c.disabled_at IS NULL, c.not_before, c.scope, c.allowed_resources
+        SELECT c.disabled_at IS NULL, c.not_before, c.allowed_networks, c.scope, c.allowed_resources, c.rate_tier
           FROM client c WHERE k.owner_kind = 'client' AND c.client_id = k.owner
       ) o ON true
       LEFT JOIN LATERAL (${endOf('k')}) e ON k.ended_at IS NULL
      CROSS JOIN LATERAL (
        SELECT k.id, k.prefix, k.environment, k.kind, encode(k.hash, 'hex') AS hash, k.key_id, k.public_jwk, k.owner_kind,
-              k.owner, k.name, k.description, k.scope, k.resources, k.networks, k.origins, k.tier, k.created_by_client,
-              ${seconds('k.created_at')} AS created_at, ${seconds('k.updated_at')} AS updated_at,
-              ${seconds('k.expires_at')} AS expires_at, ${seconds('k.rotated_at')} AS rotated_at, k.successor,
+              k.owner, k.name, k.description, k.scope, k.resources, k.networks, k.origins, k.tier, k.chain,
+              k.managed, k.created_by_client, ${seconds('k.created_at')} AS created_at,
+              ${seconds('k.updated_at')} AS updated_at, ${seconds('k.expires_at')} AS expires_at,
+              ${seconds('k.rotated_at')} AS rotated_at, k.successor,
               ${seconds('COALESCE(k.ended_at, e.ended_at)')} AS ended_at, COALESCE(k.end_reason, e.reason) AS end_reason,
               ${seconds('k.last_used_at')} AS last_used_at, k.last_used_from, ${seconds('k.exposed_at')} AS exposed_at,
               o.found AND (o.not_before IS NULL OR k.created_at >= date_trunc('second', o.not_before) + interval '1 second')
                 AS owner_stands,
-              o.scope AS owner_scope, o.allowed_resources AS owner_resources
+              o.scope AS owner_scope, o.allowed_resources AS owner_resources, o.allowed_networks AS owner_networks,
+              o.tier AS owner_tier
      ) r`,
   parameters: (ids) => [ids],
   results: (ids, rows) => {
@@ -275,7 +278,7 @@ export async function rotate(
 /** What can be changed while a key lives. */
 export type ApiKeyChange = Pick<
   ApiKey,
-  'name' | 'description' | 'scope' | 'resources' | 'networks' | 'origins' | 'expiresAt'
+  'name' | 'description' | 'scope' | 'resources' | 'networks' | 'origins' | 'managed' | 'expiresAt'
 >
 
 /**
@@ -293,6 +296,7 @@ export async function change(db: Db, id: string, changed: ApiKeyChange, now: Dat
       resources: [...changed.resources],
       networks: [...changed.networks],
       origins: [...changed.origins],
+      managed: changed.managed ?? null,
       expiresAt: changed.expiresAt ?? null,
       updatedAt: now,
     },

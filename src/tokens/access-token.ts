@@ -31,6 +31,8 @@ export interface AccessTokenClaims extends EndableClaims {
   readonly exp: number
   readonly scope?: string | undefined
   readonly roles?: readonly string[]
+  /** The first key of the chain of rotations, where an API key was exchanged for it that is not that one. */
+  readonly key_chain?: string | undefined
   readonly auth_time?: number
   readonly email?: string
   readonly name?: string
@@ -70,7 +72,7 @@ export interface AccessTokenRequest {
   /** The user's id, or the client's where it acts for itself. */
   readonly sub: string
   /** What is exchanged: then `readRoles` asks for it, too, and says as of when it was good. */
-  readonly key?: Pick<ApiKey, 'owner' | 'prefix' | 'expiresAt'>
+  readonly key?: Pick<ApiKey, 'owner' | 'prefix' | 'chain' | 'expiresAt'>
   /** Before roles have their say. */
   readonly target: TokenScope
   /** Where a user allowed it. */
@@ -229,6 +231,7 @@ function describe(
     sid: endable.sid,
     key_owner: endable.key_owner,
     key_prefix: endable.key_prefix,
+    key_chain: key?.chain,
     iat,
     exp: Math.min(iat + lifetimeOf(ctx, client, resource, scope), Math.max(ends, iat + 1)),
     scope: scope.length > 0 ? scope.join(' ') : undefined,

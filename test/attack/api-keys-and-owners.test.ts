@@ -192,3 +192,59 @@ t.test('nobody makes more keys than the operator allows', async (t) => {
   await endApiKeys(small.ctx, { kind: 'owner', owner }, { cause })
   t.ok(await another(), 'what has ended does not count')
 })
+
+t.test('attack 114: what an administrator said of a key its owner makes narrower, and never wider', async (t) => {
+  const later = (seconds: number) => new Date(clock.now().getTime() + seconds * 1000).toISOString()
+  const change = (id: string, body: object, token = ada.token) => call('PATCH', `/api-keys/${id}`, { token, body })
+  const bounds = { scope: 'read write', networks: ['192.0.2.0/24'], expires_in: 3600 }
+  const byCommand = await createApiKey(
+    ctx,
+    {
+      owner: { kind: 'user', id: ada.id },
+      name: 'x',
+      scope: ['read', 'write'],
+      networks: ['192.0.2.0/24'],
+      lifetime: 3600,
+    },
+    by,
+  )
+  const byRoot = await make(root.token, { owner: { kind: 'user', id: 'ada@example.com' }, ...bounds })
+  const bound = await make(ada.token, bounds)
+  t.equal((await change(bound.id, { networks: ['192.0.2.0/24'] }, root.token)).statusCode, 200)
+  const rotated = await call('POST', `/api-keys/${byRoot.id}/rotate`, { token: ada.token, body: {} })
+  for (const id of [byCommand.key.id, byRoot.id, bound.id, rotated.json().id as string]) {
+    const { resources, managed } = (await call('GET', `/api-keys/${id}`, { token: ada.token })).json()
+    t.equal(managed, true)
+    t.same(resources, ['https://api.example'])
+    for (const [field, wider] of [
+      ['networks', []],
+      ['networks', ['192.0.0.0/16']],
+      ['networks', ['192.0.2.0/24', '203.0.113.7/32']],
+      ['expires_at', 'never'],
+      ['expires_at', later(1_000_000)],
+      ['scope', 'read write other'],
+    ] as const) {
+      const reply = await change(id, { [field]: wider })
+      // An overlap ends when it ends, whoever asks.
+      const isOverlap = id === byRoot.id && field === 'expires_at'
+      const type = `urn:ostiary:problem:${isOverlap ? 'invalid-value' : 'forbidden'}`
+      t.match(reply, { statusCode: isOverlap ? 400 : 403 }, `${field} ${wider}`)
+      t.match(reply.json(), { type, errors: [{ pointer: `/${field}` }] })
+    }
+    const narrower = { networks: ['192.0.2.128/25'], scope: 'read', expires_at: later(60), name: 'mine' }
+    t.equal((await change(id, narrower)).statusCode, 200)
+    t.equal((await change(id, { networks: ['192.0.2.0/24'] })).statusCode, 403, 'what it made narrower, too')
+    t.equal((await change(id, { networks: [], scope: 'read write' }, root.token)).statusCode, 200)
+  }
+  t.match((await server.audit('api_key.refused')).at(-1), { reason: 'key_widened', subject: ada.id })
+
+  const own = await make(ada.token, bounds)
+  t.equal((await change(own.id, { networks: [], expires_at: 'never' })).statusCode, 200, 'their own they widen')
+  t.notOk('managed' in (await call('GET', `/api-keys/${own.id}`, { token: ada.token })).json())
+  t.equal((await change(own.id, { name: 'y' }, root.token)).statusCode, 200)
+  t.equal((await change(own.id, { networks: ['192.0.2.0/24'] })).statusCode, 200)
+  t.equal((await change(own.id, { networks: [] })).statusCode, 200, 'a name binds nobody')
+  const ofRoot = await make(root.token, bounds)
+  t.equal((await change(ofRoot.id, { networks: ['192.0.2.0/24'], name: 'z' }, root.token)).statusCode, 200)
+  t.equal((await change(ofRoot.id, { networks: [] }, root.token)).statusCode, 200)
+})

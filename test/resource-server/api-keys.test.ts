@@ -1,15 +1,17 @@
 import t from 'tap'
-import { apiKey, bearer, type ExposedApiKey } from '../../packages/resource-server/src/index.js'
+import { apiKey, bearer, type ExposedApiKey, type RequestLike } from '../../packages/resource-server/src/index.js'
 import { drawSuccessors } from '../../src/api-keys/create.js'
 import { drawApiKey } from '../../src/api-keys/format.js'
 import { endApiKey, endApiKeys, findApiKey, rotateApiKey } from '../../src/api-keys/index.js'
 import { successorOf } from '../../src/api-keys/rotate.js'
-import { disableClient, enableClient } from '../../src/clients/index.js'
+import { disableClient, enableClient, updateClient } from '../../src/clients/index.js'
 import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { apiKeys } from '../../src/store/index.js'
 import { SeededRandom } from '../support/random.js'
+import { registration, sql } from '../support/server.js'
+import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withBearer, withKey } from './support/keys.js'
 import { until } from './support/platform.js'
 
@@ -299,3 +301,39 @@ t.test('a publishable key is for pages of its origins', async (t) => {
   const secret = await make()
   t.equal(await outcome(withKey(secret.text, { origin: 'https://any.example' })), 'ok')
 })
+
+t.test('a key is good from the networks of its client alone, from the second on in which they are given', async (t) => {
+  const { outcome, heard, api } = await openApi(t, scene)
+  const client = await server.createService('orders:read')
+  const { text } = await make({ owner: { kind: 'client', id: client.clientId }, networks: ['192.0.2.0/24'] })
+  const from = (ip: string): RequestLike => ({ ...withKey(text), ip })
+  t.equal(await outcome(from('192.0.2.7')), 'ok')
+  t.equal(await outcome(from('192.0.2.200')), 'ok')
+  await updateClient(server.ctx, client.clientId, { allowed_networks: ['192.0.2.0/25'] }, registration)
+  await heard()
+  t.equal(await outcome(from('192.0.2.7')), 'ok')
+  t.equal(await outcome(from('192.0.2.200')), 'network_not_allowed')
+  await updateClient(server.ctx, client.clientId, { allowed_networks: ['203.0.113.0/24'] }, registration)
+  await heard()
+  for (const ip of ['192.0.2.7', '203.0.113.7']) {
+    t.match(await api.check(from(ip)), { status: 401, reason: 'inactive' }, 'nothing in common')
+  }
+})
+
+t.test(
+  'what the roles of its owner leave nothing of is 401, counted, and good within five seconds of a grant',
+  async (t) => {
+    const { api, outcome } = await openApi(t, scene)
+    const user = { kind: 'user', id: (await server.createUser('roles@example.com')).id } as const
+    await createRole(ctx, { resource: audience, name: 'newcomer', scope: ['orders:read'] }, by)
+    const { id, text } = await make({ owner: user })
+    t.match(await api.check(withKey(text), { scopes: ['orders:read'] }), { status: 401, reason: 'inactive' })
+    t.equal(await outcome(withKey(text)), 'inactive', 'nor where nothing is required')
+    await ctx.usage.flush()
+    const counted = 'SELECT outcome, count::int FROM usage_count WHERE credential = $1'
+    t.same(await sql(server, counted, [id]), [{ outcome: 'insufficient_scope', count: 1 }])
+    await grantRole(ctx, audience, 'newcomer', { kind: 'user', holder: user.id }, by)
+    server.clock.advance(5)
+    t.equal(await outcome(withKey(text), { scopes: ['orders:read'] }), 'ok')
+  },
+)

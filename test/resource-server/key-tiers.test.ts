@@ -1,9 +1,11 @@
 import t, { type Test } from 'tap'
 import type { Decision, RequestLike } from '../../packages/resource-server/src/index.js'
 import { signRequest } from '../../packages/resource-server/src/sign.js'
+import { rotateApiKey } from '../../src/api-keys/index.js'
 import { createTier } from '../../src/limits/index.js'
+import { exchanged } from '../support/exchange.js'
 import { sql } from '../support/server.js'
-import { by, openApi, openKeyScene, withKey } from './support/keys.js'
+import { by, openApi, openKeyScene, withBearer, withKey } from './support/keys.js'
 import { makeSigningKey, origin } from './support/signed.js'
 
 // The tier of a key, at an API to which the key is shown itself: by the package and the server, at one time.
@@ -90,4 +92,37 @@ t.test('the server hears how often a key was over its tier', async (t) => {
     { outcome: 'accepted', count: 1 },
     { outcome: 'rate_limited', count: 2 },
   ])
+})
+
+t.test('attack 117: keys of a client that has a tier share it; so do a key and its successor', async (t) => {
+  const { api } = await openApi(t, scene)
+  const client = await server.createService('orders:read', { rate_tier: 'pair' })
+  const owner = { kind: 'client', id: client.clientId } as const
+  const [one, two] = [await make({ owner }), await make({ owner })]
+  t.match(await api.check(withKey(one.text)), { ok: true, headers: { RateLimit: /^"pair";r=1;/ } })
+  t.match(await api.check(withKey(two.text)), { ok: true, headers: { RateLimit: /^"pair";r=0;/ } })
+  isLimited(t, await api.check(withKey(one.text)), 'pair')
+
+  const page = { kind: 'publishable', origins: ['https://shop.example'] } as const
+  const shown = await make({ owner, ...page })
+  const fromPage = withKey(shown.text, { origin: 'https://shop.example' })
+  t.match(await api.check(fromPage), { ok: true, headers: { RateLimit: /^"pair";r=1;/ } }, 'what anybody has is apart')
+
+  const old = await make({ owner, tier: 'pair' })
+  const next = await rotateApiKey(server.ctx, old.id, { overlap: 31_536_000, by })
+  const last = await rotateApiKey(server.ctx, next.key.id, { overlap: 31_536_000, by })
+  t.match(await api.check(withKey(old.text)), { ok: true, headers: { RateLimit: /^"pair";r=1;/ } })
+  t.match(await api.check(withKey(last.text!)), { ok: true, headers: { RateLimit: /^"pair";r=0;/ } })
+  isLimited(t, await api.check(withKey(next.text!)), 'pair')
+})
+
+t.test('a limit by key holds over the chain, shown or exchanged', async (t) => {
+  const { api } = await openApi(t, scene)
+  const limited = api.require({ limits: [{ tier: 'pair', by: 'key' }] })
+  const { id, text } = await make()
+  const { text: next = '' } = await rotateApiKey(server.ctx, id, { by })
+  const token = await exchanged(server, next)
+  t.match(await limited(withKey(text)), { ok: true, headers: { RateLimit: /^"pair";r=1;/ } })
+  t.match(await limited(withBearer(token)), { ok: true, headers: { RateLimit: /^"pair";r=0;/ } })
+  isLimited(t, await limited(withKey(next)), 'pair')
 })

@@ -93,6 +93,70 @@ t.test('API keys of before the ends of many lie before each of them, and later o
   ])
 })
 
+t.test('successors of before know the first key of their chain', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const all = (await pendingMigrations(client, migrationsFolder)).toSorted()
+  const before = all.slice(0, all.indexOf('20261130210000_api_key_chains'))
+  for (const name of before) await cp(join(migrationsFolder, name), join(folder, name), { recursive: true })
+  await applyMigrations(client, folder, now)
+  for (const [id, successor] of [
+    ['a', 'b'],
+    ['b', 'c'],
+    ['c', null],
+    ['d', null],
+    ['e', 'f'],
+    ['f', null],
+  ]) {
+    await client.query(
+      `INSERT INTO api_key (id, prefix, environment, kind, owner_kind, owner, name, successor, created_at, updated_at)
+       VALUES ($1, 'sk', 'live', 'secret', 'client', 'c', 'x', $3, $2, $2)`,
+      [id, now, successor],
+    )
+  }
+  await applyMigrations(client, migrationsFolder, now)
+  const { rows } = await client.query('SELECT id, chain FROM api_key ORDER BY id')
+  t.same(rows, [
+    { id: 'a', chain: null },
+    { id: 'b', chain: 'a' },
+    { id: 'c', chain: 'a' },
+    { id: 'd', chain: null },
+    { id: 'e', chain: null },
+    { id: 'f', chain: 'e' },
+  ])
+})
+
+t.test('keys of before that a client did not make itself are an administrator’s', async (t) => {
+  const client = await emptyDatabase(t)
+  const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const all = (await pendingMigrations(client, migrationsFolder)).toSorted()
+  const before = all.slice(0, all.indexOf('20261130211000_api_key_managed'))
+  for (const name of before) await cp(join(migrationsFolder, name), join(folder, name), { recursive: true })
+  await applyMigrations(client, folder, now)
+  for (const [id, kind, owner, through] of [
+    ['by command', 'client', 'c', null],
+    ['by itself', 'client', 'c', 'c'],
+    ['by the portal', 'client', 'c', 'portal'],
+    ['of a user', 'user', 'u', null],
+  ]) {
+    await client.query(
+      `INSERT INTO api_key (id, prefix, environment, kind, owner_kind, owner, name, created_by_client, created_at, updated_at)
+       VALUES ($1, 'sk', 'live', 'secret', $3, $4, 'x', $5, $2, $2)`,
+      [id, now, kind, owner, through],
+    )
+  }
+  await applyMigrations(client, migrationsFolder, now)
+  const { rows } = await client.query('SELECT id, managed FROM api_key ORDER BY id')
+  t.same(rows, [
+    { id: 'by command', managed: true },
+    { id: 'by itself', managed: null },
+    { id: 'by the portal', managed: true },
+    { id: 'of a user', managed: null },
+  ])
+})
+
 t.test('tiers of API keys that there are not are taken away, and none can be given from then on', async (t) => {
   const client = await emptyDatabase(t)
   const folder = await mkdtemp(join(tmpdir(), 'ostiary-migrations-'))

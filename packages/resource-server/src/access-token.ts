@@ -14,6 +14,8 @@ export interface AccessToken {
   readonly expiresAt: number
   /** Of the API key, where two credentials were shown and one was a key; else what it says tells (`keyIdOf`). */
   readonly keyId?: string
+  /** The same of the first key of its chain of rotations (`keyChainOf`). */
+  readonly keyChain?: string
   /** Everything that it says. */
   readonly claims: JsonObject
 }
@@ -22,6 +24,19 @@ export interface AccessToken {
 export function keyIdOf({ keyId, clientId, claims }: AccessToken): string | undefined {
   // The `client_id` of either is the key.
   return keyId ?? (isObject(claims['api_key']) || claims['key_owner'] !== undefined ? clientId : undefined)
+}
+
+/**
+ * The id of the first key of the chain of rotations that the API key stands in: by it uses are counted, so that a rotation
+ * gives nobody more of them.
+ */
+export function keyChainOf(token: AccessToken): string | undefined {
+  const { keyChain, claims } = token
+  const { api_key: described, key_chain } = claims
+  const chain = keyChain ?? (isObject(described) ? described['chain'] : key_chain)
+  const id = keyIdOf(token)
+  // A server of the release before says none.
+  return id !== undefined && typeof chain === 'string' ? chain : id
 }
 
 /** What the verifier remembers of one. */

@@ -12,8 +12,10 @@ export interface CountedCredential {
   readonly id: string
   /** The key has a successor. */
   readonly superseded: boolean
-  /** Of the key itself: how much it may be used here. */
+  /** How much it may be used here. */
   readonly tier?: string | undefined
+  /** Who shares that: never the same text for two kinds of them. Default: nobody else. */
+  readonly sharedBy?: string | undefined
 }
 
 export type Outcome = 'accepted' | 'insufficient_scope' | 'network' | 'origin' | 'rate_limited'

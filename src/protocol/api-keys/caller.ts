@@ -60,8 +60,12 @@ export async function authorizeCaller(ctx: Context, request: FastifyRequest): Pr
 }
 
 /** Whether there is such a key for this caller: somebody else's is one that there is not. */
-export function maySee({ admin, owner }: Caller, key: Pick<ApiKey, 'owner'>): boolean {
-  return admin || (key.owner.kind === owner.kind && key.owner.id === owner.id)
+export function maySee(caller: Caller, key: Pick<ApiKey, 'owner'>): boolean {
+  return caller.admin || isOwn(caller, key.owner)
+}
+
+export function isOwn({ owner }: Caller, { kind, id }: ApiKeyOwner): boolean {
+  return owner.kind === kind && owner.id === id
 }
 
 function ended(): InvalidTokenError {

@@ -24,7 +24,7 @@ import { InvalidValueError, NotFoundError } from '../../platform/administration-
 import type { KeySet } from '../../revocation/index.js'
 import type { ApiKey, ApiKeyOwner, ApiKeyPosition } from '../../store/index.js'
 import { adoptionOf, describeAdoption, describeUsage, usageOf } from '../../usage/index.js'
-import { type Caller, maySee } from './caller.js'
+import { type Caller, isOwn, maySee } from './caller.js'
 import * as schemas from './schemas.js'
 
 const notFound = { 404: 'There is no such key, or it is somebody else’s.' }
@@ -76,7 +76,8 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       requireReach(caller, scope)
       await countChange(ctx, caller)
       const owner = named ? await resolveOwner(ctx, named) : caller.owner
-      const request = { ...plain, owner, scope, kind, lifetime, publicJwk, createdByClient: caller.clientId }
+      const managed = caller.admin && !isOwn(caller, owner)
+      const request = { ...plain, owner, scope, kind, lifetime, publicJwk, managed, createdByClient: caller.clientId }
       return withLocation(issuer, shown(ctx, await createApiKey(ctx, request, caller.by)))
     },
   })
@@ -116,7 +117,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     method: 'PATCH',
     path: '/api-keys/{id}',
     summary: 'Change an API key',
-    description: 'What is remembered of it anywhere is asked for again within a second.',
+    description:
+      'What is remembered of it anywhere is asked for again within a second. What an administrator made or changed its owner ' +
+      'may make narrower alone: scope, networks, origins and expires_at.',
     body: schemas.changeBody,
     success: { status: 200, description: 'The key as it is now.', schema: schemas.apiKey },
     failures: { ...notFound, ...over, ...quota },
@@ -127,7 +130,11 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       if (scope) requireReach(caller, scope, before.scope)
       await countChange(ctx, caller)
       const expiresAt = end === undefined || end === 'never' ? end : new Date(end)
-      const key = await changeApiKey(ctx, id, { request: { ...plain, scope, expiresAt }, by: caller.by })
+      const key = await changeApiKey(ctx, id, {
+        request: { ...plain, scope, expiresAt },
+        by: caller.by,
+        administrator: caller.admin,
+      })
       return { body: describeApiKey(ctx, key) }
     },
   })

@@ -56,6 +56,9 @@ const members = {
   networks: Type.Array(Type.String()),
   origins: Type.Optional(Type.Array(Type.String())),
   tier: Type.Optional(Type.String()),
+  managed: Type.Optional(
+    Type.Boolean({ description: 'True: administrators alone make it wider; its owner may narrow, rotate and end it.' }),
+  ),
   created_by_client: Type.Optional(
     Type.String({ description: 'The client_id of the application through which it was made.' }),
   ),

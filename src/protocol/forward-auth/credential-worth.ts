@@ -1,12 +1,11 @@
-import { countUse, showApiKey } from '../../api-keys/index.js'
+import { countUse, mayBeUsedFrom, showApiKey, type UsableApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { InvalidClientError, InvalidTokenError, intersect, TemporarilyUnavailableError } from '../../oauth/index.js'
-import { isLetIn } from '../../platform/network.js'
 import { allowedByRoles, type Resource } from '../../resources/index.js'
 import { endsOfApiKey, roleTarget } from '../../revocation/index.js'
-import { type ApiKey, type EndableBy, roles } from '../../store/index.js'
+import { type EndableBy, roles } from '../../store/index.js'
 import type { AccessTokenClaims } from '../../tokens/index.js'
 import { readAccessToken, scopeAt } from '../introspection/index.js'
 import type { Caller } from './caller.js'
@@ -25,7 +24,7 @@ export interface CredentialWorth {
   /** What else is passed on of a token. */
   readonly claims: Partial<AccessTokenClaims>
   /** Where it may come from, which is asked at every use. */
-  readonly key?: ApiKey | undefined
+  readonly key?: UsableApiKey | undefined
 }
 
 /** What an access token is worth. @throws {InvalidTokenError} */
@@ -49,8 +48,9 @@ export async function worthOfToken(ctx: Context, gateway: Gateway, value: string
 
 /** By what revocations end it, and what the API asked to be told. */
 function passedOn(claims: AccessTokenClaims): Partial<AccessTokenClaims> {
-  const { grant_id, sid, key_owner, key_prefix, roles, auth_time, email, name } = claims
-  return { grant_id, sid, key_owner, key_prefix, roles, auth_time, email, name } as Partial<AccessTokenClaims>
+  const { grant_id, sid, key_owner, key_prefix, key_chain, roles, auth_time, email, name } = claims
+  const ofKey = { key_owner, key_prefix, key_chain }
+  return { grant_id, sid, ...ofKey, roles, auth_time, email, name } as Partial<AccessTokenClaims>
 }
 
 /** What an API key is worth now, by its row. @throws {InvalidTokenError} */
@@ -79,7 +79,7 @@ export async function worthOfKey(
       { kind: 'role', target: roleTarget(key.owner.id, resource) },
     ],
     // By these an API that follows the feed hears of its end.
-    claims: { key_owner: key.owner.kind, key_prefix: key.prefix },
+    claims: { key_owner: key.owner.kind, key_prefix: key.prefix, key_chain: key.chain },
     key,
   }
 }
@@ -88,8 +88,9 @@ export async function worthOfKey(
 export const elsewhere = { network: 'key_from_another_network', page: 'key_of_another_page' } as const
 
 /** A key is good from its networks alone; one that stands in pages only from these. @throws {InvalidTokenError} */
-export function requirePlace({ networks, kind, origins }: ApiKey, { from, addressUnknown, page }: Caller): void {
-  if (!isLetIn(from.ip, networks)) throw isInvalid(addressUnknown ?? elsewhere.network)
+export function requirePlace(key: UsableApiKey, { from, addressUnknown, page }: Caller): void {
+  const { kind, origins } = key
+  if (!mayBeUsedFrom(key, from.ip)) throw isInvalid(addressUnknown ?? elsewhere.network)
   if (kind === 'publishable' && (page === undefined || !origins.includes(page))) throw isInvalid(elsewhere.page)
 }
 

@@ -1,4 +1,4 @@
-import { deprecationFields } from '../../api-keys/index.js'
+import { countKeyRequest, deprecationFields } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
@@ -116,10 +116,9 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
     })
   }
 
-  /** @throws {TooManyRequestsError} past the tier of an API key */
+  /** @throws {TooManyRequestsError} past the tier of an API key or its client */
   async function countKey({ worth: { key } }: Known, from: Origin): Promise<PassedOn['limit']> {
-    if (key?.tier === undefined) return undefined
-    return countRequest(ctx, { clientId: key.id, tokenEndpointAuthMethod: 'api_key' }, key.tier, from)
+    return key && countKeyRequest(ctx, key, from)
   }
 
   return {

@@ -1,4 +1,4 @@
-import { countUse, type ShownApiKey } from '../../api-keys/index.js'
+import { chainOf, countUse, type ShownApiKey } from '../../api-keys/index.js'
 import type { Client } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { allowedByRoles } from '../../resources/index.js'
@@ -24,8 +24,16 @@ export async function describeUse(
     return inactive
   }
   const scope = await scopeAt(ctx, key, audience)
-  // Its owner may do nothing there, or no more.
-  if (scope.length === 0) return inactive
+  if (key.isNowhere) {
+    if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'network' })
+    return inactive
+  }
+  // Its owner may do nothing there, or no more. Nothing is exchanged for it, either; and an answer that is good stands longer
+  // than one that is not, so that a role which is granted would come later.
+  if (scope.length === 0) {
+    if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'insufficient_scope' })
+    return inactive
+  }
   // Who used it there is not known here.
   if (!isOwner) countUse(ctx, key, { api, scope: [], outcome: 'introspected' })
   return {
@@ -46,7 +54,10 @@ export async function describeUse(
       owner: key.owner.kind,
       networks: key.networks,
       origins: key.kind === 'publishable' ? key.origins : undefined,
-      tier: key.tier,
+      // By these it counts what the key is used for there, as this server does here.
+      chain: chainOf(key),
+      tier: key.limit?.tier,
+      tier_by: key.limit?.by,
       jwk: key.publicJwk,
       // RFC 9745 §2 and RFC 8594 §3: what an API tells whoever still uses it.
       deprecated_at: key.rotatedAt && seconds(key.rotatedAt),

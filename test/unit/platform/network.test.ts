@@ -1,8 +1,10 @@
 import t from 'tap'
 import {
+  commonNetworks,
   isInNetwork,
   isLetIn,
   isLoopbackHost,
+  isNoWider,
   networkOf,
   normaliseAddress,
   parseNetwork,
@@ -157,4 +159,45 @@ t.test('a list of networks lets in whom it names, and without one everybody', (t
     t.notOk(isLetIn(address, ['0.0.0.0/0', '::/0']), 'what is not known is nowhere')
   }
   t.end()
+})
+
+t.test('of two lists everybody is let in whom both let in, and an empty one lets in everybody', async (t) => {
+  for (const [some, others, common] of [
+    [[], [], []],
+    [['192.0.2.0/24'], [], ['192.0.2.0/24']],
+    [['192.0.2.0/24'], ['192.0.2.0/24'], ['192.0.2.0/24']],
+    [['192.0.2.0/24'], ['192.0.2.128/25', '2001:db8::/32'], ['192.0.2.128/25']],
+    [
+      ['0.0.0.0/0', '2001:db8:0:1::/64'],
+      ['192.0.2.7/32', '2001:db8::/32'],
+      ['2001:db8:0:1::/64', '192.0.2.7/32'],
+    ],
+    [['192.0.2.0/25'], ['192.0.2.128/25'], undefined],
+    [['0.0.0.0/0'], ['::/0'], undefined],
+    [['192.0.2.0/31'], ['192.0.2.2/31'], undefined],
+  ] as const) {
+    const which = `${some} and ${others}`
+    t.same(commonNetworks(some, others), common, which)
+    const turned = commonNetworks(others, some)
+    t.same(turned?.toSorted(), common?.toSorted(), `${which}, turned`)
+    for (const address of ['192.0.2.7', '192.0.2.200', '2001:db8:0:1::7', '2001:db8:0:2::7', '::1', '198.51.100.7']) {
+      const both = isLetIn(address, some) && isLetIn(address, others)
+      t.equal(common !== undefined && isLetIn(address, common), both, `${address} of ${which}`)
+    }
+  }
+})
+
+t.test('a list is no wider than another that holds each of its networks', async (t) => {
+  for (const [networks, others, expected] of [
+    [[], [], true],
+    [['192.0.2.0/24'], [], true],
+    [[], ['0.0.0.0/0', '::/0'], false],
+    [['192.0.2.0/25', '192.0.2.128/25'], ['192.0.2.0/24'], true],
+    [['192.0.2.0/24'], ['192.0.2.0/25', '192.0.2.128/25'], false],
+    [['192.0.2.0/24'], ['192.0.2.0/25'], false],
+    [['192.0.2.7/32', '2001:db8::/48'], ['192.0.2.0/24', '2001:db8::/32'], true],
+    [['192.0.2.7/32', '2001:db8::/48'], ['192.0.2.0/24'], false],
+  ] as const) {
+    t.equal(isNoWider(networks, others), expected, `${networks} in ${others}`)
+  }
 })

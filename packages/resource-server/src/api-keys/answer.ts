@@ -1,7 +1,7 @@
-import { type AccessToken, knownToken } from '../access-token.js'
+import { type AccessToken, keyChainOf, knownToken } from '../access-token.js'
 import { isFor } from '../introspection.js'
 import { isObject, isStrings, type JsonObject } from '../json.js'
-import { isTierName } from '../limits/count-request.js'
+import { isTierName, ofChain, ofClient } from '../limits/count-request.js'
 import type { RevocationTarget } from '../revocation/entries.js'
 import type { CountedCredential } from '../usage.js'
 
@@ -35,7 +35,7 @@ export function readKeyAnswer(
 ): KnownKey | undefined {
   const { token_type, client_id, sub, exp, scope, api_key: described } = claims
   if (!isFor(claims, issuer, audience) || token_type !== 'api_key' || !isObject(described)) return undefined
-  const { kind: name, prefix, owner, networks, origins = [], tier } = described
+  const { kind: name, prefix, owner, networks, origins = [], chain, tier, tier_by: by } = described
   const kind = kinds.find((each) => each === name)
   if (exp !== undefined && typeof exp !== 'number') return undefined
   const isUnderstood =
@@ -44,7 +44,9 @@ export function readKeyAnswer(
     typeof prefix === 'string' &&
     isStrings(networks) &&
     isStrings(origins) &&
-    (tier === undefined || typeof tier === 'string')
+    (chain === undefined || typeof chain === 'string') &&
+    (tier === undefined || typeof tier === 'string') &&
+    (by === undefined || by === 'key' || by === 'client')
   if (!kind || !isUnderstood) return undefined
   const token = Object.freeze({ ...knownToken(claims, 0).token, expiresAt: exp ?? Number.POSITIVE_INFINITY })
   const targets: readonly RevocationTarget[] = [
@@ -74,10 +76,15 @@ export function deprecationOf(token: AccessToken): Readonly<Record<string, strin
 
 /** The key as its uses are counted, here by its tier and at the server. @param token of a key that was shown */
 export function countedKey(token: AccessToken): CountedCredential {
-  const { tier } = describedKey(token)
+  const { tier, tier_by: by, kind } = describedKey(token)
+  const id = token.clientId
   const superseded = deprecatedAt(token) !== undefined
   // A server of the release before took any text for one: what cannot be the name of a tier limits nothing there, either.
-  return { kind: 'api_key', id: token.clientId, superseded, tier: isTierName(tier) ? tier : undefined }
+  if (!isTierName(tier)) return { kind: 'api_key', id, superseded }
+  // A client that has the tier shares it among its keys; a key that has it, with those that it took the place of.
+  const ofOwner = (): string => ofClient(token.sub, kind === 'publishable' ? 'publishable' : 'own')
+  const sharedBy = by === 'client' ? ofOwner() : ofChain(keyChainOf(token) ?? id)
+  return { kind: 'api_key', id, superseded, tier, sharedBy }
 }
 
 /** Seconds since 1970. */

@@ -1,4 +1,4 @@
-import { type AccessToken, keyIdOf } from '../access-token.js'
+import { type AccessToken, keyChainOf } from '../access-token.js'
 import { isObject } from '../json.js'
 import type { AddressOf, RequestLike } from '../request.js'
 import type { CountedCredential } from '../usage.js'
@@ -13,8 +13,8 @@ export interface Limit {
   readonly tier: string
   /**
    * Who shares what it allows. `client`: the client of the token, or the one that owns the API key; a key of a user is a client
-   * of its own. `subject`: its user, or the client where it acts for itself. `key`: the API key, or the client where the token is
-   * of none. `address` (IPv6: its /64) and `network` (the /24 of IPv4, the /64 of IPv6): where the request comes from; these are
+   * of its own. `subject`: its user, or the client where it acts for itself. `key`: the API key with all before it that it took
+   * the place of, or the client where the token is of none. `address` (IPv6: its /64) and `network` (the /24 of IPv4, the /64 of IPv6): where the request comes from; these are
    * counted before the token is looked at.
    */
   readonly by: 'client' | 'subject' | 'key' | 'address' | 'network'
@@ -86,15 +86,29 @@ export function ofToken(limits: readonly Limit[], token: AccessToken): readonly 
   return limits.map(({ tier, by }) => ({ tier, who: `${by}\0${whoOf(token, by)}` }))
 }
 
-/** Keys that were shown count for tiers of their own, whatever the API limits: each alone, and at this API. */
+/** Keys that were shown count for their tiers or that of their client, whatever the API limits, and at this API. */
 export function ofKeys(counted: readonly CountedCredential[]): readonly Share[] {
-  return counted.flatMap(({ id, tier }) => (tier === undefined ? [] : [{ tier, who: `tier of key\0${id}` }]))
+  const shares = new Map<string, Share>()
+  for (const { id, tier, sharedBy: who = ofChain(id) } of counted) {
+    // Two keys of one client are one request of it.
+    if (tier !== undefined) shares.set(`${tier}\0${who}`, { tier, who })
+  }
+  return [...shares.values()]
 }
+
+/** Who shares the tier of a key. @param id of the first key of its chain */
+export const ofChain = (id: string): string => `tier of key\0${id}`
+
+/**
+ * Who shares the tier of a client, of those that show its keys. Publishable ones are shown by whoever reads a page: they use up
+ * nothing of the others.
+ */
+export const ofClient = (id: string, kind: 'own' | 'publishable'): string => `tier of client\0${id}\0${kind}`
 
 function whoOf(token: AccessToken, by: Limit['by']): string {
   const { sub, clientId } = token
   if (by === 'subject') return sub
-  if (by === 'key') return keyIdOf(token) ?? clientId
+  if (by === 'key') return keyChainOf(token) ?? clientId
   // Its `client_id` is the key, and a client that owns keys can make further ones.
   return ownerOf(token) === 'client' ? sub : clientId
 }

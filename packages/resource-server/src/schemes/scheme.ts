@@ -1,4 +1,4 @@
-import { type AccessToken, keyIdOf } from '../access-token.js'
+import { type AccessToken, keyChainOf, keyIdOf } from '../access-token.js'
 import type { Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
 import type { CountedCredential } from '../usage.js'
@@ -151,10 +151,11 @@ function joined(some: Headers, others: Headers): Headers {
 
 /** Of two locks each must let through what is asked for. What it says besides is of the first. */
 export function both(first: AccessToken, second: AccessToken): AccessToken {
-  const keyId = keyIdOf(first) ?? keyIdOf(second)
+  const [keyId, keyChain] = [keyIdOf, keyChainOf].map((read) => read(first) ?? read(second))
   return Object.freeze({
     ...first,
     ...(keyId === undefined ? {} : { keyId }),
+    ...(keyChain === undefined ? {} : { keyChain }),
     scope: Object.freeze(first.scope.filter((each) => second.scope.includes(each))),
     roles: Object.freeze(first.roles.filter((each) => second.roles.includes(each))),
     expiresAt: Math.min(first.expiresAt, second.expiresAt),

@@ -2,14 +2,15 @@ import { Type } from '@sinclair/typebox'
 import {
   aboutOwner,
   addDeprecation,
+  countKeyRequest,
   countUse,
   deprecationFields,
   longestExchanged,
   presentApiKey,
+  type UsableApiKey,
 } from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
-import { countRequest } from '../../../limits/index.js'
 import {
   InvalidRequestError,
   InvalidScopeError,
@@ -77,7 +78,7 @@ const keyExchange = defineClientlessGrantType({
 interface Exchange {
   readonly parameters: Types & Asked & { readonly subject_token: string }
   readonly origin: Origin
-  readonly key: ApiKey
+  readonly key: UsableApiKey
   /** Before it was read. */
   readonly asOf: Date
 }
@@ -122,11 +123,10 @@ export const tokenExchange: GrantType = {
       : keyExchange.handle(ctx, request),
 }
 
-/** A key without a tier is not counted. @throws {TooManyRequestsError} */
-async function countKey(ctx: Context, key: ApiKey, origin: Origin) {
-  if (key.tier === undefined) return undefined
+/** @throws {TooManyRequestsError} */
+async function countKey(ctx: Context, key: UsableApiKey, origin: Origin) {
   try {
-    return await countRequest(ctx, { clientId: key.id, tokenEndpointAuthMethod: 'api_key' }, key.tier, origin)
+    return await countKeyRequest(ctx, key, origin)
   } catch (error) {
     if (error instanceof TooManyRequestsError) {
       countUse(ctx, key, { api: '', scope: [], outcome: 'rate_limited', ip: origin.ip })
@@ -199,7 +199,7 @@ function narrow(ctx: Context, key: ApiKey, { resource = [], audience, scope }: A
 interface PresentedKey {
   readonly text: string
   readonly origin: Origin
-  readonly key: ApiKey
+  readonly key: UsableApiKey
   /** Before it was read. */
   readonly asOf: Date
   readonly target: TokenScope
