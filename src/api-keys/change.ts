@@ -10,7 +10,6 @@ import {
   checkOwner,
   checkPublishable,
   checkScope,
-  invalid,
   longest,
   maxDescriptionLength,
   maxNameLength,
@@ -18,6 +17,7 @@ import {
   requireText,
 } from './create.js'
 import { findApiKey, isUnknown } from './describe.js'
+import { invalid } from './invalid.js'
 import { requireOwner } from './rotate.js'
 
 /** What is left out stays as it is. */

@@ -3,7 +3,7 @@ import { findClient } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { findUser } from '../identity/index.js'
 import { isSubset } from '../oauth/index.js'
-import { ConflictError, InvalidValueError } from '../platform/administration-errors.js'
+import { ConflictError } from '../platform/administration-errors.js'
 import { parseNetwork } from '../platform/network.js'
 import { plainText } from '../platform/plain-text.js'
 import { endsOfApiKey, refuseBehind } from '../revocation/index.js'
@@ -19,6 +19,8 @@ import {
   tiers,
 } from '../store/index.js'
 import { drawApiKey, drawApiKeyId } from './format.js'
+import { invalid } from './invalid.js'
+import { checkPublicJwk, type PublicJwk } from './public-jwk.js'
 import { hashApiKey } from './secret.js'
 
 /** What is asked for; what is left out has a default. */
@@ -43,7 +45,7 @@ export interface NewApiKeyRequest {
   readonly tier?: string | undefined
   /** Seconds; default: the server's setting; `never` is allowed, and shows. */
   readonly lifetime?: number | 'never' | undefined
-  readonly publicJwk?: Readonly<Record<string, unknown>> | undefined
+  readonly publicJwk?: PublicJwk | undefined
   /** The `client_id` by whose token it is made. */
   readonly createdByClient?: string | undefined
 }
@@ -207,11 +209,6 @@ async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<Ap
   }
 }
 
-/** @param field the member on the wire that it is about */
-export function invalid(field: string, message: string): InvalidValueError {
-  return new InvalidValueError(message, { field })
-}
-
 /**
  * A key may do no more than its owner: a client has what it is registered for; a user what roles allow, at each use.
  *
@@ -308,15 +305,6 @@ export function checkNetworks(networks: readonly string[]): readonly string[] {
       }),
     ),
   ]
-}
-
-/** Ed25519 alone, and nothing of the private half. RFC 8037 §2. */
-function checkPublicJwk(jwk: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const { kty, crv, x, d } = jwk ?? {}
-  if (d !== undefined) throw invalid('jwk', 'The JWK has a private half, which belongs to the signer alone.')
-  const isKey = kty === 'OKP' && crv === 'Ed25519' && typeof x === 'string' && /^[\w-]{43}$/.test(x)
-  if (!isKey) throw invalid('jwk', 'A signing key is an Ed25519 public key as a JWK: kty OKP, crv Ed25519, x.')
-  return { kty, crv, x }
 }
 
 function lifetimeOf(ctx: Context, lifetime: number | 'never' | undefined): number | undefined {

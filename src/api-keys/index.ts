@@ -27,6 +27,6 @@ export { apiKeyPattern, drawApiKeyId, findApiKeys, isApiKeyId, looksLikeApiKey, 
 export { type LeakReport, reportLeaks } from './leaks.js'
 export { presentApiKey } from './present.js'
 export { countOwnChange } from './quota.js'
-export type { Replacing, SuccessorApiKey } from './replace.js'
+export type { Handed, Replacing, SuccessorApiKey } from './replace.js'
 export { defaultOverlap, longestExchanged, rotateApiKey } from './rotate.js'
 export { type ApiKeyOutcome, type ApiKeyUseTrail, countUse, createApiKeyUseTrail } from './use.js'

@@ -23,7 +23,8 @@ export const revoke = defineCommand({
   summary: 'End an API key, or many at once',
   description:
     'Acts at once, everywhere. With --replace each gets a successor with the same rights; these are printed this once, ' +
-    'as they are made. Where that was broken off, --continue hands out the rest.',
+    'as they are made. Where that was broken off, --continue hands out the rest. Signing keys get none: make a new key pair, and ' +
+    'a new key.',
   words: ['ID?'],
   options: {
     owner: { ...ownerOption, description: 'All keys of this owner.' },
@@ -69,13 +70,13 @@ async function printSuccessors(
 ): Promise<undefined> {
   const printer = json ? jsonPrinter(ctx, io) : textPrinter(io)
   const options = { cause, replace: true, onEnd: printer.begin, onSuccessors: printer.print }
-  const { id, ended, isWritten, isComplete } = await untilInterrupted(io, async (signal) => {
+  const { id, ended, needKeyPair, isWritten, isComplete } = await untilInterrupted(io, async (signal) => {
     if (!('end' in asked))
       return unlessUnknown(io, (onBegin) => endApiKeys(ctx, asked, { ...options, onBegin, signal }))
     const { end: id } = asked
     return { id, ended: undefined, isWritten: true, ...(await continueEnd(ctx, id, { ...options, signal })) }
   })
-  printer.end(ended, isWritten)
+  printer.end({ ended, needKeyPair, isWritten })
   if (isComplete) return
   throw new InterruptedError(
     `All of them have ended, and some have no successor yet. Go on with: ostiary api-key revoke --continue ${id}`,
@@ -106,8 +107,14 @@ async function unlessUnknown<Result>(
 interface Printer {
   readonly begin: (endId: string) => void
   readonly print: (successors: readonly SuccessorApiKey[]) => void
-  /** @param ended undefined where they ended before */
-  readonly end: (ended: readonly ApiKey[] | undefined, isWritten: boolean) => void
+  readonly end: (done: Done) => void
+}
+
+interface Done {
+  /** Undefined where they ended before. */
+  readonly ended: readonly ApiKey[] | undefined
+  readonly needKeyPair: readonly string[]
+  readonly isWritten: boolean
 }
 
 /** One document, whose beginning is there before its end. */
@@ -123,9 +130,9 @@ function jsonPrinter(ctx: Context, io: CommandIo): Printer {
         separator = ','
       }
     },
-    end(ended) {
+    end({ ended, needKeyPair }) {
       const last = ended ? `,\n  "ended": ${JSON.stringify(ended.map(({ id }) => id))}` : ''
-      io.stdout.write(`${separator && '\n  '}]${last}\n}\n`)
+      io.stdout.write(`${separator && '\n  '}],\n  "need_key_pair": ${JSON.stringify(needKeyPair)}${last}\n}\n`)
     },
   }
 }
@@ -143,24 +150,34 @@ function textPrinter(io: CommandIo): Printer {
       io.stdout.write(count === 0 ? text : text.slice(text.indexOf('\n') + 1))
       count += successors.length
     },
-    end(ended, isWritten) {
+    end({ ended, needKeyPair, isWritten }) {
       const kept = count === 0 ? '' : 'Keep the keys now: they are not shown again.\n'
-      io.stdout.write(`${ended ? `${endedText(ended, isWritten)} ` : ''}Made ${keys(count, 'successor')}.\n${kept}`)
+      const said = ended ? `${endedText(ended, isWritten)} ` : ''
+      io.stdout.write(`${said}Made ${keys(count, 'successor')}.\n${kept}${needKeyPairText(needKeyPair)}`)
     },
   }
 }
 
 /** @param isWritten undefined where each ended by itself */
-function endedAnswer(ctx: Context, { ended, successors }: EndedApiKeys, isWritten?: boolean): Answer {
+function endedAnswer(ctx: Context, { ended, successors, needKeyPair }: EndedApiKeys, isWritten?: boolean): Answer {
   return {
     json: {
       ended: ended.map(({ id }) => id),
       successors: successors.map((each) => described(ctx, each)),
+      need_key_pair: needKeyPair,
       complete: isWritten,
     },
     text: (width) =>
-      `${endedText(ended, isWritten)}\n${successors.length === 0 ? '' : successorTable(successors, width) + keepKey}`,
+      `${endedText(ended, isWritten)}\n${successors.length === 0 ? '' : successorTable(successors, width) + keepKey}` +
+      needKeyPairText(needKeyPair),
   }
+}
+
+function needKeyPairText(ids: readonly string[]): string {
+  if (ids.length === 0) return ''
+  const some = `${keys(ids.length, 'signing key')} got no successor, since whoever has the private half would have that too`
+  const how = 'make a new key pair, and a new key by `ostiary api-key create --public-key FILE`'
+  return `${some[0]!.toUpperCase()}${some.slice(1)}: ${how}.\n${ids.map((id) => `  ${id}\n`).join('')}`
 }
 
 function endedText(ended: readonly ApiKey[], isWritten = true): string {

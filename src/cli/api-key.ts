@@ -150,7 +150,8 @@ const rotate = defineCommand({
   summary: 'Give an API key a successor',
   description:
     'The old key stays good for the overlap, and ends by itself. Who still uses it is told by Deprecation and Sunset headers. ' +
-    'The new key is printed this once.',
+    'The new key is printed this once. A signing key needs the public key of a new key pair: whoever has the private half of ' +
+    'the old one must not have that of its successor.',
   words: ['ID'],
   options: {
     overlap: {
@@ -158,12 +159,22 @@ const rotate = defineCommand({
       value: 'DURATION',
       description: `How long the old one stays. Default ${defaultOverlap / 86_400}d.`,
     },
+    'public-key': {
+      type: 'string',
+      value: 'FILE|-',
+      description: 'Of a signing key: the Ed25519 public key of a new key pair, as a JWK.',
+    },
   },
-  examples: ['ostiary api-key rotate 0kq3GZb7yXw9TfLm --overlap 7d'],
-  async run({ options: { overlap }, words: [id = ''], context }) {
+  examples: [
+    'ostiary api-key rotate 0kq3GZb7yXw9TfLm --overlap 7d',
+    'ostiary api-key rotate 3hVx0PqT9aLrK2mS --public-key new-public.jwk',
+  ],
+  async run({ io, options: { overlap, 'public-key': path }, words: [id = ''], context }) {
     const seconds = overlap === undefined ? undefined : duration(overlap, 'overlap')
+    const publicJwk = path === undefined ? undefined : await readJsonObject(io, path, 'public-key')
     const ctx = await context()
-    const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, by: operator })
+    if (!publicJwk && (await findApiKey(ctx, id)).kind === 'signing') throw new UsageError(keyPairMissing)
+    const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, publicJwk, by: operator })
     return {
       json: { ...describeApiKey(ctx, key), key: text, previous: describeApiKey(ctx, previous) },
       text: () =>
@@ -171,6 +182,9 @@ const rotate = defineCommand({
     }
   },
 })
+
+const keyPairMissing =
+  'A signing key is rotated to another key pair: give the public key of a new one, by --public-key FILE.'
 
 export const apiKeyCommands = [create, list, show, rotate, revoke]
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createCommandLine } from '../support/command.js'
 import { copyKeys } from '../support/key-copies.js'
+import { newPublicJwk } from '../support/key-pairs.js'
 import { createTestServer, sql } from '../support/server.js'
 import { withClient } from '../support/test-postgres.js'
 
@@ -105,6 +106,34 @@ t.test('a publishable key, and one that signs', async (t) => {
   ])
   t.match(signer, { kind: 'signing', prefix: 'sig', jwk })
   t.notOk('key' in signer)
+  t.match(await run(['api-key', 'rotate', signer.id]), { status: 2, stderr: /another key pair: .*by --public-key FILE/ })
+  const rotate = ['rotate', signer.id, '--public-key']
+  t.match(await run(['api-key', ...rotate, 'public.jwk']), { status: 1, stderr: /make a new key pair/ })
+  const next = newPublicJwk()
+  writeFileSync(join(folder, 'next.jwk'), JSON.stringify(next))
+  const rotated = await json([...rotate, 'next.jwk'])
+  t.match(rotated, { kind: 'signing', jwk: next, previous: { id: signer.id, state: 'rotated' } })
+  t.notOk('key' in rotated)
+})
+
+t.test('attack 116: a signing key that ends gets no successor, and the command says so', async (t) => {
+  writeFileSync(join(folder, 'signer.jwk'), JSON.stringify(newPublicJwk()))
+  const make = ['create', '--owner', user.email, '--name', 'Signer', '--scope', 'read', '--public-key', 'signer.jwk']
+  for (const end of [
+    (id: string) => [id],
+    () => ['--owner', user.email],
+  ]) {
+    const [one, two] = [await json(make), await json(make)]
+    const text = await run(['api-key', 'revoke', ...end(one.id), '--replace'])
+    t.match(text, { status: 0 })
+    t.match(text.stdout, /signing keys? got no successor, since whoever has the private half would have that too/)
+    t.match(text.stdout, new RegExp(`api-key create --public-key FILE\`\\.\n[^]*  ${one.id}\n`))
+    const described = end(two.id)[0] === two.id ? await json(['revoke', two.id, '--replace']) : undefined
+    if (described) t.match(described, { ended: [two.id], successors: [], need_key_pair: [two.id] })
+    t.match(await json(['show', two.id]), { state: 'ended' })
+  }
+  const { id } = await json(make)
+  t.match(await json(['revoke', '--owner', user.email, '--replace']), { successors: [], need_key_pair: [id] })
 })
 
 t.test('attack 116: all keys of an owner end at once, with successors', async (t) => {

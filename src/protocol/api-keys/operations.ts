@@ -152,7 +152,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     method: 'POST',
     path: '/api-keys/{id}/rotate',
     summary: 'Give an API key a successor',
-    description: 'It has the same rights. The key before stays good for the overlap, and ends by itself.',
+    description:
+      'It has the same rights. The key before stays good for the overlap, and ends by itself. A signing key needs the public ' +
+      'key of a new key pair, in jwk: one that neither it nor any key before it had.',
     body: schemas.rotateBody,
     bodyOptional: true,
     success: {
@@ -162,10 +164,11 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       headers: { Location: 'The address of the successor.' },
     },
     failures: { ...notFound, ...over, ...quota },
-    async handle({ caller, id, body: { overlap } }) {
+    async handle({ caller, id, body: { overlap, jwk: publicJwk } }) {
       requireReach(caller, (await find(ctx, caller, id)).scope)
       await countChange(ctx, caller)
-      const rotated = await rotateApiKey(ctx, id, { overlap, by: caller.by, createdByClient: caller.clientId })
+      const options = { overlap, publicJwk, by: caller.by, createdByClient: caller.clientId }
+      const rotated = await rotateApiKey(ctx, id, options)
       const previous = describeApiKey(ctx, rotated.previous)
       return withLocation(issuer, { ...shown(ctx, rotated), previous })
     },
@@ -179,7 +182,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     description:
       'For administrators. With replace each gets a successor, whose key is in the answer this once. An answer has 500 of ' +
       'them at most: where complete is false, ask again with continue. Of those that ended it names 500 at most; the list ' +
-      'has them all.',
+      'has them all. A signing key gets no successor: its owner makes a new key pair, and registers the public half.',
     body: schemas.revokeBody,
     success: { status: 200, description: 'What has ended, and the successors.', schema: schemas.endedApiKeys },
     failures: { 404: 'Nothing was ended by the end to continue.' },
@@ -188,12 +191,13 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       if ((replace || asked.continue !== undefined) && caller.reach) throw beyondReach('')
       requireOne(asked)
       const options = { cause: { ...caller.by, reason: 'revoked_by_http' }, replace, limit: mostSuccessors }
-      const { id, ended, successors, isComplete } =
+      const { id, ended, successors, needKeyPair, isComplete } =
         asked.continue === undefined
           ? await endApiKeys(ctx, await keySetOf(ctx, asked), options)
           : { id: asked.continue, ended: [], ...(await continueEnd(ctx, asked.continue, options)) }
       const made = successors.map((created) => ({ ...shown(ctx, created), previous: created.previous }))
-      return { body: { ended: ended.map((key) => key.id), successors: made, end: id, complete: isComplete } }
+      const ids = { ended: ended.map((key) => key.id), need_key_pair: needKeyPair }
+      return { body: { ...ids, successors: made, end: id, complete: isComplete } }
     },
   })
 

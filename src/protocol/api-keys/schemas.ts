@@ -92,6 +92,11 @@ export const endedApiKeys = Type.Object(
   {
     ended: Type.Array(id, { description: 'Those that lived; 500 of them at most.' }),
     successors: Type.Array(Type.Object({ ...members, key, previous: id }, { ...closed, $id: 'SucceedingApiKey' })),
+    need_key_pair: Type.Array(id, {
+      description:
+        'Signing keys that would have got successors with this answer. Who has the private half of one must not have that of ' +
+        'another: make a new key pair, and a new key.',
+    }),
     end: Type.String({ pattern: uuid, description: 'The id of this end, and of its audit event.' }),
     complete: Type.Boolean({
       description:
@@ -223,6 +228,7 @@ export const rotateBody = Type.Object(
         description: 'Seconds that the key before stays good.',
       }),
     ),
+    jwk: Type.Optional(jwk),
   },
   { ...closed, $id: 'Rotation' },
 )
@@ -239,7 +245,7 @@ export const revokeBody = Type.Object(
       }),
     ),
     replace: Type.Optional(
-      Type.Boolean({ default: false, description: 'Hands out successors, 500 with one answer at most.' }),
+      Type.Boolean({ default: false, description: 'Hands out successors, 500 with one answer at most; none of signing keys.' }),
     ),
   },
   { ...closed, $id: 'Revocation', description: 'One of owner, prefix, all and continue.' },
