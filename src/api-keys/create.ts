@@ -20,6 +20,7 @@ import {
 } from '../store/index.js'
 import { drawApiKey, drawApiKeyId } from './format.js'
 import { invalid } from './invalid.js'
+import { checkPrefix, kindPrefixes } from './prefix.js'
 import { checkPublicJwk, type PublicJwk } from './public-jwk.js'
 import { hashApiKey } from './secret.js'
 
@@ -32,7 +33,7 @@ export interface NewApiKeyRequest {
   readonly description?: string | undefined
   /** Default: secret. */
   readonly kind?: ApiKeyKind | undefined
-  /** Default: `sk`, `pk` or `sig`, by its kind. */
+  /** Default: `sk`, `pk` or `sig`, by its kind; these are for no other. */
   readonly prefix?: string | undefined
   /** Default: live. */
   readonly environment?: string | undefined
@@ -169,7 +170,6 @@ export function aboutOwner({ kind, id }: ApiKeyOwner): { readonly clientId: stri
   return kind === 'client' ? { clientId: id } : { subject: id }
 }
 
-const prefixes: Readonly<Record<ApiKeyKind, string>> = { secret: 'sk', publishable: 'pk', signing: 'sig' }
 export const maxNameLength = 100
 export const maxDescriptionLength = 500
 const most = 100
@@ -177,9 +177,10 @@ const most = 100
 export const longest = 10 * 365 * 86_400
 
 async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<ApiKeyDescription> {
-  const { owner, kind = 'secret', prefix = prefixes[kind], environment = 'live', publicJwk, tier } = request
+  const { owner, kind = 'secret', prefix = kindPrefixes[kind], environment = 'live', publicJwk, tier } = request
   const reaches = await checkOwner(ctx, owner, request.scope)
   checkWord(prefix, 'prefix')
+  checkPrefix(kind, prefix)
   checkWord(environment, 'environment')
   const resources = checkScope(ctx, request)
   reaches(resources)

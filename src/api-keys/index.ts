@@ -25,6 +25,7 @@ export {
 export { createExposureWatch, type ExposureWatch, reportExposed } from './exposed.js'
 export { apiKeyPattern, drawApiKeyId, findApiKeys, isApiKeyId, looksLikeApiKey, parseApiKey } from './format.js'
 export { type LeakReport, reportLeaks } from './leaks.js'
+export { kindPrefixes } from './prefix.js'
 export { presentApiKey } from './present.js'
 export { countOwnChange } from './quota.js'
 export type { Handed, Replacing, SuccessorApiKey } from './replace.js'

@@ -108,7 +108,8 @@ export async function replaceAll(
 }
 
 async function drawAll(ctx: Context, tx: Db, replaced: readonly ApiKey[]): Promise<readonly SuccessorApiKey[]> {
-  const drawn = drawSuccessors(ctx, replaced.map(successorOf), await firstInstant(ctx, tx, replaced))
+  const descriptions = replaced.map(successorOf)
+  const drawn = drawSuccessors(ctx, descriptions, await firstInstant(ctx, tx, descriptions))
   await apiKeys.createAll(
     tx,
     drawn.map(({ row }) => row),

@@ -6,6 +6,7 @@ import { type ApiKey, apiKeys, type PresentedApiKey, revocations } from '../stor
 import { withinOwner } from './check.js'
 import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
 import { isUnknown, stateOf } from './describe.js'
+import { nextPrefix } from './prefix.js'
 import { nextPublicJwk, type PublicJwk } from './public-jwk.js'
 
 /** Seconds. */
@@ -79,7 +80,7 @@ export function successorOf(key: ApiKey): ApiKeyDescription {
   const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier } = key
   const lifetime = key.expiresAt && Math.round((key.expiresAt.getTime() - key.createdAt.getTime()) / 1000)
   const rights = { scope, resources, networks, origins, tier }
-  return { owner, kind, prefix, environment, name, description, ...rights, lifetime }
+  return { owner, kind, prefix: nextPrefix(kind, prefix), environment, name, description, ...rights, lifetime }
 }
 
 /** @throws {ConflictError} for a key that ended with all that its owner had: nothing brings it back */

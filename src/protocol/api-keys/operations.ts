@@ -10,6 +10,7 @@ import {
   findApiKey,
   isApiKeyId,
   isUnknown,
+  kindPrefixes,
   pageOfApiKeys,
   readCursor,
   rotateApiKey,
@@ -22,7 +23,7 @@ import { findUser } from '../../identity/index.js'
 import { InvalidScopeError, parseScope } from '../../oauth/index.js'
 import { InvalidValueError, NotFoundError } from '../../platform/administration-errors.js'
 import type { KeySet } from '../../revocation/index.js'
-import type { ApiKey, ApiKeyOwner, ApiKeyPosition } from '../../store/index.js'
+import type { ApiKey, ApiKeyKind, ApiKeyOwner, ApiKeyPosition } from '../../store/index.js'
 import { adoptionOf, describeAdoption, describeUsage, usageOf } from '../../usage/index.js'
 import { type Caller, maySee } from './caller.js'
 import * as schemas from './schemas.js'
@@ -58,7 +59,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     method: 'POST',
     path: '/api-keys',
     summary: 'Make an API key',
-    description: 'Users and clients make keys of their own; administrators may name another owner, and a tier.',
+    description:
+      'Users and clients make keys of their own; administrators may name another owner, a tier, and a prefix of the operator’s ' +
+      'own.',
     body: schemas.createBody,
     success: {
       status: 201,
@@ -71,6 +74,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       const { owner: named, scope: asked, expires_in: lifetime, jwk: publicJwk, kind = 'secret', ...plain } = body
       if (named !== undefined) requireAdmin(caller, '/owner')
       if (plain.tier !== undefined) requireAdmin(caller, '/tier')
+      requirePrefix(caller, kind, plain.prefix)
       if (publicJwk && kind !== 'signing') throw new InvalidValueError('Only a signing key has one.', { field: 'jwk' })
       const scope = readScope(asked)
       requireReach(caller, scope)
@@ -239,6 +243,14 @@ async function countChange(ctx: Context, { admin, owner, by }: Caller): Promise<
 /** Attack 114. */
 function requireAdmin({ admin }: Caller, pointer: string): void {
   if (!admin) throw forbidden('Only an administrator may do this.', 'not_an_administrator', pointer)
+}
+
+/** By its prefix a key is known for what it is, and ended with others: so owners do not choose one. */
+function requirePrefix(caller: Caller, kind: ApiKeyKind, prefix: string | undefined): void {
+  const own = kindPrefixes[kind]
+  if (caller.admin || prefix === undefined || prefix === own) return
+  const message = `Only an administrator may choose a prefix other than ${own}, which ${kind} keys have.`
+  throw forbidden(message, 'prefix_not_of_kind', '/prefix')
 }
 
 function requireReach({ reach }: Caller, scope: readonly string[], had: readonly string[] = []): void {

@@ -191,7 +191,12 @@ export const createBody = Type.Object(
     origins: Type.Optional(origins),
     kind: Type.Optional(kind),
     jwk: Type.Optional(jwk),
-    prefix: Type.Optional(word),
+    prefix: Type.Optional(
+      Type.String({
+        pattern: '^[a-z0-9]{1,16}$',
+        description: 'Default: sk, pk or sig, by its kind, and these for no other. Any other is for administrators.',
+      }),
+    ),
     environment: Type.Optional(word),
     expires_in: Type.Optional(
       Type.Union([Type.Integer({ minimum: 60, maximum: 315_360_000 }), Type.Literal('never')], {
