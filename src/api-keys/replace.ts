@@ -117,11 +117,16 @@ async function drawAll(ctx: Context, tx: Db, replaced: readonly ApiKey[]): Promi
   return drawn.map(({ row, text }, index) => ({ key: row, text, previous: replaced[index]!.id }))
 }
 
-/** None of a key whose owner ended, or may do nothing any more. */
+/**
+ * None of a key whose owner ended, or may do nothing any more; nor of one in its overlap: only the newest of a chain is followed,
+ * so that a chain has one key that stays.
+ */
 async function replaceable(tx: Db, ended: readonly ApiKey[]): Promise<readonly ApiKey[]> {
   const held = await apiKeys.findHeld(
     tx,
     ended.map(({ id }) => id),
   )
-  return held.flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : [])).filter(({ scope }) => scope.length > 0)
+  return held
+    .flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : []))
+    .filter(({ scope, successor }) => scope.length > 0 && successor === undefined)
 }

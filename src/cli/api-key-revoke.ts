@@ -23,8 +23,8 @@ export const revoke = defineCommand({
   summary: 'End an API key, or many at once',
   description:
     'Acts at once, everywhere. With --replace each gets a successor with the same rights; these are printed this once, ' +
-    'as they are made. Where that was broken off, --continue hands out the rest. Signing keys get none: make a new key pair, and ' +
-    'a new key.',
+    'as they are made. Where that was broken off, --continue hands out the rest. A key that was rotated already gets no other ' +
+    'successor, and a signing key none: make a new key pair, and a new key.',
   words: ['ID?'],
   options: {
     owner: { ...ownerOption, description: 'All keys of this owner.' },
@@ -49,8 +49,11 @@ export const revoke = defineCommand({
     const ctx = await context()
     if (id !== undefined) {
       const ended = await endApiKey(ctx, id, { cause, replace })
-      if (ended.ended.length === 0) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
-      return endedAnswer(ctx, ended)
+      const [key] = ended.ended
+      if (!key) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
+      const answer = endedAnswer(ctx, ended)
+      if (!replace || key.successor === undefined) return answer
+      return { ...answer, warnings: [`It has a successor already, ${key.successor}, and gets no other.`] }
     }
     if (end !== undefined) return printSuccessors(ctx, io, { asked: { end }, json })
     const set = await keySetOf(ctx, { owner, prefix })

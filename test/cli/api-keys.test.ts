@@ -116,6 +116,16 @@ t.test('a publishable key, and one that signs', async (t) => {
   t.notOk('key' in rotated)
 })
 
+t.test('a key in its overlap is ended, and its successor stays the only one', async (t) => {
+  const { id } = await json(['create', '--owner', user.email, '--name', 'Chain', '--scope', 'read'])
+  const next = await json(['rotate', id])
+  const ended = await run(['api-key', 'revoke', id, '--replace', '--json'])
+  t.match(ended.json(), { ended: [id], successors: [] })
+  t.match(ended.stderr, `It has a successor already, ${next.id}, and gets no other.`)
+  t.equal(await isActive(next.key), true)
+  await json(['revoke', next.id])
+})
+
 t.test('attack 116: a signing key that ends gets no successor, and the command says so', async (t) => {
   writeFileSync(join(folder, 'signer.jwk'), JSON.stringify(newPublicJwk()))
   const make = ['create', '--owner', user.email, '--name', 'Signer', '--scope', 'read', '--public-key', 'signer.jwk']
