@@ -76,7 +76,7 @@ export async function endApiKeys(ctx: Context, set: KeySet, options: EndOptions 
   const { id } = revocation.event
   options.onBegin?.(id)
   await commitRevocation(ctx, revocation)
-  options.onEnd?.(id)
+  await options.onEnd?.(id)
   const { ended, isWritten } = await writtenEnd(ctx, { id, target: revocation.target }, options.limit)
   const { isComplete, ...handed } = options.replace ? await replaceEnded(ctx, id, options) : nothingAwaited
   return { id, ended, ...handed, isWritten, isComplete: isWritten && isComplete }
@@ -110,7 +110,7 @@ export async function continueEnd(ctx: Context, id: string, options: Replacing):
   if (isWritten && (await apiKeys.listEndedBy(ctx.db, id, { limit: 1 })).length === 0) {
     throw new NotFoundError('api-key', `No API keys were ended by ${id}.`)
   }
-  options.onEnd?.(id)
+  await options.onEnd?.(id)
   const { isComplete, ...handed } = await replaceEnded(ctx, id, options)
   return { ...handed, isComplete: isWritten && isComplete }
 }

@@ -18,9 +18,12 @@ export interface Replacing {
   /** Hears the id of the end before it is made: where nobody can say how that went, it is gone on with by this. */
   readonly onBegin?: ((endId: string) => void) | undefined
   /** Hears that all have ended, before any successor is made. */
-  readonly onEnd?: ((endId: string) => void) | undefined
-  /** Hears of some as soon as they are committed: nobody else ever sees their texts. */
-  readonly onSuccessors?: ((made: readonly SuccessorApiKey[]) => void) | undefined
+  readonly onEnd?: ((endId: string) => unknown) | undefined
+  /**
+   * Hears of some as soon as they are committed: nobody else ever sees their texts. The next are made when its promise, if it
+   * gives one, is kept.
+   */
+  readonly onSuccessors?: ((made: readonly SuccessorApiKey[]) => unknown) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -55,7 +58,7 @@ export async function replaceEnded(ctx: Context, endId: string, options: Replaci
       const { handed, next } = await replaceSome(ctx, endId, { ...options, after, most })
       successors.push(...handed.successors)
       needKeyPair.push(...handed.needKeyPair)
-      if (handed.successors.length > 0) onSuccessors?.(handed.successors)
+      if (handed.successors.length > 0) await onSuccessors?.(handed.successors)
       after = next
     }
     return soFar(true)

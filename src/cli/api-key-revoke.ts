@@ -14,9 +14,20 @@ import { ownerOf, ownerOption } from './api-key-owner.js'
 import { type Answer, atMostOne, type CommandIo, checkUuid, defineCommand, UsageError } from './command.js'
 import { InterruptedError, untilInterrupted } from './interrupt.js'
 import { operator } from './operator.js'
-import { table, widthOf } from './output.js'
+import { OutputClosedError, print, table, widthOf } from './output.js'
 
 export const keepKey = 'Keep the key now: it is not shown again.\n'
+
+/** For whoever sees nothing of what was printed. */
+export function ifUnseen(made: readonly Pick<ApiKey, 'id'>[]): string {
+  return [...idLines('What was made stands there once:', made), howToRotate].join('\n')
+}
+
+function idLines(title: string, keys: readonly Pick<ApiKey, 'id'>[]): readonly string[] {
+  return keys.length === 0 ? [] : [title, ...keys.map(({ id }) => `  ${id}`)]
+}
+
+const howToRotate = 'Give each whose key is lost a successor, and end it: ostiary api-key rotate ID --overlap 0'
 
 export const revoke = defineCommand({
   name: 'api-key revoke',
@@ -71,19 +82,39 @@ async function printSuccessors(
   io: CommandIo,
   { asked, json }: { readonly asked: KeySet | { readonly end: string }; readonly json: boolean },
 ): Promise<undefined> {
-  const printer = json ? jsonPrinter(ctx, io) : textPrinter(io)
+  const printer = untilClosed(json ? jsonPrinter(ctx, io) : textPrinter(io))
   const options = { cause, replace: true, onEnd: printer.begin, onSuccessors: printer.print }
-  const { id, ended, needKeyPair, isWritten, isComplete } = await untilInterrupted(io, async (signal) => {
+  const { id, ended, needKeyPair, isWritten, isComplete } = await untilInterrupted(io, async (interrupted) => {
+    const signal = AbortSignal.any([interrupted, printer.closed])
     if (!('end' in asked))
       return unlessUnknown(io, (onBegin) => endApiKeys(ctx, asked, { ...options, onBegin, signal }))
     const { end: id } = asked
     return { id, ended: undefined, isWritten: true, ...(await continueEnd(ctx, id, { ...options, signal })) }
   })
-  printer.end({ ended, needKeyPair, isWritten })
+  await printer.end({ ended, needKeyPair, isWritten })
+  const rest = `Go on with: ostiary api-key revoke --continue ${id}`
+  if (printer.closed.aborted) {
+    throw new OutputClosedError(closedText(printer, { needKeyPair, rest: isComplete ? undefined : rest }))
+  }
   if (isComplete) return
-  throw new InterruptedError(
-    `All of them have ended, and some have no successor yet. Go on with: ostiary api-key revoke --continue ${id}`,
-  )
+  throw new InterruptedError(`All of them have ended, and some have no successor yet. ${rest}`)
+}
+
+/** Whoever reads a pipe may be gone with what was written into it: so all that this command made is named. */
+function closedText(
+  { seen, unseen }: Pick<ClosingPrinter, 'seen' | 'unseen'>,
+  { needKeyPair, rest }: { readonly needKeyPair: readonly string[]; readonly rest: string | undefined },
+): string {
+  const state = rest === undefined ? '.' : `, and some have no successor yet. ${rest}`
+  return [
+    `Standard output cannot be written any more: nobody reads it. All of them have ended${state}`,
+    ...idLines('Made, and not printed:', unseen),
+    ...idLines('Printed before that; whether anybody read it is not known here:', seen),
+    ...(seen.length + unseen.length > 0 ? [howToRotate] : []),
+    needKeyPairText(needKeyPair).trimEnd(),
+  ]
+    .filter((line) => line !== '')
+    .join('\n')
 }
 
 /** Where the answer of the database is lost, the keys may have ended all the same. */
@@ -107,10 +138,42 @@ async function unlessUnknown<Result>(
   }
 }
 
+/** Each rejects with an `OutputClosedError` where nobody reads any more. */
 interface Printer {
-  readonly begin: (endId: string) => void
-  readonly print: (successors: readonly SuccessorApiKey[]) => void
-  readonly end: (done: Done) => void
+  readonly begin: (endId: string) => Promise<void>
+  readonly print: (successors: readonly SuccessorApiKey[]) => Promise<void>
+  readonly end: (done: Done) => Promise<void>
+}
+
+/** Does not reject, and says what became of what was to be printed. */
+interface ClosingPrinter extends Printer {
+  /** Aborted where nobody reads any more: nothing is made then that nobody sees. */
+  readonly closed: AbortSignal
+  /** Keys that were written whole, and keys that were not. */
+  readonly seen: readonly ApiKey[]
+  readonly unseen: readonly ApiKey[]
+}
+
+function untilClosed(printer: Printer): ClosingPrinter {
+  const stop = new AbortController()
+  const seen: ApiKey[] = []
+  const unseen: ApiKey[] = []
+  async function attempt(write: () => Promise<void>, made: readonly SuccessorApiKey[] = []): Promise<void> {
+    try {
+      if (!stop.signal.aborted) await write()
+    } catch (error) {
+      if (!(error instanceof OutputClosedError)) throw error
+      stop.abort()
+    }
+    const heard = stop.signal.aborted ? unseen : seen
+    heard.push(...made.map(({ key }) => key))
+  }
+  return {
+    ...{ closed: stop.signal, seen, unseen },
+    begin: (endId) => attempt(() => printer.begin(endId)),
+    print: (successors) => attempt(() => printer.print(successors), successors),
+    end: (done) => attempt(() => printer.end(done)),
+  }
 }
 
 interface Done {
@@ -124,18 +187,16 @@ interface Done {
 function jsonPrinter(ctx: Context, io: CommandIo): Printer {
   let separator = ''
   return {
-    begin(endId) {
-      io.stdout.write(`{\n  "end": "${endId}",\n  "successors": [`)
-    },
+    begin: (endId) => print(io, `{\n  "end": "${endId}",\n  "successors": [`),
     print(successors) {
-      for (const successor of successors) {
-        io.stdout.write(`${separator}\n    ${JSON.stringify(described(ctx, successor))}`)
-        separator = ','
-      }
+      const items = successors.map((successor) => `\n    ${JSON.stringify(described(ctx, successor))}`)
+      const text = `${separator}${items.join(',')}`
+      separator = ','
+      return print(io, text)
     },
     end({ ended, needKeyPair }) {
       const last = ended ? `,\n  "ended": ${JSON.stringify(ended.map(({ id }) => id))}` : ''
-      io.stdout.write(`${separator && '\n  '}],\n  "need_key_pair": ${JSON.stringify(needKeyPair)}${last}\n}\n`)
+      return print(io, `${separator && '\n  '}],\n  "need_key_pair": ${JSON.stringify(needKeyPair)}${last}\n}\n`)
     },
   }
 }
@@ -144,19 +205,21 @@ function textPrinter(io: CommandIo): Printer {
   let count = 0
   return {
     begin(endId) {
-      io.stdout.write(
+      return print(
+        io,
         `They have ended, everywhere. Where this is broken off, ostiary api-key revoke --continue ${endId} goes on.\n`,
       )
     },
     print(successors) {
       const text = successorTable(successors, widthOf(io))
-      io.stdout.write(count === 0 ? text : text.slice(text.indexOf('\n') + 1))
+      const rows = count === 0 ? text : text.slice(text.indexOf('\n') + 1)
       count += successors.length
+      return print(io, rows)
     },
     end({ ended, needKeyPair, isWritten }) {
       const kept = count === 0 ? '' : 'Keep the keys now: they are not shown again.\n'
       const said = ended ? `${endedText(ended, isWritten)} ` : ''
-      io.stdout.write(`${said}Made ${keys(count, 'successor')}.\n${kept}${needKeyPairText(needKeyPair)}`)
+      return print(io, `${said}Made ${keys(count, 'successor')}.\n${kept}${needKeyPairText(needKeyPair)}`)
     },
   }
 }
@@ -170,6 +233,7 @@ function endedAnswer(ctx: Context, { ended, successors, needKeyPair }: EndedApiK
       need_key_pair: needKeyPair,
       complete: isWritten,
     },
+    ...(successors.length > 0 ? { ifUnseen: ifUnseen(successors.map(({ key }) => key)) } : {}),
     text: (width) =>
       `${endedText(ended, isWritten)}\n${successors.length === 0 ? '' : successorTable(successors, width) + keepKey}` +
       needKeyPairText(needKeyPair),

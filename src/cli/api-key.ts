@@ -10,7 +10,7 @@ import {
 import { parseScope } from '../oauth/index.js'
 import type { ApiKey } from '../store/index.js'
 import { ownerOf, ownerOption } from './api-key-owner.js'
-import { keepKey, revoke } from './api-key-revoke.js'
+import { ifUnseen, keepKey, revoke } from './api-key-revoke.js'
 import { defineCommand, UsageError } from './command.js'
 import { duration } from './duration.js'
 import { readJsonObject } from './input.js'
@@ -91,6 +91,7 @@ const create = defineCommand({
     return {
       json: { ...describeApiKey(ctx, key), key: text },
       warnings: key.expiresAt ? [] : ['It never expires: rotate it before somebody else has it.'],
+      ifUnseen: ifUnseen([key]),
       text: () => `Made the API key.\n${pairs([...fields(key), ['key', text]])}${text ? keepKey : ''}`,
     }
   },
@@ -177,6 +178,7 @@ const rotate = defineCommand({
     const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, publicJwk, by: operator })
     return {
       json: { ...describeApiKey(ctx, key), key: text, previous: describeApiKey(ctx, previous) },
+      ifUnseen: ifUnseen([key]),
       text: () =>
         `${pairs([...fields(key), ['key', text]])}The key before, ${id}, is good until ${timeText(previous.expiresAt)}.\n${text ? keepKey : ''}`,
     }

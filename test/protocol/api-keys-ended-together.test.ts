@@ -328,6 +328,7 @@ t.test('successors that were broken off are handed out by whoever goes on, each 
 t.test('attack 116: a chain of three that ends is followed by one key, and not by three', async (t) => {
   const { ctx, clock, owner, active, make } = await openScene(t)
   const chain = async () => {
+    clock.advance(2)
     const first = await make('chain')
     const second = await rotateApiKey(ctx, first.key.id, { overlap: 3_600, by })
     const third = await rotateApiKey(ctx, second.key.id, { overlap: 3_600, by })
