@@ -1,4 +1,5 @@
 import { decodeBase64url } from '../oauth/index.js'
+import { ed25519Problem } from '../platform/crypto/ed25519.js'
 import { sha256 } from '../platform/crypto/hash.js'
 import { type ApiKey, apiKeys, type Db } from '../store/index.js'
 import { invalid } from './invalid.js'
@@ -12,6 +13,9 @@ export function checkPublicJwk(jwk: PublicJwk | undefined): PublicJwk {
   const bytes = typeof x === 'string' ? decodeBase64url(x) : undefined
   if (kty !== 'OKP' || crv !== 'Ed25519' || bytes?.length !== 32) {
     throw invalid('jwk', 'A signing key is an Ed25519 public key as a JWK: kty OKP, crv Ed25519, x.')
+  }
+  if (ed25519Problem(bytes) !== undefined) {
+    throw invalid('jwk', 'That is no public key of a key pair: anybody could make up signatures for it.')
   }
   return { kty, crv, x }
 }

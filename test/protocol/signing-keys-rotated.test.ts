@@ -69,6 +69,24 @@ t.test('RFC 7638 §3: the key of before is known in whatever way its row writes 
   await refused(t, rotateApiKey(ctx, id, { publicJwk: { ...jwk, x }, by }), /Ed25519 public key/)
 })
 
+t.test('RFC 8032 §5.1.3: a key under which anybody can sign is not registered', async (t) => {
+  const { key } = await makeSigner()
+  for (const hex of [
+    '00'.repeat(32),
+    `01${'00'.repeat(31)}`,
+    `ec${'ff'.repeat(30)}7f`,
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85',
+    'ff'.repeat(32),
+  ]) {
+    const publicJwk = { ...newPublicJwk(), x: Buffer.from(hex, 'hex').toString('base64url') }
+    await refused(t, makeSigner(publicJwk), /anybody could make up signatures/)
+    await refused(t, rotateApiKey(ctx, key.id, { publicJwk, by }), /anybody could make up signatures/)
+    const body = { name: 'x', scope: 'read', kind: 'signing', jwk: publicJwk }
+    const reply = await call('POST', '/api-keys', { token: ada.token, body })
+    t.match([reply.statusCode, reply.json()], [400, { errors: [{ pointer: '/jwk' }] }])
+  }
+})
+
 t.test('of two rotations to different key pairs at once one is done', async (t) => {
   const { key } = await makeSigner()
   const done = await Promise.allSettled(
