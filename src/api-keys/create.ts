@@ -4,7 +4,7 @@ import type { Context } from '../context.js'
 import { findUser } from '../identity/index.js'
 import { isSubset } from '../oauth/index.js'
 import { ConflictError } from '../platform/administration-errors.js'
-import { parseNetwork } from '../platform/network.js'
+import { networkForm, parseNetwork } from '../platform/network.js'
 import { plainText } from '../platform/plain-text.js'
 import { endsOfApiKey, refuseBehind } from '../revocation/index.js'
 import {
@@ -302,7 +302,7 @@ export function checkNetworks(networks: readonly string[]): readonly string[] {
       networks.map((text) => {
         const network = parseNetwork(text)
         if (network !== undefined) return network
-        throw invalid('networks', `${text.slice(0, 80)} is not a network, such as 192.0.2.0/24 or 2001:db8::/48.`)
+        throw invalid('networks', `${text.slice(0, 80)} is not a network, ${networkForm}.`)
       }),
     ),
   ]

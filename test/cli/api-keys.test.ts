@@ -306,6 +306,11 @@ t.test('what is meant must be said', async (t) => {
     [['create', '--owner', 'x', '--name', 'n', '--scope', 's', '--expires', '1 month'], /--expires is not a duration/],
   ]
   for (const [args, message] of cases) t.match(await run(['api-key', ...args]), { status: 2, stderr: message })
+  const made = ['create', '--owner', user.email, '--name', 'n', '--scope', 'read', '--allow', '2001:db8::1/64']
+  t.match(await run(['api-key', ...made]), {
+    status: 1,
+    stderr: /2001:db8::1\/64 is not a network, such as 192\.0\.2\.0\/24 or .*, with no bits behind its length\./,
+  })
   const unknown = await run(['api-key', 'show', 'x'])
   t.match(unknown, { status: 1, stderr: /That is no id of an API key\. `ostiary api-key list` shows what there is/ })
   const nobody = ['create', '--name', 'n', '--scope', 'read', '--owner']
