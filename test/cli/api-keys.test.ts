@@ -277,10 +277,10 @@ t.test('keys whose rows somebody holds have ended, and are not counted as none',
       const { stdout } = await run(['api-key', 'revoke', '--prefix', 'held', ...flags])
       t.match(stdout, 'All of them have ended, everywhere. The rows of 0 API keys say so; the worker writes the rest.')
     }
-    t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], complete: false })
+    t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], need_key_pair: [], complete: false })
     await client.query('ROLLBACK')
   })
-  t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], complete: true })
+  t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], need_key_pair: [], complete: true })
 })
 
 t.test('a command that hears nothing of its end says how to find out', async (t) => {
