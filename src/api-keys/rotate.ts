@@ -50,12 +50,7 @@ export async function rotateApiKey(
     const now = ctx.clock.now()
     if (stateOf(before.key, now) !== 'live') throw new ConflictError(whyNot(before.key, now))
     const next = { publicJwk: await nextPublicJwk(tx, before.key, publicJwk), createdByClient }
-    const { key, text } = await writeApiKey(
-      ctx,
-      tx,
-      { ...successorOf(requireScope(withinOwner(before))), ...next },
-      by,
-    )
+    const { key, text } = await writeApiKey(ctx, tx, { ...successorOf(requireScope(withinOwner(before))), ...next }, by)
     const expiresAt = new Date(now.getTime() + overlap * 1000)
     const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })
     if (!previous) throw new ConflictError(whyNot(before.key, now))

@@ -38,7 +38,11 @@ const create = defineCommand({
       description: 'How long it lives, such as 30d. Default: API_KEY_LIFETIME.',
     },
     environment: { type: 'string', value: 'WORD', description: 'Stands in the key. Default live.' },
-    prefix: { type: 'string', value: 'WORD', description: 'Stands first in the key. Default sk, pk or sig, by its kind.' },
+    prefix: {
+      type: 'string',
+      value: 'WORD',
+      description: 'Stands first in the key. Default sk, pk or sig, by its kind.',
+    },
     allow: {
       type: 'string',
       value: 'CIDR',

@@ -107,7 +107,10 @@ t.test('a publishable key, and one that signs', async (t) => {
   ])
   t.match(signer, { kind: 'signing', prefix: 'sig', jwk })
   t.notOk('key' in signer)
-  t.match(await run(['api-key', 'rotate', signer.id]), { status: 2, stderr: /another key pair: .*by --public-key FILE/ })
+  t.match(await run(['api-key', 'rotate', signer.id]), {
+    status: 2,
+    stderr: /another key pair: .*by --public-key FILE/,
+  })
   const rotate = ['rotate', signer.id, '--public-key']
   t.match(await run(['api-key', ...rotate, 'public.jwk']), { status: 1, stderr: /make a new key pair/ })
   const next = newPublicJwk()
@@ -130,10 +133,7 @@ t.test('a key in its overlap is ended, and its successor stays the only one', as
 t.test('attack 116: a signing key that ends gets no successor, and the command says so', async (t) => {
   writeFileSync(join(folder, 'signer.jwk'), JSON.stringify(newPublicJwk()))
   const make = ['create', '--owner', user.email, '--name', 'Signer', '--scope', 'read', '--public-key', 'signer.jwk']
-  for (const end of [
-    (id: string) => [id],
-    () => ['--owner', user.email],
-  ]) {
+  for (const end of [(id: string) => [id], () => ['--owner', user.email]]) {
     const [one, two] = [await json(make), await json(make)]
     const text = await run(['api-key', 'revoke', ...end(one.id), '--replace'])
     t.match(text, { status: 0 })
@@ -241,7 +241,10 @@ t.test('nobody reads from the beginning: none is made; or only the end is missin
 
   const single = await run(['api-key', 'revoke', next.id, '--replace'], { isGone: () => true })
   const [another] = await json(['list', '--prefix', 'piped'])
-  t.match(single, { status: 1, stderr: new RegExp(`stands there once:\\n  ${another.id}\\nGive each whose key is lost`) })
+  t.match(single, {
+    status: 1,
+    stderr: new RegExp(`stands there once:\\n  ${another.id}\\nGive each whose key is lost`),
+  })
   const rotated = await run(['api-key', 'rotate', another.id, '--overlap', '0'], { isGone: () => true })
   const [latest] = await json(['list', '--prefix', 'piped'])
   t.match(rotated.stderr, latest.id)
@@ -250,7 +253,10 @@ t.test('nobody reads from the beginning: none is made; or only the end is missin
   t.match(made, { status: 1, stderr: newest.id })
   await json(['revoke', '--prefix', 'piped'])
   const list = await run(['api-key', 'list'], { isGone: () => true })
-  t.match(list, { status: 1, stderr: /^ostiary: Standard output cannot be written any more \(EPIPE\): it was cut off\.\n$/ })
+  t.match(list, {
+    status: 1,
+    stderr: /^ostiary: Standard output cannot be written any more \(EPIPE\): it was cut off\.\n$/,
+  })
 })
 
 t.test('a process whose reader is gone ends without a stack', async (t) => {
@@ -277,7 +283,12 @@ t.test('keys whose rows somebody holds have ended, and are not counted as none',
       const { stdout } = await run(['api-key', 'revoke', '--prefix', 'held', ...flags])
       t.match(stdout, 'All of them have ended, everywhere. The rows of 0 API keys say so; the worker writes the rest.')
     }
-    t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], need_key_pair: [], complete: false })
+    t.same(await json(['revoke', '--prefix', 'held']), {
+      ended: [],
+      successors: [],
+      need_key_pair: [],
+      complete: false,
+    })
     await client.query('ROLLBACK')
   })
   t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], need_key_pair: [], complete: true })

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { drawApiKey, drawApiKeyId } from '../../src/api-keys/format.js'
+import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { hashApiKey } from '../../src/api-keys/secret.js'
 import { disableClient, enableClient } from '../../src/clients/index.js'
 import { disableUser, enableUser, setPassword } from '../../src/identity/index.js'
@@ -278,24 +278,27 @@ t.test('what may not be is refused in words', async (t) => {
   for (const [request, message] of cases) await refused(t, make(request), message)
 })
 
-t.test('a key of a time when any prefix could be chosen goes on, and its successor has the prefix of its kind', async (t) => {
-  const odd = async () => {
-    const { key } = await make({ prefix: 'acme' })
-    const id = drawApiKeyId(ctx.random)
-    const written = drawApiKey(ctx.random, { prefix: 'pk', environment: 'live', id })
-    await apiKeys.createAll(ctx.db, [{ ...key, id, prefix: 'pk', secret: hashApiKey(ctx, written) }])
-    return { id, text: written }
-  }
-  const [one, two] = [await odd(), await odd()]
-  t.equal(await isActive(one.text), true)
-  const rotated = await rotateApiKey(ctx, one.id, { by })
-  t.match([rotated.key.prefix, rotated.text], ['sk', /^sk_live_/])
-  t.equal(await isActive(rotated.text ?? ''), true)
-  const { successors } = await endApiKey(ctx, two.id, { cause, replace: true })
-  t.match(successors, [{ key: { prefix: 'sk' }, text: /^sk_live_/ }])
-  const { text: own = '' } = await rotateApiKey(ctx, (await make({ prefix: 'acme' })).key.id, { by })
-  t.match(own, /^acme_/, 'a prefix of the operator’s own stays')
-})
+t.test(
+  'a key of a time when any prefix could be chosen goes on, and its successor has the prefix of its kind',
+  async (t) => {
+    const odd = async () => {
+      const { key } = await make({ prefix: 'acme' })
+      const id = drawApiKeyId(ctx.random)
+      const written = drawApiKey(ctx.random, { prefix: 'pk', environment: 'live', id })
+      await apiKeys.createAll(ctx.db, [{ ...key, id, prefix: 'pk', secret: hashApiKey(ctx, written) }])
+      return { id, text: written }
+    }
+    const [one, two] = [await odd(), await odd()]
+    t.equal(await isActive(one.text), true)
+    const rotated = await rotateApiKey(ctx, one.id, { by })
+    t.match([rotated.key.prefix, rotated.text], ['sk', /^sk_live_/])
+    t.equal(await isActive(rotated.text ?? ''), true)
+    const { successors } = await endApiKey(ctx, two.id, { cause, replace: true })
+    t.match(successors, [{ key: { prefix: 'sk' }, text: /^sk_live_/ }])
+    const { text: own = '' } = await rotateApiKey(ctx, (await make({ prefix: 'acme' })).key.id, { by })
+    t.match(own, /^acme_/, 'a prefix of the operator’s own stays')
+  },
+)
 
 t.test('a signing key has no secret: its id is asked about, and the public key comes back', async (t) => {
   const publicJwk = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }

@@ -90,8 +90,12 @@ t.test('the owner of a signing key is told that its successor needs another key 
   server.clock.advance(89 * day)
   await remind(ctx)
   const notices = await listNotices(ctx, owner)
-  const textOf = (id: string) => noticeText(notices.find(({ subject }) => subject.id === id)!, 'https://as.example').body
-  t.match(textOf(signer.id), new RegExp(`Make a new key pair.*ostiary api-key rotate ${signer.id} --public-key FILE`, 's'))
+  const textOf = (id: string) =>
+    noticeText(notices.find(({ subject }) => subject.id === id)!, 'https://as.example').body
+  t.match(
+    textOf(signer.id),
+    new RegExp(`Make a new key pair.*ostiary api-key rotate ${signer.id} --public-key FILE`, 's'),
+  )
   t.notMatch(textOf(plain.id), /key pair/)
 })
 

@@ -128,10 +128,10 @@ t.test('by HTTP: jwk in the body, and what ended without a successor in the answ
     call('POST', `/api-keys/${made.id}/rotate`, { token, ...(body === undefined ? {} : { body }) })
   for (const body of [undefined, {}, { overlap: 60 }, { jwk: made['jwk'] }]) {
     const reply = await rotate(body)
-    t.match([reply.statusCode, reply.json()], [
-      400,
-      { type: 'urn:ostiary:problem:invalid-value', errors: [{ pointer: '/jwk' }] },
-    ])
+    t.match(
+      [reply.statusCode, reply.json()],
+      [400, { type: 'urn:ostiary:problem:invalid-value', errors: [{ pointer: '/jwk' }] }],
+    )
   }
   const jwk = newPublicJwk()
   t.match((await rotate({ jwk })).json(), { kind: 'signing', jwk, previous: { id: made.id } })

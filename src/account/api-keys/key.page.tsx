@@ -35,8 +35,8 @@ export function KeyPage({ base, view }: KeyPageProps) {
       )}
       {lives && exposedAt !== undefined && (
         <p class="notice">
-          It was sent in the address of a request, where it gets into logs and histories, and whoever reads these can use
-          it: {state === 'live' ? 'rotate it with a short overlap' : 'move your programs now'}, or end it. Have your
+          It was sent in the address of a request, where it gets into logs and histories, and whoever reads these can
+          use it: {state === 'live' ? 'rotate it with a short overlap' : 'move your programs now'}, or end it. Have your
           program send the key in a header.
         </p>
       )}

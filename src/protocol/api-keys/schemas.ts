@@ -250,7 +250,10 @@ export const revokeBody = Type.Object(
       }),
     ),
     replace: Type.Optional(
-      Type.Boolean({ default: false, description: 'Hands out successors, 500 with one answer at most; none of signing keys.' }),
+      Type.Boolean({
+        default: false,
+        description: 'Hands out successors, 500 with one answer at most; none of signing keys.',
+      }),
     ),
   },
   { ...closed, $id: 'Revocation', description: 'One of owner, prefix, all and continue.' },
