@@ -41,10 +41,10 @@ t.test('attack 116: a signing key is rotated to another key pair alone', async (
   t.match(await findApiKey(ctx, key.id), { successor: undefined }, 'what was refused changed nothing')
 
   const second = newPublicJwk()
-  const rotated = await rotateApiKey(ctx, key.id, { publicJwk: second, overlap: 3600, by })
+  const rotated = await rotateApiKey(ctx, key.id, { publicJwk: second, overlap: 60, by })
   t.match(rotated, { text: undefined, key: { kind: 'signing', publicJwk: second }, previous: { id: key.id } })
   t.same([await isActive(key.id), await isActive(rotated.key.id)], [true, true])
-  clock.advance(3600)
+  clock.advance(60)
   t.same([await isActive(key.id), await isActive(rotated.key.id)], [false, true])
 
   for (const publicJwk of [first, second]) {
@@ -114,11 +114,11 @@ t.test('attack 116: what ends in an emergency gets no successor with the key pai
 
   const events = await server.audit('api_keys.replaced')
   t.same(
-    events.map(({ detail }) => detail),
-    [
-      { keys: 0, need_key_pair: [key.id] },
-      { keys: 1, need_key_pair: [signer.key.id] },
-    ],
+    new Map(events.map(({ detail }) => [detail['keys'], detail['need_key_pair']])),
+    new Map([
+      [0, [key.id]],
+      [1, [signer.key.id]],
+    ]),
   )
 })
 
