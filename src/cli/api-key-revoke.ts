@@ -20,7 +20,7 @@ export const keepKey = 'Keep the key now: it is not shown again.\n'
 
 /** For whoever sees nothing of what was printed. */
 export function ifUnseen(made: readonly Pick<ApiKey, 'id'>[]): string {
-  return [...idLines('What was made stands there once:', made), howToRotate].join('\n')
+  return [...idLines('Made, and perhaps seen by nobody:', made), howToRotate].join('\n')
 }
 
 function idLines(title: string, keys: readonly Pick<ApiKey, 'id'>[]): readonly string[] {

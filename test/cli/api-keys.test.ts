@@ -243,7 +243,7 @@ t.test('nobody reads from the beginning: none is made; or only the end is missin
   const [another] = await json(['list', '--prefix', 'piped'])
   t.match(single, {
     status: 1,
-    stderr: new RegExp(`stands there once:\\n  ${another.id}\\nGive each whose key is lost`),
+    stderr: new RegExp(`perhaps seen by nobody:\\n  ${another.id}\\nGive each whose key is lost`),
   })
   const rotated = await run(['api-key', 'rotate', another.id, '--overlap', '0'], { isGone: () => true })
   const [latest] = await json(['list', '--prefix', 'piped'])
