@@ -20,5 +20,9 @@ if (command !== undefined && Object.hasOwn(roles, command) && rest.every((argume
 } else {
   const { runCommand } = await import('./cli/run.js')
   const { stdin, stdout, stderr, env } = process
-  process.exitCode = await runCommand(process.argv.slice(2), { stdin, stdout, stderr, env })
+  // `ostiary … | head`: who waits for a write hears of it, and what would run on is stopped; nobody needs a stack trace.
+  const closed = new AbortController()
+  stdout.on('error', () => closed.abort())
+  stderr.on('error', () => undefined)
+  process.exitCode = await runCommand(process.argv.slice(2), { stdin, stdout, stderr, env, signal: closed.signal })
 }

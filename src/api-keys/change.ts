@@ -12,7 +12,6 @@ import {
   checkOwner,
   checkPublishable,
   checkScope,
-  invalid,
   longest,
   maxDescriptionLength,
   maxNameLength,
@@ -20,6 +19,7 @@ import {
   requireText,
 } from './create.js'
 import { findApiKey, isUnknown } from './describe.js'
+import { invalid } from './invalid.js'
 import { requireOwner } from './rotate.js'
 
 /** What is left out stays as it is. */

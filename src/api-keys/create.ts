@@ -3,8 +3,8 @@ import { findClient } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { findUser } from '../identity/index.js'
 import { isSubset } from '../oauth/index.js'
-import { ConflictError, InvalidValueError } from '../platform/administration-errors.js'
-import { parseNetwork } from '../platform/network.js'
+import { ConflictError } from '../platform/administration-errors.js'
+import { networkForm, parseNetwork } from '../platform/network.js'
 import { plainText } from '../platform/plain-text.js'
 import { endsOfApiKey, refuseBehind } from '../revocation/index.js'
 import {
@@ -19,6 +19,9 @@ import {
   tiers,
 } from '../store/index.js'
 import { drawApiKey, drawApiKeyId } from './format.js'
+import { invalid } from './invalid.js'
+import { checkPrefix, kindPrefixes } from './prefix.js'
+import { checkPublicJwk, type PublicJwk } from './public-jwk.js'
 import { hashApiKey } from './secret.js'
 
 /** What is asked for; what is left out has a default. */
@@ -30,7 +33,7 @@ export interface NewApiKeyRequest {
   readonly description?: string | undefined
   /** Default: secret. */
   readonly kind?: ApiKeyKind | undefined
-  /** Default: `sk`, `pk` or `sig`, by its kind. */
+  /** Default: `sk`, `pk` or `sig`, by its kind; these are for no other. */
   readonly prefix?: string | undefined
   /** Default: live. */
   readonly environment?: string | undefined
@@ -43,7 +46,7 @@ export interface NewApiKeyRequest {
   readonly tier?: string | undefined
   /** Seconds; default: the server's setting; `never` is allowed, and shows. */
   readonly lifetime?: number | 'never' | undefined
-  readonly publicJwk?: Readonly<Record<string, unknown>> | undefined
+  readonly publicJwk?: PublicJwk | undefined
   /** Default: where the command line makes it. */
   readonly managed?: boolean | undefined
   /** The `client_id` by whose token it is made. */
@@ -169,7 +172,6 @@ export function aboutOwner({ kind, id }: ApiKeyOwner): { readonly clientId: stri
   return kind === 'client' ? { clientId: id } : { subject: id }
 }
 
-const prefixes: Readonly<Record<ApiKeyKind, string>> = { secret: 'sk', publishable: 'pk', signing: 'sig' }
 export const maxNameLength = 100
 export const maxDescriptionLength = 500
 const most = 100
@@ -177,9 +179,10 @@ const most = 100
 export const longest = 10 * 365 * 86_400
 
 async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<ApiKeyDescription> {
-  const { owner, kind = 'secret', prefix = prefixes[kind], environment = 'live', publicJwk, tier } = request
+  const { owner, kind = 'secret', prefix = kindPrefixes[kind], environment = 'live', publicJwk, tier } = request
   const reaches = await checkOwner(ctx, owner, request.scope)
   checkWord(prefix, 'prefix')
+  checkPrefix(kind, prefix)
   checkWord(environment, 'environment')
   const resources = checkScope(ctx, request)
   reaches(resources)
@@ -208,11 +211,6 @@ async function checkRequest(ctx: Context, request: NewApiKeyRequest): Promise<Ap
     createdByClient: request.createdByClient,
     id: request.id,
   }
-}
-
-/** @param field the member on the wire that it is about */
-export function invalid(field: string, message: string): InvalidValueError {
-  return new InvalidValueError(message, { field })
 }
 
 /**
@@ -307,19 +305,10 @@ export function checkNetworks(networks: readonly string[]): readonly string[] {
       networks.map((text) => {
         const network = parseNetwork(text)
         if (network !== undefined) return network
-        throw invalid('networks', `${text.slice(0, 80)} is not a network, such as 192.0.2.0/24 or 2001:db8::/48.`)
+        throw invalid('networks', `${text.slice(0, 80)} is not a network, ${networkForm}.`)
       }),
     ),
   ]
-}
-
-/** Ed25519 alone, and nothing of the private half. RFC 8037 §2. */
-function checkPublicJwk(jwk: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const { kty, crv, x, d } = jwk ?? {}
-  if (d !== undefined) throw invalid('jwk', 'The JWK has a private half, which belongs to the signer alone.')
-  const isKey = kty === 'OKP' && crv === 'Ed25519' && typeof x === 'string' && /^[\w-]{43}$/.test(x)
-  if (!isKey) throw invalid('jwk', 'A signing key is an Ed25519 public key as a JWK: kty OKP, crv Ed25519, x.')
-  return { kty, crv, x }
 }
 
 function lifetimeOf(ctx: Context, lifetime: number | 'never' | undefined): number | undefined {

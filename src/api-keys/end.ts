@@ -9,13 +9,12 @@ import {
 } from '../revocation/index.js'
 import { type ApiKey, type ApiKeyEnd, apiKeyEnds, apiKeys, type Db, revocations } from '../store/index.js'
 import { findApiKey } from './describe.js'
-import { type Replaced, type Replacing, replaceAll, replaceEnded, type SuccessorApiKey } from './replace.js'
+import { type Handed, type Replaced, type Replacing, replaceAll, replaceEnded } from './replace.js'
 
-export interface EndedApiKeys {
+/** No successor where none were asked for, and in no case of a key that has one, or whose owner ended or may do nothing any more. */
+export interface EndedApiKeys extends Handed {
   /** As they were, but for their end. */
   readonly ended: readonly ApiKey[]
-  /** None where none were asked for, and of a key whose owner ended, or may do nothing any more, in no case. */
-  readonly successors: readonly SuccessorApiKey[]
 }
 
 /** All of them have ended. Their rows, or their successors, may still be on the way. */
@@ -52,18 +51,18 @@ export async function endApiKeysById(
   ids: readonly string[],
   { cause, replace = false, alongside }: EndOptions,
 ): Promise<EndedApiKeys> {
-  const { ended, successors, made } = await ctx.db.transaction(async (tx) => {
+  const { ended, handed, made } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const ended = await apiKeys.endEach(tx, ids, { now: ctx.clock.now(), reason: cause.reason, replaces: replace })
     const made = ended.map((key) => describeRevocation(ctx, { ...key, kind: 'api_key' }, cause))
     await revocations.createAll(tx, made)
-    const successors = replace && ended.length > 0 ? await replaceAll(ctx, tx, ended, cause) : []
+    const handed = replace ? await replaceAll(ctx, tx, ended, cause) : nothingHanded
     await alongside?.(tx, ended)
-    return { ended, successors, made }
+    return { ended, handed, made }
   })
   await Promise.all(made.map((revocation) => coverCommit(ctx, revocation)))
   await ctx.revocations.refresh()
-  return { ended, successors }
+  return { ended, ...handed }
 }
 
 /**
@@ -77,10 +76,10 @@ export async function endApiKeys(ctx: Context, set: KeySet, options: EndOptions 
   const { id } = revocation.event
   options.onBegin?.(id)
   await commitRevocation(ctx, revocation)
-  options.onEnd?.(id)
+  await options.onEnd?.(id)
   const { ended, isWritten } = await writtenEnd(ctx, { id, target: revocation.target }, options.limit)
-  const { successors, isComplete } = options.replace ? await replaceEnded(ctx, id, options) : nothingAwaited
-  return { id, ended, successors, isWritten, isComplete: isWritten && isComplete }
+  const { isComplete, ...handed } = options.replace ? await replaceEnded(ctx, id, options) : nothingAwaited
+  return { id, ended, ...handed, isWritten, isComplete: isWritten && isComplete }
 }
 
 async function writtenEnd(
@@ -97,7 +96,8 @@ async function writtenEnd(
   }
 }
 
-const nothingAwaited: Replaced = { successors: [], isComplete: true }
+const nothingHanded: Handed = { successors: [], needKeyPair: [] }
+const nothingAwaited: Replaced = { ...nothingHanded, isComplete: true }
 
 /**
  * Goes on where an end of many was broken off: hands out the successors that are still awaited.
@@ -110,9 +110,9 @@ export async function continueEnd(ctx: Context, id: string, options: Replacing):
   if (isWritten && (await apiKeys.listEndedBy(ctx.db, id, { limit: 1 })).length === 0) {
     throw new NotFoundError('api-key', `No API keys were ended by ${id}.`)
   }
-  options.onEnd?.(id)
-  const { successors, isComplete } = await replaceEnded(ctx, id, options)
-  return { successors, isComplete: isWritten && isComplete }
+  await options.onEnd?.(id)
+  const { isComplete, ...handed } = await replaceEnded(ctx, id, options)
+  return { ...handed, isComplete: isWritten && isComplete }
 }
 
 /** Writes into the rows of keys what ended them, wherever that was broken off. */

@@ -18,14 +18,22 @@ export interface Replacing {
   /** Hears the id of the end before it is made: where nobody can say how that went, it is gone on with by this. */
   readonly onBegin?: ((endId: string) => void) | undefined
   /** Hears that all have ended, before any successor is made. */
-  readonly onEnd?: ((endId: string) => void) | undefined
-  /** Hears of some as soon as they are committed: nobody else ever sees their texts. */
-  readonly onSuccessors?: ((made: readonly SuccessorApiKey[]) => void) | undefined
+  readonly onEnd?: ((endId: string) => unknown) | undefined
+  /**
+   * Hears of some as soon as they are committed: nobody else ever sees their texts. The next are made when its promise, if it
+   * gives one, is kept.
+   */
+  readonly onSuccessors?: ((made: readonly SuccessorApiKey[]) => unknown) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
-export interface Replaced {
+export interface Handed {
   readonly successors: readonly SuccessorApiKey[]
+  /** Ids of signing keys: whoever has the private half of one that ended must not have its successor's, so there is none. */
+  readonly needKeyPair: readonly string[]
+}
+
+export interface Replaced extends Handed {
   /** Whether nobody waits for one any more. */
   readonly isComplete: boolean
 }
@@ -41,19 +49,22 @@ const together = 100
 export async function replaceEnded(ctx: Context, endId: string, options: Replacing): Promise<Replaced> {
   const { limit = Number.POSITIVE_INFINITY, onSuccessors, signal } = options
   const successors: SuccessorApiKey[] = []
+  const needKeyPair: string[] = []
+  const soFar = (isComplete: boolean): Replaced => ({ successors, needKeyPair, isComplete })
   try {
     for (let after: string | undefined = ''; after !== undefined; ) {
       const most = Math.min(together, limit - successors.length)
-      if (signal?.aborted || most === 0) return { successors, isComplete: !(await isAwaited(ctx, endId)) }
-      const { made, next } = await replaceSome(ctx, endId, { ...options, after, most })
-      successors.push(...made)
-      if (made.length > 0) onSuccessors?.(made)
+      if (signal?.aborted || most === 0) return soFar(!(await isAwaited(ctx, endId)))
+      const { handed, next } = await replaceSome(ctx, endId, { ...options, after, most })
+      successors.push(...handed.successors)
+      needKeyPair.push(...handed.needKeyPair)
+      if (handed.successors.length > 0) await onSuccessors?.(handed.successors)
       after = next
     }
-    return { successors, isComplete: true }
+    return soFar(true)
   } catch (error) {
     ctx.log.warn({ err: error, end: endId }, 'successors of API keys that ended were broken off')
-    return { successors, isComplete: false }
+    return soFar(false)
   }
 }
 
@@ -61,12 +72,12 @@ async function replaceSome(
   ctx: Context,
   endId: string,
   { cause, after, most }: Replacing & { readonly after: string; readonly most: number },
-): Promise<{ readonly made: readonly SuccessorApiKey[]; readonly next: string | undefined }> {
+): Promise<{ readonly handed: Handed; readonly next: string | undefined }> {
   return ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const keys = await apiKeys.listEndedBy(tx, endId, { after, awaitsSuccessor: true, limit: most })
-    const made = await replaceAll(ctx, tx, keys, cause)
-    return { made, next: keys.length < most ? undefined : keys.at(-1)?.id }
+    const handed = await replaceAll(ctx, tx, keys, cause)
+    return { handed, next: keys.length < most ? undefined : keys.at(-1)?.id }
   })
 }
 
@@ -80,9 +91,11 @@ export async function replaceAll(
   tx: Db,
   ended: readonly ApiKey[],
   cause: RevocationCause,
-): Promise<readonly SuccessorApiKey[]> {
-  if (ended.length === 0) return []
-  const replaced = await replaceable(tx, ended)
+): Promise<Handed> {
+  if (ended.length === 0) return { successors: [], needKeyPair: [] }
+  const due = await replaceable(tx, ended)
+  const replaced = due.filter(({ kind }) => kind !== 'signing')
+  const needKeyPair = due.filter(({ kind }) => kind === 'signing').map(({ id }) => id)
   const successors = replaced.length === 0 ? [] : await drawAll(ctx, tx, replaced)
   const successorOf = new Map(successors.map(({ key, previous }) => [previous, key.id]))
   const named = await apiKeys.nameSuccessors(
@@ -90,15 +103,16 @@ export async function replaceAll(
     ended.map(({ id }) => [id, successorOf.get(id)] as const),
   )
   if (named !== ended.length) throw new Error(`${ended.length - named} of the keys do not wait for a successor`)
-  if (successors.length === 0) return []
-  const detail = { keys: successors.length }
+  if (due.length === 0) return { successors, needKeyPair }
+  const detail = { keys: successors.length, ...(needKeyPair.length > 0 ? { need_key_pair: needKeyPair } : {}) }
   const event = newEvent(ctx, { ...actOf(cause), type: 'api_keys.replaced', reason: cause.reason, detail })
   await auditEvents.create(tx, event)
-  return successors
+  return { successors, needKeyPair }
 }
 
 async function drawAll(ctx: Context, tx: Db, replaced: readonly ApiKey[]): Promise<readonly SuccessorApiKey[]> {
-  const drawn = drawSuccessors(ctx, replaced.map(successorOf), await firstInstant(ctx, tx, replaced))
+  const descriptions = replaced.map(successorOf)
+  const drawn = drawSuccessors(ctx, descriptions, await firstInstant(ctx, tx, descriptions))
   await apiKeys.createAll(
     tx,
     drawn.map(({ row }) => row),
@@ -106,11 +120,16 @@ async function drawAll(ctx: Context, tx: Db, replaced: readonly ApiKey[]): Promi
   return drawn.map(({ row, text }, index) => ({ key: row, text, previous: replaced[index]!.id }))
 }
 
-/** None of a key whose owner ended, or may do nothing any more. */
+/**
+ * None of a key whose owner ended, or may do nothing any more; nor of one in its overlap: only the newest of a chain is followed,
+ * so that a chain has one key that stays.
+ */
 async function replaceable(tx: Db, ended: readonly ApiKey[]): Promise<readonly ApiKey[]> {
   const held = await apiKeys.findHeld(
     tx,
     ended.map(({ id }) => id),
   )
-  return held.flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : [])).filter(({ scope }) => scope.length > 0)
+  return held
+    .flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : []))
+    .filter(({ scope, successor }) => scope.length > 0 && successor === undefined)
 }

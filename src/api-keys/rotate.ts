@@ -6,6 +6,8 @@ import { type ApiKey, apiKeys, type PresentedApiKey, revocations } from '../stor
 import { chainOf, withinOwner } from './check.js'
 import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
 import { isUnknown, stateOf } from './describe.js'
+import { nextPrefix } from './prefix.js'
+import { nextPublicJwk, type PublicJwk } from './public-jwk.js'
 
 /** Seconds. */
 export const defaultOverlap = 7 * 86_400
@@ -21,6 +23,8 @@ export interface RotatedApiKey extends CreatedApiKey {
 export interface RotateOptions {
   /** Seconds. */
   readonly overlap?: number | undefined
+  /** Of a new key pair: a signing key needs it, and no other key has one. */
+  readonly publicJwk?: PublicJwk | undefined
   readonly by: By
   /** The `client_id` by whose token it is done: the successor is what that was given. */
   readonly createdByClient?: string | undefined
@@ -31,24 +35,22 @@ export interface RotateOptions {
  * it now.
  *
  * @throws {NotFoundError} {ConflictError} where it has a successor already, or is over
+ * @throws {InvalidValueError} for a signing key without a new public key
  */
 export async function rotateApiKey(
   ctx: Context,
   id: string,
-  { overlap = defaultOverlap, by, createdByClient }: RotateOptions,
+  { overlap = defaultOverlap, publicJwk, by, createdByClient }: RotateOptions,
 ): Promise<RotatedApiKey> {
   const { rotated, revocation } = await ctx.db.transaction(async (tx) => {
     await revocations.lock(tx)
     const [before] = await apiKeys.findHeld(tx, [id])
     if (!before) throw isUnknown(id)
     requireOwner(before)
-    const { key, text } = await writeApiKey(
-      ctx,
-      tx,
-      { ...successorOf(requireScope(withinOwner(before))), createdByClient },
-      by,
-    )
     const now = ctx.clock.now()
+    if (stateOf(before.key, now) !== 'live') throw new ConflictError(whyNot(before.key, now))
+    const next = { publicJwk: await nextPublicJwk(tx, before.key, publicJwk), createdByClient }
+    const { key, text } = await writeApiKey(ctx, tx, { ...successorOf(requireScope(withinOwner(before))), ...next }, by)
     const expiresAt = new Date(now.getTime() + overlap * 1000)
     const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })
     if (!previous) throw new ConflictError(whyNot(before.key, now))
@@ -68,13 +70,13 @@ function endsNow({ id, owner, resources }: ApiKey, overlap: number): RevocationT
   return { kind, id, owner, resources, lives: overlap > 0 }
 }
 
-/** The same rights, for as long as the one before was meant to live. */
+/** The same rights, for as long as the one before was meant to live. A signing key needs a key pair of its own besides. */
 export function successorOf(key: ApiKey): ApiKeyDescription {
   const { owner, kind, prefix, environment, name, description, scope, resources, networks, origins, tier, managed } =
     key
   const lifetime = key.expiresAt && Math.round((key.expiresAt.getTime() - key.createdAt.getTime()) / 1000)
-  const rights = { scope, resources, networks, origins, tier, chain: chainOf(key), managed, publicJwk: key.publicJwk }
-  return { owner, kind, prefix, environment, name, description, ...rights, lifetime }
+  const rights = { scope, resources, networks, origins, tier, chain: chainOf(key), managed }
+  return { owner, kind, prefix: nextPrefix(kind, prefix), environment, name, description, ...rights, lifetime }
 }
 
 /** @throws {ConflictError} for a key that ended with all that its owner had: nothing brings it back */

@@ -14,16 +14,28 @@ import { ownerOf, ownerOption } from './api-key-owner.js'
 import { type Answer, atMostOne, type CommandIo, checkUuid, defineCommand, UsageError } from './command.js'
 import { InterruptedError, untilInterrupted } from './interrupt.js'
 import { operator } from './operator.js'
-import { table, widthOf } from './output.js'
+import { OutputClosedError, print, table, widthOf } from './output.js'
 
 export const keepKey = 'Keep the key now: it is not shown again.\n'
+
+/** For whoever sees nothing of what was printed. */
+export function ifUnseen(made: readonly Pick<ApiKey, 'id'>[]): string {
+  return [...idLines('Made, and perhaps seen by nobody:', made), howToRotate].join('\n')
+}
+
+function idLines(title: string, keys: readonly Pick<ApiKey, 'id'>[]): readonly string[] {
+  return keys.length === 0 ? [] : [title, ...keys.map(({ id }) => `  ${id}`)]
+}
+
+const howToRotate = 'Give each whose key is lost a successor, and end it: ostiary api-key rotate ID --overlap 0'
 
 export const revoke = defineCommand({
   name: 'api-key revoke',
   summary: 'End an API key, or many at once',
   description:
     'Acts at once, everywhere. With --replace each gets a successor with the same rights; these are printed this once, ' +
-    'as they are made. Where that was broken off, --continue hands out the rest.',
+    'as they are made. Where that was broken off, --continue hands out the rest. A key that was rotated already gets no other ' +
+    'successor, and a signing key none: make a new key pair, and a new key.',
   words: ['ID?'],
   options: {
     owner: { ...ownerOption, description: 'All keys of this owner.' },
@@ -48,8 +60,11 @@ export const revoke = defineCommand({
     const ctx = await context()
     if (id !== undefined) {
       const ended = await endApiKey(ctx, id, { cause, replace })
-      if (ended.ended.length === 0) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
-      return endedAnswer(ctx, ended)
+      const [key] = ended.ended
+      if (!key) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
+      const answer = endedAnswer(ctx, ended)
+      if (!replace || key.successor === undefined) return answer
+      return { ...answer, warnings: [`It has a successor already, ${key.successor}, and gets no other.`] }
     }
     if (end !== undefined) return printSuccessors(ctx, io, { asked: { end }, json })
     const set = await keySetOf(ctx, { owner, prefix })
@@ -67,19 +82,39 @@ async function printSuccessors(
   io: CommandIo,
   { asked, json }: { readonly asked: KeySet | { readonly end: string }; readonly json: boolean },
 ): Promise<undefined> {
-  const printer = json ? jsonPrinter(ctx, io) : textPrinter(io)
+  const printer = untilClosed(json ? jsonPrinter(ctx, io) : textPrinter(io))
   const options = { cause, replace: true, onEnd: printer.begin, onSuccessors: printer.print }
-  const { id, ended, isWritten, isComplete } = await untilInterrupted(io, async (signal) => {
+  const { id, ended, needKeyPair, isWritten, isComplete } = await untilInterrupted(io, async (interrupted) => {
+    const signal = AbortSignal.any([interrupted, printer.closed])
     if (!('end' in asked))
       return unlessUnknown(io, (onBegin) => endApiKeys(ctx, asked, { ...options, onBegin, signal }))
     const { end: id } = asked
     return { id, ended: undefined, isWritten: true, ...(await continueEnd(ctx, id, { ...options, signal })) }
   })
-  printer.end(ended, isWritten)
+  await printer.end({ ended, needKeyPair, isWritten })
+  const rest = `Go on with: ostiary api-key revoke --continue ${id}`
+  if (printer.closed.aborted) {
+    throw new OutputClosedError(closedText(printer, { needKeyPair, rest: isComplete ? undefined : rest }))
+  }
   if (isComplete) return
-  throw new InterruptedError(
-    `All of them have ended, and some have no successor yet. Go on with: ostiary api-key revoke --continue ${id}`,
-  )
+  throw new InterruptedError(`All of them have ended, and some have no successor yet. ${rest}`)
+}
+
+/** Whoever reads a pipe may be gone with what was written into it: so all that this command made is named. */
+function closedText(
+  { seen, unseen }: Pick<ClosingPrinter, 'seen' | 'unseen'>,
+  { needKeyPair, rest }: { readonly needKeyPair: readonly string[]; readonly rest: string | undefined },
+): string {
+  const state = rest === undefined ? '.' : `, and some have no successor yet. ${rest}`
+  return [
+    `Standard output cannot be written any more: nobody reads it. All of them have ended${state}`,
+    ...idLines('Made, and not printed:', unseen),
+    ...idLines('Printed before that; whether anybody read it is not known here:', seen),
+    ...(seen.length + unseen.length > 0 ? [howToRotate] : []),
+    needKeyPairText(needKeyPair).trimEnd(),
+  ]
+    .filter((line) => line !== '')
+    .join('\n')
 }
 
 /** Where the answer of the database is lost, the keys may have ended all the same. */
@@ -103,29 +138,65 @@ async function unlessUnknown<Result>(
   }
 }
 
+/** Each rejects with an `OutputClosedError` where nobody reads any more. */
 interface Printer {
-  readonly begin: (endId: string) => void
-  readonly print: (successors: readonly SuccessorApiKey[]) => void
-  /** @param ended undefined where they ended before */
-  readonly end: (ended: readonly ApiKey[] | undefined, isWritten: boolean) => void
+  readonly begin: (endId: string) => Promise<void>
+  readonly print: (successors: readonly SuccessorApiKey[]) => Promise<void>
+  readonly end: (done: Done) => Promise<void>
+}
+
+/** Does not reject, and says what became of what was to be printed. */
+interface ClosingPrinter extends Printer {
+  /** Aborted where nobody reads any more: nothing is made then that nobody sees. */
+  readonly closed: AbortSignal
+  /** Keys that were written whole, and keys that were not. */
+  readonly seen: readonly ApiKey[]
+  readonly unseen: readonly ApiKey[]
+}
+
+function untilClosed(printer: Printer): ClosingPrinter {
+  const stop = new AbortController()
+  const seen: ApiKey[] = []
+  const unseen: ApiKey[] = []
+  async function attempt(write: () => Promise<void>, made: readonly SuccessorApiKey[] = []): Promise<void> {
+    try {
+      if (!stop.signal.aborted) await write()
+    } catch (error) {
+      if (!(error instanceof OutputClosedError)) throw error
+      stop.abort()
+    }
+    const heard = stop.signal.aborted ? unseen : seen
+    heard.push(...made.map(({ key }) => key))
+  }
+  return {
+    ...{ closed: stop.signal, seen, unseen },
+    begin: (endId) => attempt(() => printer.begin(endId)),
+    print: (successors) => attempt(() => printer.print(successors), successors),
+    end: (done) => attempt(() => printer.end(done)),
+  }
+}
+
+interface Done {
+  /** Undefined where they ended before. */
+  readonly ended: readonly ApiKey[] | undefined
+  readonly needKeyPair: readonly string[]
+  readonly isWritten: boolean
 }
 
 /** One document, whose beginning is there before its end. */
 function jsonPrinter(ctx: Context, io: CommandIo): Printer {
   let separator = ''
   return {
-    begin(endId) {
-      io.stdout.write(`{\n  "end": "${endId}",\n  "successors": [`)
-    },
+    begin: (endId) => print(io, `{\n  "end": "${endId}",\n  "successors": [`),
     print(successors) {
-      for (const successor of successors) {
-        io.stdout.write(`${separator}\n    ${JSON.stringify(described(ctx, successor))}`)
-        separator = ','
-      }
+      const items = successors.map((successor) => `\n    ${JSON.stringify(described(ctx, successor))}`)
+      const text = `${separator}${items.join(',')}`
+      separator = ','
+      return print(io, text)
     },
-    end(ended) {
+    end({ ended, needKeyPair }) {
       const last = ended ? `,\n  "ended": ${JSON.stringify(ended.map(({ id }) => id))}` : ''
-      io.stdout.write(`${separator && '\n  '}]${last}\n}\n`)
+      return print(io, `${separator && '\n  '}],\n  "need_key_pair": ${JSON.stringify(needKeyPair)}${last}\n}\n`)
     },
   }
 }
@@ -134,33 +205,46 @@ function textPrinter(io: CommandIo): Printer {
   let count = 0
   return {
     begin(endId) {
-      io.stdout.write(
+      return print(
+        io,
         `They have ended, everywhere. Where this is broken off, ostiary api-key revoke --continue ${endId} goes on.\n`,
       )
     },
     print(successors) {
       const text = successorTable(successors, widthOf(io))
-      io.stdout.write(count === 0 ? text : text.slice(text.indexOf('\n') + 1))
+      const rows = count === 0 ? text : text.slice(text.indexOf('\n') + 1)
       count += successors.length
+      return print(io, rows)
     },
-    end(ended, isWritten) {
+    end({ ended, needKeyPair, isWritten }) {
       const kept = count === 0 ? '' : 'Keep the keys now: they are not shown again.\n'
-      io.stdout.write(`${ended ? `${endedText(ended, isWritten)} ` : ''}Made ${keys(count, 'successor')}.\n${kept}`)
+      const said = ended ? `${endedText(ended, isWritten)} ` : ''
+      return print(io, `${said}Made ${keys(count, 'successor')}.\n${kept}${needKeyPairText(needKeyPair)}`)
     },
   }
 }
 
 /** @param isWritten undefined where each ended by itself */
-function endedAnswer(ctx: Context, { ended, successors }: EndedApiKeys, isWritten?: boolean): Answer {
+function endedAnswer(ctx: Context, { ended, successors, needKeyPair }: EndedApiKeys, isWritten?: boolean): Answer {
   return {
     json: {
       ended: ended.map(({ id }) => id),
       successors: successors.map((each) => described(ctx, each)),
+      need_key_pair: needKeyPair,
       complete: isWritten,
     },
+    ...(successors.length > 0 ? { ifUnseen: ifUnseen(successors.map(({ key }) => key)) } : {}),
     text: (width) =>
-      `${endedText(ended, isWritten)}\n${successors.length === 0 ? '' : successorTable(successors, width) + keepKey}`,
+      `${endedText(ended, isWritten)}\n${successors.length === 0 ? '' : successorTable(successors, width) + keepKey}` +
+      needKeyPairText(needKeyPair),
   }
+}
+
+function needKeyPairText(ids: readonly string[]): string {
+  if (ids.length === 0) return ''
+  const some = `${keys(ids.length, 'signing key')} got no successor, since whoever has the private half would have that too`
+  const how = 'make a new key pair, and a new key by `ostiary api-key create --public-key FILE`'
+  return `${some[0]!.toUpperCase()}${some.slice(1)}: ${how}.\n${ids.map((id) => `  ${id}\n`).join('')}`
 }
 
 function endedText(ended: readonly ApiKey[], isWritten = true): string {

@@ -10,7 +10,7 @@ import {
 import { parseScope } from '../oauth/index.js'
 import type { ApiKey } from '../store/index.js'
 import { ownerOf, ownerOption } from './api-key-owner.js'
-import { keepKey, revoke } from './api-key-revoke.js'
+import { ifUnseen, keepKey, revoke } from './api-key-revoke.js'
 import { defineCommand, UsageError } from './command.js'
 import { duration } from './duration.js'
 import { readJsonObject } from './input.js'
@@ -38,7 +38,11 @@ const create = defineCommand({
       description: 'How long it lives, such as 30d. Default: API_KEY_LIFETIME.',
     },
     environment: { type: 'string', value: 'WORD', description: 'Stands in the key. Default live.' },
-    prefix: { type: 'string', value: 'WORD', description: 'Stands first in the key. Default sk, or pk.' },
+    prefix: {
+      type: 'string',
+      value: 'WORD',
+      description: 'Stands first in the key. Default sk, pk or sig, by its kind.',
+    },
     allow: {
       type: 'string',
       value: 'CIDR',
@@ -91,6 +95,7 @@ const create = defineCommand({
     return {
       json: { ...describeApiKey(ctx, key), key: text },
       warnings: key.expiresAt ? [] : ['It never expires: rotate it before somebody else has it.'],
+      ifUnseen: ifUnseen([key]),
       text: () => `Made the API key.\n${pairs([...fields(key), ['key', text]])}${text ? keepKey : ''}`,
     }
   },
@@ -150,7 +155,8 @@ const rotate = defineCommand({
   summary: 'Give an API key a successor',
   description:
     'The old key stays good for the overlap, and ends by itself. Who still uses it is told by Deprecation and Sunset headers. ' +
-    'The new key is printed this once.',
+    'The new key is printed this once. A signing key needs the public key of a new key pair: whoever has the private half of ' +
+    'the old one must not have that of its successor.',
   words: ['ID'],
   options: {
     overlap: {
@@ -158,19 +164,33 @@ const rotate = defineCommand({
       value: 'DURATION',
       description: `How long the old one stays. Default ${defaultOverlap / 86_400}d.`,
     },
+    'public-key': {
+      type: 'string',
+      value: 'FILE|-',
+      description: 'Of a signing key: the Ed25519 public key of a new key pair, as a JWK.',
+    },
   },
-  examples: ['ostiary api-key rotate 0kq3GZb7yXw9TfLm --overlap 7d'],
-  async run({ options: { overlap }, words: [id = ''], context }) {
+  examples: [
+    'ostiary api-key rotate 0kq3GZb7yXw9TfLm --overlap 7d',
+    'ostiary api-key rotate 3hVx0PqT9aLrK2mS --public-key new-public.jwk',
+  ],
+  async run({ io, options: { overlap, 'public-key': path }, words: [id = ''], context }) {
     const seconds = overlap === undefined ? undefined : duration(overlap, 'overlap')
+    const publicJwk = path === undefined ? undefined : await readJsonObject(io, path, 'public-key')
     const ctx = await context()
-    const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, by: operator })
+    if (!publicJwk && (await findApiKey(ctx, id)).kind === 'signing') throw new UsageError(keyPairMissing)
+    const { key, text, previous } = await rotateApiKey(ctx, id, { overlap: seconds, publicJwk, by: operator })
     return {
       json: { ...describeApiKey(ctx, key), key: text, previous: describeApiKey(ctx, previous) },
+      ifUnseen: ifUnseen([key]),
       text: () =>
         `${pairs([...fields(key), ['key', text]])}The key before, ${id}, is good until ${timeText(previous.expiresAt)}.\n${text ? keepKey : ''}`,
     }
   },
 })
+
+const keyPairMissing =
+  'A signing key is rotated to another key pair: give the public key of a new one, by --public-key FILE.'
 
 export const apiKeyCommands = [create, list, show, rotate, revoke]
 

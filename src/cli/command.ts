@@ -5,7 +5,8 @@ import { nearest } from '../platform/config/edit-distance.js'
 /** The world outside a command. */
 export interface CommandIo {
   readonly stdout: {
-    write(text: string): unknown
+    /** @param done hears that it was written, or why not */
+    write(text: string, done?: (error?: Error | null) => void): unknown
     /** Whether a person reads it: then tables fit its width. */
     readonly isTTY?: boolean | undefined
     readonly columns?: number | undefined
@@ -57,6 +58,8 @@ export interface Answer {
   readonly text: (width: number) => string
   /** Sentences for standard error. */
   readonly warnings?: readonly string[]
+  /** What is to be done where nobody reads what is printed. */
+  readonly ifUnseen?: string
 }
 
 export interface Invocation<Specs extends OptionSpecs = OptionSpecs> {

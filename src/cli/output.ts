@@ -1,3 +1,4 @@
+import { AdministrationError } from '../platform/administration-errors.js'
 import { displayText } from '../ui/index.js'
 import type { CommandIo } from './command.js'
 
@@ -44,6 +45,23 @@ function shrink<Row>(widths: number[], columns: readonly Column<Row>[], width: n
 /** What is not read by a person is not cut to a width. */
 export function widthOf({ stdout }: CommandIo): number {
   return stdout.isTTY ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY
+}
+
+/** Standard output cannot be written: whoever read it is gone, say. */
+export class OutputClosedError extends AdministrationError {
+  readonly kind = 'output_closed'
+}
+
+/** Resolves when it is written: whoever reads a pipe may still not read it. @throws {OutputClosedError} */
+export async function print({ stdout }: CommandIo, text: string): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stdout.write(text, (error) => (error ? reject(error) : resolve()))
+    })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
+    throw new OutputClosedError(`Standard output cannot be written any more${code}: it was cut off.`, { cause: error })
+  }
 }
 
 /** Names and values, one pair a line; a value that is undefined or empty is left out. */

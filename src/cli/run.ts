@@ -26,7 +26,7 @@ import { masterKeyCommands } from './master-key.js'
 import { migrateCommands } from './migrate.js'
 import { noticeCommands } from './notice.js'
 import { outboxCommands } from './outbox.js'
-import { jsonText, widthOf } from './output.js'
+import { jsonText, OutputClosedError, print, widthOf } from './output.js'
 import { registrationTokenCommands } from './registration-token.js'
 import { resourceCommands } from './resource.js'
 import { revokeCommands } from './revoke.js'
@@ -94,7 +94,7 @@ export async function runCommand(argv: readonly string[], io: CommandIo): Promis
     const { options, words, json, help } = parseArguments(command, rest)
     if (help) return say(io, helpOf(command))
     const answer = await run(command, { options, words, json }, io)
-    if (answer) print(answer, json, io)
+    if (answer) await printAnswer(answer, json, io)
     return 0
   } catch (error) {
     if (error instanceof UsageError) {
@@ -131,9 +131,14 @@ async function run(
   }
 }
 
-function print(answer: Answer, json: boolean, io: CommandIo): void {
+async function printAnswer(answer: Answer, json: boolean, io: CommandIo): Promise<void> {
   for (const warning of answer.warnings ?? []) io.stderr.write(`ostiary: warning: ${warning}\n`)
-  io.stdout.write(json ? jsonText(answer.json) : answer.text(widthOf(io)))
+  try {
+    await print(io, json ? jsonText(answer.json) : answer.text(widthOf(io)))
+  } catch (error) {
+    if (!(error instanceof OutputClosedError) || answer.ifUnseen === undefined) throw error
+    throw new OutputClosedError(`${error.message} ${answer.ifUnseen}`, { cause: error })
+  }
 }
 
 function say(io: CommandIo, text: string): number {

@@ -16,9 +16,9 @@ export async function remindOwners(ctx: Context): Promise<void> {
 }
 
 function reminderOf(ctx: Context, due: Rotatable, now: Date): NewNotice | undefined {
-  const { kind, id, owner, name, createdAt, dueAt, ends } = due
+  const { kind, id, owner, name, createdAt, dueAt, ends, signing } = due
   const common = { owner, subject: { kind, id }, by: { actor: 'system' } }
-  const detail = { name, due_at: dueAt.toISOString() }
+  const detail = { name, due_at: dueAt.toISOString(), signing }
   if (dueAt <= now) return newNotice(ctx, { ...common, kind: 'rotation_overdue', detail })
   const days = reminderDays.findLast((each) => dueAt.getTime() - now.getTime() <= each * dayLength)
   // Who makes a key for some days knows when it ends.

@@ -61,9 +61,15 @@ export function noticeText(notice: Notice, issuer: string): NoticeText {
   }
 }
 
-function howToRotate({ subject, owner }: Notice, issuer: string): string {
+function howToRotate({ subject, owner, detail }: Notice, issuer: string): string {
   if (subject.kind === 'client_secret') {
     return `Give the client a new secret; the one before stays good meanwhile:\n\n  ostiary client rotate-secret ${owner.id}`
+  }
+  if (detail.signing) {
+    return (
+      'Make a new key pair, and give the key a successor of its public half; the one before stays good for a while, and ends by ' +
+      `itself:\n\n  ostiary api-key rotate ${subject.id} --public-key FILE\n\nor POST /api-keys/${subject.id}/rotate with jwk`
+    )
   }
   if (owner.kind === 'user') {
     return (

@@ -76,6 +76,29 @@ export async function findHeld(db: Db, ids: readonly string[]): Promise<readonly
 }
 
 /**
+ * The public keys of a signing key and of all before it, of which each names its successor. All are of one owner, among whose
+ * keys they are looked for.
+ */
+export async function publicJwksOfChain(
+  db: Db,
+  { id, owner }: Pick<ApiKey, 'id' | 'owner'>,
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  const rows = await db.query(
+    'api_keys.public_jwks_of_chain',
+    `WITH RECURSIVE owned AS MATERIALIZED (
+       SELECT id, successor, public_jwk FROM api_key WHERE owner_kind = $2 AND owner = $3 AND kind = 'signing'
+     ), chain AS (
+       SELECT id, public_jwk FROM owned WHERE id = $1
+        UNION
+       SELECT o.id, o.public_jwk FROM chain c JOIN owned o ON o.successor = c.id
+     )
+     SELECT public_jwk FROM chain WHERE public_jwk IS NOT NULL`,
+    [id, owner.kind, owner.id],
+  )
+  return rows.map((row) => row['public_jwk'])
+}
+
+/**
  * The caller holds the lock of revocations, under which a key takes its position: an end of many ends those before it.
  *
  * @returns false where there is a key of this id already: of two callers one makes it

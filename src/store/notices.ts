@@ -31,6 +31,8 @@ export interface NoticeDetail {
   readonly ends?: boolean | undefined
   /** It stands in pages, so that anybody can read it. */
   readonly publishable?: boolean | undefined
+  /** Requests are signed by it: its successor needs another key pair. */
+  readonly signing?: boolean | undefined
   /** Where it was found: an address, or in words. */
   readonly found_at?: string | undefined
 }

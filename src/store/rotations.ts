@@ -16,6 +16,8 @@ export interface Rotatable {
   readonly dueAt: Date
   /** It ends by itself then. */
   readonly ends: boolean
+  /** A key by which requests are signed. */
+  readonly signing?: boolean | undefined
 }
 
 export interface DueOptions {
@@ -36,7 +38,7 @@ const dueAt = (row: string, every: string) => `
 const keys = (position: string, order: string) => `
   SELECT 'api_key' AS kind, k.id, k.owner_kind, k.owner, k.name, k.tier, ${seconds('k.created_at')} AS created_at,
          ${seconds('d.due_at')} AS due_at, d.due_at IS NOT DISTINCT FROM k.expires_at AS ends,
-         k.expires_at::text AS expires_at
+         k.kind = 'signing' AS signing, k.expires_at::text AS expires_at
     FROM api_key k
     LEFT JOIN tier t ON t.name = k.tier ${dueAt('k', '$2::int')}
    WHERE k.ended_at IS NULL AND k.successor IS NULL AND ${position} AND d.due_at <= $1::timestamptz
@@ -105,5 +107,6 @@ function toRotatable(row: Row): Rotatable {
     createdAt: toTime(row['created_at']),
     dueAt: toTime(row['due_at']),
     ends: row['ends'],
+    signing: row['signing'] === true || undefined,
   }
 }

@@ -174,6 +174,8 @@ label.scope { cursor: pointer }
 .keys .key { display: grid; gap: .75rem; padding: 1.25rem 0; border-top: 1px solid var(--line) }
 .badge { display: inline-block; padding: 0 .625rem; border: 1px solid var(--edge); border-radius: 1rem; font-size: .875rem; line-height: 1.75 }
 .badge.live { border-color: var(--accent); background: var(--accent); color: var(--onAccent) }
+.badge.exposed { border-color: var(--danger); color: var(--danger) }
+.badges { display: inline-flex; flex-wrap: wrap; gap: .25rem }
 .secret { display: block; padding: 1rem; border: 2px solid var(--accent); border-radius: .625rem; background: var(--inset); font-size: 1rem; line-height: 1.6; overflow-wrap: anywhere }
 .steps { display: flex; flex-wrap: wrap; gap: .75rem }
 

@@ -1,8 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { createCommandLine } from '../support/command.js'
+import { createCommandLine, testMasterKey } from '../support/command.js'
 import { copyKeys } from '../support/key-copies.js'
+import { newPublicJwk } from '../support/key-pairs.js'
+import { startProcess } from '../support/process.js'
 import { createTestServer, sql } from '../support/server.js'
 import { withClient } from '../support/test-postgres.js'
 
@@ -105,6 +107,44 @@ t.test('a publishable key, and one that signs', async (t) => {
   ])
   t.match(signer, { kind: 'signing', prefix: 'sig', jwk })
   t.notOk('key' in signer)
+  t.match(await run(['api-key', 'rotate', signer.id]), {
+    status: 2,
+    stderr: /another key pair: .*by --public-key FILE/,
+  })
+  const rotate = ['rotate', signer.id, '--public-key']
+  t.match(await run(['api-key', ...rotate, 'public.jwk']), { status: 1, stderr: /make a new key pair/ })
+  const next = newPublicJwk()
+  writeFileSync(join(folder, 'next.jwk'), JSON.stringify(next))
+  const rotated = await json([...rotate, 'next.jwk'])
+  t.match(rotated, { kind: 'signing', jwk: next, previous: { id: signer.id, state: 'rotated' } })
+  t.notOk('key' in rotated)
+})
+
+t.test('a key in its overlap is ended, and its successor stays the only one', async (t) => {
+  const { id } = await json(['create', '--owner', user.email, '--name', 'Chain', '--scope', 'read'])
+  const next = await json(['rotate', id])
+  const ended = await run(['api-key', 'revoke', id, '--replace', '--json'])
+  t.match(ended.json(), { ended: [id], successors: [] })
+  t.match(ended.stderr, `It has a successor already, ${next.id}, and gets no other.`)
+  t.equal(await isActive(next.key), true)
+  await json(['revoke', next.id])
+})
+
+t.test('attack 116: a signing key that ends gets no successor, and the command says so', async (t) => {
+  writeFileSync(join(folder, 'signer.jwk'), JSON.stringify(newPublicJwk()))
+  const make = ['create', '--owner', user.email, '--name', 'Signer', '--scope', 'read', '--public-key', 'signer.jwk']
+  for (const end of [(id: string) => [id], () => ['--owner', user.email]]) {
+    const [one, two] = [await json(make), await json(make)]
+    const text = await run(['api-key', 'revoke', ...end(one.id), '--replace'])
+    t.match(text, { status: 0 })
+    t.match(text.stdout, /signing keys? got no successor, since whoever has the private half would have that too/)
+    t.match(text.stdout, new RegExp(`api-key create --public-key FILE\`\\.\n[^]*  ${one.id}\n`))
+    const described = end(two.id)[0] === two.id ? await json(['revoke', two.id, '--replace']) : undefined
+    if (described) t.match(described, { ended: [two.id], successors: [], need_key_pair: [two.id] })
+    t.match(await json(['show', two.id]), { state: 'ended' })
+  }
+  const { id } = await json(make)
+  t.match(await json(['revoke', '--owner', user.email, '--replace']), { successors: [], need_key_pair: [id] })
 })
 
 t.test('attack 116: all keys of an owner end at once, with successors', async (t) => {
@@ -154,6 +194,86 @@ t.test('successors are printed as they are made, and an interrupted command says
   t.match(unknown, { status: 1, stdout: '', stderr: /No API keys were ended by/ })
 })
 
+t.test('who reads successors goes away: no more are made, and those that were are named', async (t) => {
+  const make = ['create', '--owner', user.email, '--name', 'Piped', '--scope', 'read', '--prefix', 'piped']
+  for (const flags of [[], ['--json']]) {
+    const { id } = await json(make)
+    await copyKeys(server, id, 249)
+    let pieces = 0
+    const isGone = (text: string): boolean => /piped_live_/.test(text) && ++pieces === 2
+    const cut = await run(['api-key', 'revoke', '--prefix', 'piped', '--replace', ...flags], { isGone })
+    t.equal(cut.status, 1)
+    t.equal(cut.stdout.match(/piped_live_/g)?.length, 100)
+    const [, endId = ''] = /Standard output cannot be written.*--continue (\S+)\n/.exec(cut.stderr) ?? []
+    const [, unseen = '', seen = ''] =
+      /\nMade, and not printed:\n((?: {2}\w{16}\n)+)Printed before that; .*:\n((?: {2}\w{16}\n)+)Give each/.exec(
+        cut.stderr,
+      ) ?? []
+    const idsOf = (lines: string) => lines.trim().split(/\s+/)
+    t.match([idsOf(unseen), idsOf(seen)], [{ length: 100 }, { length: 100 }])
+    t.notMatch(cut.stderr, /\n\s+at |EPIPE/, 'no stack')
+    for (const each of idsOf(seen)) t.ok(cut.stdout.includes(each))
+    const live = await json(['list', '--prefix', 'piped'])
+    t.same(
+      live.map((key: { id: string }) => key.id).toSorted(),
+      [...idsOf(unseen), ...idsOf(seen)].toSorted(),
+      'all that were made are named',
+    )
+    const [lost = ''] = idsOf(unseen)
+    t.match(await json(['rotate', lost, '--overlap', '0']), { key: /^piped_live_/, previous: { id: lost } })
+    const rest = await run(['api-key', 'revoke', '--continue', endId, ...flags])
+    t.equal(rest.stdout.match(/piped_live_/g)?.length, 50)
+    await json(['revoke', '--prefix', 'piped'])
+  }
+})
+
+t.test('nobody reads from the beginning: none is made; or only the end is missing', async (t) => {
+  const make = ['create', '--owner', user.email, '--name', 'Piped', '--scope', 'read', '--prefix', 'piped']
+  const { id } = await json(make)
+  const none = await run(['api-key', 'revoke', '--prefix', 'piped', '--replace'], { isGone: () => true })
+  t.match(none, { status: 1, stdout: '', stderr: /some have no successor yet\. Go on with: .*--continue \S+\n$/ })
+  t.same(await json(['list', '--prefix', 'piped']), [])
+  const [, endId = ''] = /--continue (\S+)/.exec(none.stderr) ?? []
+  const last = await run(['api-key', 'revoke', '--continue', endId], { isGone: (text) => /Made one/.test(text) })
+  t.match(last, { status: 1, stdout: /piped_live_/, stderr: /All of them have ended\.\nPrinted before that; / })
+  const [next] = await json(['list', '--prefix', 'piped'])
+  t.match(await json(['show', id]), { successor: next.id })
+
+  const single = await run(['api-key', 'revoke', next.id, '--replace'], { isGone: () => true })
+  const [another] = await json(['list', '--prefix', 'piped'])
+  t.match(single, {
+    status: 1,
+    stderr: new RegExp(`perhaps seen by nobody:\\n  ${another.id}\\nGive each whose key is lost`),
+  })
+  const rotated = await run(['api-key', 'rotate', another.id, '--overlap', '0'], { isGone: () => true })
+  const [latest] = await json(['list', '--prefix', 'piped'])
+  t.match(rotated.stderr, latest.id)
+  const made = await run(['api-key', ...make], { isGone: () => true })
+  const newest = (await json(['list', '--prefix', 'piped'])).find((key: { id: string }) => key.id !== latest.id)
+  t.match(made, { status: 1, stderr: newest.id })
+  await json(['revoke', '--prefix', 'piped'])
+  const list = await run(['api-key', 'list'], { isGone: () => true })
+  t.match(list, {
+    status: 1,
+    stderr: /^ostiary: Standard output cannot be written any more \(EPIPE\): it was cut off\.\n$/,
+  })
+})
+
+t.test('a process whose reader is gone ends without a stack', async (t) => {
+  const { id } = await json(['create', '--owner', user.email, '--name', 'Pipe', '--scope', 'read', '--prefix', 'pipe'])
+  await copyKeys(server, id, 499)
+  const env = { DATABASE_URL: server.databaseUrl, MASTER_KEY: testMasterKey }
+  const args = ['api-key', 'revoke', '--prefix', 'pipe', '--replace', '--json']
+  const { child, stderr, ended } = startProcess(t, { args, env, cwd: folder })
+  child.stdout?.once('data', () => child.stdout?.destroy())
+  t.match(await ended, { code: 1, signal: null })
+  t.match(stderr(), /^ostiary: Standard output cannot be written any more: nobody reads it\. All of them have ended/)
+  t.notMatch(stderr(), /\n\s+at |Error/)
+  const live = await json(['list', '--prefix', 'pipe'])
+  for (const key of live) t.ok(stderr().includes(key.id), 'each that was made is named')
+  await json(['revoke', '--prefix', 'pipe'])
+})
+
 t.test('keys whose rows somebody holds have ended, and are not counted as none', async (t) => {
   const { id } = await json(['create', '--owner', user.email, '--name', 'x', '--scope', 'read', '--prefix', 'held'])
   await withClient(server.databaseUrl, async (client) => {
@@ -163,10 +283,15 @@ t.test('keys whose rows somebody holds have ended, and are not counted as none',
       const { stdout } = await run(['api-key', 'revoke', '--prefix', 'held', ...flags])
       t.match(stdout, 'All of them have ended, everywhere. The rows of 0 API keys say so; the worker writes the rest.')
     }
-    t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], complete: false })
+    t.same(await json(['revoke', '--prefix', 'held']), {
+      ended: [],
+      successors: [],
+      need_key_pair: [],
+      complete: false,
+    })
     await client.query('ROLLBACK')
   })
-  t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], complete: true })
+  t.same(await json(['revoke', '--prefix', 'held']), { ended: [], successors: [], need_key_pair: [], complete: true })
 })
 
 t.test('a command that hears nothing of its end says how to find out', async (t) => {
@@ -192,6 +317,11 @@ t.test('what is meant must be said', async (t) => {
     [['create', '--owner', 'x', '--name', 'n', '--scope', 's', '--expires', '1 month'], /--expires is not a duration/],
   ]
   for (const [args, message] of cases) t.match(await run(['api-key', ...args]), { status: 2, stderr: message })
+  const made = ['create', '--owner', user.email, '--name', 'n', '--scope', 'read', '--allow', '2001:db8::1/64']
+  t.match(await run(['api-key', ...made]), {
+    status: 1,
+    stderr: /2001:db8::1\/64 is not a network, such as 192\.0\.2\.0\/24 or .*, with no bits behind its length\./,
+  })
   const unknown = await run(['api-key', 'show', 'x'])
   t.match(unknown, { status: 1, stderr: /That is no id of an API key\. `ostiary api-key list` shows what there is/ })
   const nobody = ['create', '--name', 'n', '--scope', 'read', '--owner']

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createApiKey } from '../../src/api-keys/index.js'
+import { createApiKey, endApiKey, reportExposed, rotateApiKey } from '../../src/api-keys/index.js'
 import { createRole, grantRole } from '../../src/resources/index.js'
 import { atAccount, idOf, makeKeyByPage, openAccountScene, shownKey } from '../support/account.js'
 import { keyApi } from '../support/api-keys.js'
@@ -189,6 +189,34 @@ t.test('a key is ended after a question', async (t) => {
   }
   const change = await browser.open(`/account/api-keys/${idOf(key)}/change`)
   t.match((await browser.submit(change, { name: 'New' }, { button: 'change-key' })).status, 409)
+})
+
+t.test('a key that was exposed says so, in the list and on its page', async (t) => {
+  const carol = await server.createUser('exposed@example.com', 'correct horse battery')
+  const request = { owner: { kind: 'user', id: carol.id }, name: 'Exposed one', scope: ['read'] } as const
+  const [shown, safe] = [
+    await createApiKey(ctx, request, by),
+    await createApiKey(ctx, { ...request, name: 'Safe' }, by),
+  ]
+  const hers = await atAccount(server, carol)
+  const path = `/account/api-keys/${shown.key.id}`
+  t.notMatch((await hers.open('/account/api-keys')).text, /Exposed \d|address of a request/)
+
+  await reportExposed(ctx, shown.key.id, { by: { actor: 'system' }, where: 'address' })
+  const list = await hers.open('/account/api-keys')
+  t.equal(list.html.match(/<span class="badge exposed">Exposed<\/span>/g)?.length, 1, 'that one alone')
+  t.match(list.text, /Exposed \d+ \w+ \d{4}.*in the address of a request/)
+  const page = await hers.open(path)
+  t.match(page.text, /whoever reads these can use it: rotate it with a short overlap, or end it/)
+  t.match(page.html, /<span class="badge exposed">/)
+  t.notMatch((await hers.open(`/account/api-keys/${safe.key.id}`)).text, /address of a request/)
+
+  await rotateApiKey(ctx, shown.key.id, { by })
+  t.match((await hers.open(path)).text, /can use it: move your programs now, or end it/)
+  await endApiKey(ctx, shown.key.id, { cause: { ...by, reason: 'test' } })
+  const over = await hers.open(path)
+  t.match(over.text, /Exposed \d+ \w+ \d{4}/)
+  t.notMatch(over.text, /whoever reads these/, 'there is nothing to do any more')
 })
 
 t.test('the list has pages', async (t) => {

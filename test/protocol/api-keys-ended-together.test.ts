@@ -66,7 +66,7 @@ t.test('attack 116: keys end before any of their rows says so, and everything th
       t.match(await findApiKey(ctx, key.id), { endedAt: at, endReason: 'leaked' })
       await refused(t, rotateApiKey(ctx, key.id, { by }), /is over/)
       await refused(t, changeApiKey(ctx, key.id, { request: { name: 'x' }, by }), /is over/)
-      t.same(await endApiKey(ctx, key.id, { cause }), { ended: [], successors: [] })
+      t.same(await endApiKey(ctx, key.id, { cause }), { ended: [], successors: [], needKeyPair: [] })
     }
     t.same(await listApiKeys(ctx, { liveAt: clock.now() }), [])
     t.match(await listApiKeys(ctx, { owner }), [{ endedAt: at, endReason: 'leaked' }, { endedAt: at }])
@@ -323,6 +323,35 @@ t.test('successors that were broken off are handed out by whoever goes on, each 
   t.equal(await active(all.find(({ previous }) => previous === key.id)?.text ?? ''), true)
   t.match(await continueEnd(ctx, broken.id, { cause }), { isComplete: true, successors: [] })
   await refused(t, continueEnd(ctx, ctx.random.uuid(), { cause }), /No API keys were ended by/)
+})
+
+t.test('attack 116: a chain of three that ends is followed by one key, and not by three', async (t) => {
+  const { ctx, clock, owner, active, make } = await openScene(t)
+  const chain = async () => {
+    clock.advance(2)
+    const first = await make('chain')
+    const second = await rotateApiKey(ctx, first.key.id, { overlap: 3_600, by })
+    const third = await rotateApiKey(ctx, second.key.id, { overlap: 3_600, by })
+    return [first, second, third].map(({ key, text = '' }) => ({ id: key.id, text }))
+  }
+  for (const set of [{ kind: 'prefix', prefix: 'chain' }, { kind: 'owner', owner }, { kind: 'all' }] as const) {
+    const keys = await chain()
+    t.same(await Promise.all(keys.map(({ text }) => active(text))), [true, true, true])
+    const { ended, successors, isComplete } = await endApiKeys(ctx, set, { cause, replace: true })
+    t.equal(isComplete, true)
+    t.ok(keys.every(({ id }) => ended.some((key) => key.id === id)))
+    t.same(
+      successors.map(({ previous }) => previous),
+      [keys[2]?.id],
+    )
+    t.equal((await listApiKeys(ctx, { owner, liveAt: clock.now() })).length, 1)
+    t.match(await findApiKey(ctx, keys[0]!.id), { successor: keys[1]?.id }, 'it still says who followed it')
+    await endApiKeys(ctx, { kind: 'all' }, { cause })
+  }
+  const [old, , newest] = await chain()
+  t.match(await endApiKey(ctx, old!.id, { cause, replace: true }), { ended: [{ id: old?.id }], successors: [] })
+  t.equal(await active(newest!.text), true)
+  t.match(await endApiKey(ctx, newest!.id, { cause, replace: true }), { successors: [{ previous: newest?.id }] })
 })
 
 t.test('a command that died behind its end owes all successors, whoever wrote the rows', async (t) => {

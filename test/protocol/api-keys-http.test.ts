@@ -14,6 +14,7 @@ import { authorizationUrl, logIn, redirectUri } from '../support/authorization.j
 import { TestBrowser } from '../support/browser.js'
 import { verifier } from '../support/grants.js'
 import { copyKeys } from '../support/key-copies.js'
+import { newPublicJwk } from '../support/key-pairs.js'
 import { createTestServer, registration, testIssuer } from '../support/server.js'
 import { claimsOf } from '../support/tokens.js'
 
@@ -164,7 +165,10 @@ t.test('a list is of one’s own keys, in pages, by prefix and state', async (t)
   const token = await tokenOf(userId)
   const names = ['one', 'two', 'three', 'four', 'five']
   const made = []
-  for (const name of names) made.push(await make(token, { name, ...(name === 'three' ? { prefix: 'abc' } : {}) }))
+  for (const name of names) {
+    const byRoot = { name, prefix: 'abc', owner: { kind: 'user', id: userId } }
+    made.push(await (name === 'three' ? make(root.token, byRoot) : make(token, { name })))
+  }
 
   const seen: string[] = []
   let cursor = ''
@@ -336,6 +340,29 @@ t.test('a publishable key and a signing key by HTTP', async (t) => {
     400,
     'invalid-value',
   )
+})
+
+t.test('a prefix of one’s own is for administrators, and sk, pk and sig are each for one kind', async (t) => {
+  const origins = ['https://shop.example']
+  const kinds = [
+    [{}, 'sk'],
+    [{ kind: 'publishable', scope: 'orders:read', origins }, 'pk'],
+    [{ kind: 'signing', jwk: newPublicJwk() }, 'sig'],
+  ] as const
+  for (const [body, own] of kinds) {
+    t.match(await make(ada.token, { ...body, prefix: own }), { prefix: own })
+    const ask = (token: string, prefix: string) =>
+      call('POST', '/api-keys', { token, body: { name: 'x', scope: 'read', ...body, prefix } })
+    for (const prefix of ['sk', 'pk', 'sig', 'acme'].filter((each) => each !== own)) {
+      for (const token of [ada.token, service.token]) {
+        const problem = isProblem(t, await ask(token, prefix), 403, 'forbidden')
+        t.match(problem, { detail: new RegExp(`administrator.*other than ${own},`), errors: [{ pointer: '/prefix' }] })
+      }
+      const reply = await ask(root.token, prefix)
+      if (prefix === 'acme') t.match(reply.json(), { prefix })
+      else t.match(isProblem(t, reply, 400, 'invalid-value'), { errors: [{ pointer: '/prefix' }] })
+    }
+  }
 })
 
 t.test('RFC 9457 §3: every member that is wrong is named by a JSON pointer', async (t) => {

@@ -1,11 +1,14 @@
 import t from 'tap'
+import { drawApiKey, drawApiKeyId } from '../../src/api-keys/format.js'
 import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
+import { hashApiKey } from '../../src/api-keys/secret.js'
 import { disableClient, enableClient } from '../../src/clients/index.js'
 import { disableUser, enableUser, setPassword } from '../../src/identity/index.js'
 import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
-import type { ApiKeyOwner } from '../../src/store/index.js'
+import { type ApiKeyOwner, apiKeys } from '../../src/store/index.js'
+import { newPublicJwk } from '../support/key-pairs.js'
 import { refused } from '../support/refused.js'
 import { createTestServer, type TestClient } from '../support/server.js'
 
@@ -228,11 +231,11 @@ t.test('attack 116: all keys of an owner, of a prefix, or all end by one call', 
   t.same(await still(), [true, false, false])
   const { ended, successors } = await endApiKeys(ctx, { kind: 'all' }, { cause, replace: true })
   t.ok(ended.length >= 1)
-  t.equal(successors.length, ended.length)
+  t.equal(successors.length, ended.filter(({ successor }) => successor === undefined).length)
   t.same(await still(), [false, false, false])
   for (const { text } of successors) t.equal(await isActive(text ?? ''), true, 'a successor is good at once')
-  const at = ended.findIndex(({ id }) => id === mine.key.id)
-  t.match(successors[at]?.key, { name: 'Test', scope: ['read'], owner })
+  const next = successors.find(({ previous }) => previous === mine.key.id)
+  t.match(next?.key, { name: 'Test', scope: ['read'], owner })
 })
 
 t.test('a key may do no more than its owner: roles are asked for at each use', async (t) => {
@@ -257,6 +260,10 @@ t.test('what may not be is refused in words', async (t) => {
     [{ scope: ['read'], resources: ['https://other.example'] }, /has none of the scopes/],
     [{ scope: ['read'], resources: ['https://nowhere.example'] }, /There is no resource/],
     [{ prefix: 'SK' }, /prefix is not/],
+    [{ prefix: 'pk' }, /The prefix pk is not for secret keys, whose own is sk/],
+    [{ prefix: 'sig' }, /is not for secret keys/],
+    [{ kind: 'publishable', origins: ['https://a.example'], prefix: 'sk' }, /is not for publishable keys/],
+    [{ kind: 'signing', publicJwk: newPublicJwk(), prefix: 'sk' }, /is not for signing keys/],
     [{ environment: 'a_b' }, /environment is not/],
     [{ networks: ['192.0.2.7/24'] }, /is not a network/],
     [{ lifetime: 59 }, /from a minute to ten years/],
@@ -270,6 +277,28 @@ t.test('what may not be is refused in words', async (t) => {
   ]
   for (const [request, message] of cases) await refused(t, make(request), message)
 })
+
+t.test(
+  'a key of a time when any prefix could be chosen goes on, and its successor has the prefix of its kind',
+  async (t) => {
+    const odd = async () => {
+      const { key } = await make({ prefix: 'acme' })
+      const id = drawApiKeyId(ctx.random)
+      const written = drawApiKey(ctx.random, { prefix: 'pk', environment: 'live', id })
+      await apiKeys.createAll(ctx.db, [{ ...key, id, prefix: 'pk', secret: hashApiKey(ctx, written) }])
+      return { id, text: written }
+    }
+    const [one, two] = [await odd(), await odd()]
+    t.equal(await isActive(one.text), true)
+    const rotated = await rotateApiKey(ctx, one.id, { by })
+    t.match([rotated.key.prefix, rotated.text], ['sk', /^sk_live_/])
+    t.equal(await isActive(rotated.text ?? ''), true)
+    const { successors } = await endApiKey(ctx, two.id, { cause, replace: true })
+    t.match(successors, [{ key: { prefix: 'sk' }, text: /^sk_live_/ }])
+    const { text: own = '' } = await rotateApiKey(ctx, (await make({ prefix: 'acme' })).key.id, { by })
+    t.match(own, /^acme_/, 'a prefix of the operator’s own stays')
+  },
+)
 
 t.test('a signing key has no secret: its id is asked about, and the public key comes back', async (t) => {
   const publicJwk = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }

@@ -3,8 +3,9 @@ import { describeApiKey, endApiKey, findApiKey, rotateApiKey } from '../../src/a
 import { rotateSecret } from '../../src/clients/index.js'
 import { remind } from '../../src/jobs/index.js'
 import { createTier, updateTier } from '../../src/limits/index.js'
-import { dueRotations, listNotices } from '../../src/notices/index.js'
+import { dueRotations, listNotices, noticeText } from '../../src/notices/index.js'
 import { rotations } from '../../src/store/index.js'
+import { newPublicJwk } from '../support/key-pairs.js'
 import { day, noticesOf, openOwners } from '../support/notices.js'
 import { createTestServer, sql } from '../support/server.js'
 
@@ -80,6 +81,22 @@ t.test('after a time in which nobody reminded there is one reminder, the last', 
   t.equal(later.length, 2)
   for (const { kind } of later) t.equal(kind, 'rotation_overdue')
   t.same(new Set(later.map(({ subject }) => subject)), new Set([near.id, far.id]))
+})
+
+t.test('the owner of a signing key is told that its successor needs another key pair', async (t) => {
+  const { server, ctx, owner, key } = await openOwners(t)
+  const { key: signer } = await key({ kind: 'signing', publicJwk: newPublicJwk() })
+  const { key: plain } = await key()
+  server.clock.advance(89 * day)
+  await remind(ctx)
+  const notices = await listNotices(ctx, owner)
+  const textOf = (id: string) =>
+    noticeText(notices.find(({ subject }) => subject.id === id)!, 'https://as.example').body
+  t.match(
+    textOf(signer.id),
+    new RegExp(`Make a new key pair.*ostiary api-key rotate ${signer.id} --public-key FILE`, 's'),
+  )
+  t.notMatch(textOf(plain.id), /key pair/)
 })
 
 t.test('what was rotated or ended is not due; a client secret is like a key', async (t) => {

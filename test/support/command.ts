@@ -26,6 +26,8 @@ export interface CommandOptions {
   readonly columns?: number
   /** Hears what is printed as it is. */
   readonly onOutput?: (text: string) => void
+  /** Whoever reads is gone before the output that it says this of, as at the end of a pipe. */
+  readonly isGone?: (text: string) => boolean
 }
 
 /** A master key for tests; its database has no other. */
@@ -46,11 +48,15 @@ export function createCommandLine(t: Test, database: TestDatabase | undefined, e
   async function run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     let stdout = ''
     let stderr = ''
+    let isGone = false
     const status = await runCommand(args, {
       stdout: {
-        write(text) {
+        write(text, done) {
+          isGone ||= options.isGone?.(text) ?? false
+          if (isGone) return done?.(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
           stdout += text
           options.onOutput?.(text)
+          done?.()
         },
         isTTY: options.columns !== undefined,
         columns: options.columns,

@@ -60,6 +60,7 @@ const never: KeyView = {
   expiresAt: undefined,
   lastUsedAt: undefined,
 }
+const exposed: KeyView = { ...key, id: '3', name: 'Widget', exposedAt: new Date('2026-11-20T08:00:00Z') }
 const rotated: KeyView = { ...key, id: '2', name: 'Old import', state: 'rotated', successorHref: '/account/api-keys/x' }
 const ended: KeyView = { ...key, state: 'ended', endedAt: key.createdAt, endReason: 'revoked_by_user' }
 const secretKey = `sk_live_${key.id}${'8Zt3'.repeat(10)}Qw1x2y3z4`
@@ -238,7 +239,7 @@ const pages: Readonly<Record<string, VNode>> = {
     <ErrorPage status={400} requestId="7f3c9a52-1e0b-4f6a-9d27-3b8e5c41a6f0" {...errorTexts.logoutRefused} />
   ),
   'account-signed-out': <SignedOutPage base={base} />,
-  'account-keys': <ListPage base={base} over={false} first keys={[key, never, rotated]} next="x" />,
+  'account-keys': <ListPage base={base} over={false} first keys={[key, never, rotated, exposed]} next="x" />,
   'account-keys-none': <ListPage base={base} over={false} first keys={[]} />,
   'account-key-new': <NewKeyPage {...asked} filled={filled} />,
   'account-key-new-wrong': (
@@ -264,6 +265,7 @@ const pages: Readonly<Record<string, VNode>> = {
   'account-key': <KeyPage base={base} view={key} />,
   'account-key-never': <KeyPage base={base} view={never} />,
   'account-key-rotated': <KeyPage base={base} view={rotated} />,
+  'account-key-exposed': <KeyPage base={base} view={exposed} />,
   'account-key-ended': <KeyPage base={base} view={ended} />,
   'account-key-hostile': (
     <KeyPage base={base} view={{ ...key, name: hostile, description: hostile, through: hostile }} />
@@ -278,6 +280,7 @@ const pages: Readonly<Record<string, VNode>> = {
   ),
   'account-key-rotate': <RotateKeyPage base={base} csrfToken="sample" view={key} />,
   'account-key-rotate-again': <RotateKeyPage base={base} csrfToken="sample" view={rotated} />,
+  'account-key-rotate-signing': <RotateKeyPage base={base} csrfToken="sample" view={{ ...key, kind: 'signing' }} />,
   'account-key-end': <EndKeyPage base={base} csrfToken="sample" view={key} />,
   demo: (
     <DemoPage

@@ -22,6 +22,8 @@ export interface KeyView {
   readonly successorHref?: string | undefined
   readonly endedAt?: Date | undefined
   readonly endReason?: string | undefined
+  /** When it was seen where others read it. */
+  readonly exposedAt?: Date | undefined
   readonly lastUsedAt?: Date | undefined
   /** A network. */
   readonly lastUsedFrom?: string | undefined
@@ -33,8 +35,13 @@ export function KeyName({ name }: { readonly name: string }) {
   return <bdi>{displayText(name, 100) || 'Without a name'}</bdi>
 }
 
-export function KeyState({ state }: Pick<KeyView, 'state'>) {
-  return <span class={state === 'live' ? 'badge live' : 'badge'}>{apiKeyStateText(state)}</span>
+export function KeyState({ state, exposedAt }: Pick<KeyView, 'state' | 'exposedAt'>) {
+  return (
+    <span class="badges">
+      {exposedAt && <span class="badge exposed">Exposed</span>}
+      <span class={state === 'live' ? 'badge live' : 'badge'}>{apiKeyStateText(state)}</span>
+    </span>
+  )
 }
 
 /** How the key begins: so it is found again in a program's settings. */
@@ -50,7 +57,7 @@ const kinds = {
 
 /** @param props.whole with what the list leaves out */
 export function KeyFacts({ view, whole = false }: { readonly view: KeyView; readonly whole?: boolean }) {
-  const { id, scope, resources, networks, origins, createdAt, lastUsedAt, lastUsedFrom, through } = view
+  const { id, scope, resources, networks, origins, createdAt, exposedAt, lastUsedAt, lastUsedFrom, through } = view
   return (
     <dl class="facts pairs small">
       {view.kind === 'signing' ? (
@@ -71,6 +78,11 @@ export function KeyFacts({ view, whole = false }: { readonly view: KeyView; read
         <Time at={createdAt} />
       </Fact>
       <Ends view={view} />
+      {exposedAt && (
+        <Fact name="Exposed">
+          <Time at={exposedAt} />, in the address of a request
+        </Fact>
+      )}
       <Fact name="Last used">
         {lastUsedAt ? <Time at={lastUsedAt} /> : 'Not yet'}
         {lastUsedAt && lastUsedFrom !== undefined && ` from ${lastUsedFrom}`}

@@ -10,7 +10,7 @@ export interface KeyPageProps {
 
 /** One key: what it may do, how it is used, and what can be done about it. */
 export function KeyPage({ base, view }: KeyPageProps) {
-  const { href, name, description, state, successorHref, through, expiresAt } = view
+  const { href, name, description, state, successorHref, through, expiresAt, exposedAt } = view
   const lives = state === 'live' || state === 'rotated'
   return (
     <AccountPage title={`API key: ${displayText(name, 100)}`} base={base} part="api-keys">
@@ -18,7 +18,7 @@ export function KeyPage({ base, view }: KeyPageProps) {
         <h1>
           <KeyName name={name} />
         </h1>
-        <KeyState state={state} />
+        <KeyState {...view} />
       </div>
       {description !== undefined && (
         <p>
@@ -31,6 +31,13 @@ export function KeyPage({ base, view }: KeyPageProps) {
             ? 'It has a successor, and ends by itself: move your programs to '
             : 'It was replaced by '}
           <a href={successorHref}>the key that took its place</a>.
+        </p>
+      )}
+      {lives && exposedAt !== undefined && (
+        <p class="notice">
+          It was sent in the address of a request, where it gets into logs and histories, and whoever reads these can
+          use it: {state === 'live' ? 'rotate it with a short overlap' : 'move your programs now'}, or end it. Have your
+          program send the key in a header.
         </p>
       )}
       {state === 'live' && expiresAt === undefined && (

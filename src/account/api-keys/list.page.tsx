@@ -39,7 +39,7 @@ export function ListPage({ base, over, keys, first, next }: ListPageProps) {
                     <KeyName name={view.name} />
                   </a>
                 </h2>
-                <KeyState state={view.state} />
+                <KeyState {...view} />
               </div>
               <KeyFacts view={view} />
             </li>

@@ -37,9 +37,9 @@ export function RotateKeyPage({ base, csrfToken, view, failure }: RotateKeyPageP
           again. Did you not copy it? Then rotate the successor.
         </p>
       )}
-      {state === 'live' ? (
-        <Form csrfToken={csrfToken} href={href} />
-      ) : (
+      {state === 'live' && view.kind === 'signing' && <AnotherKeyPair id={view.id} href={href} />}
+      {state === 'live' && view.kind !== 'signing' && <Form csrfToken={csrfToken} href={href} />}
+      {state !== 'live' && (
         <>
           {successorHref === undefined && <p>This key can be used no more, so it gets no successor: make a new one.</p>}
           <KeyFacts view={view} />
@@ -51,6 +51,25 @@ export function RotateKeyPage({ base, csrfToken, view, failure }: RotateKeyPageP
         </>
       )}
     </AccountPage>
+  )
+}
+
+/** Who has the private half of the key before must not have that of its successor. */
+function AnotherKeyPair({ id, href }: { readonly id: string; readonly href: string }) {
+  return (
+    <>
+      <p class="notice">
+        This is a signing key, so its successor needs the public key of a new key pair, which this page does not take.
+        Make the pair where your program runs, and have the program that manages your keys send the public half, by{' '}
+        <code>{`POST /api-keys/${id}/rotate`}</code>; or give it to the people who run this server, for{' '}
+        <code>{`ostiary api-key rotate ${id} --public-key FILE`}</code>.
+      </p>
+      <p>
+        <a class="button" href={href}>
+          See the key
+        </a>
+      </p>
+    </>
   )
 }
 

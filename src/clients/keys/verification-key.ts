@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { decodeBase64url, isJsonObject, type JsonObject } from '../../oauth/index.js'
+import { ed25519Problem } from '../../platform/crypto/ed25519.js'
 import { privateMembers } from '../metadata-fields.js'
 import type { OpenIdSigningAlg } from '../openid-metadata.js'
 import { isRoca } from './roca.js'
@@ -60,7 +61,9 @@ function shapeOf(jwk: JsonObject): Shape | string {
     return { algs: ['ES256'], members: { kty, crv, x, y } }
   }
   if (kty === 'OKP' && crv === 'Ed25519') {
-    return hasBytes(x, 32) ? { algs: ['EdDSA'], members: { kty, crv, x } } : 'its x is malformed'
+    if (!hasBytes(x, 32)) return 'its x is malformed'
+    if (ed25519Problem(decodeBase64url(x)!) !== undefined) return 'anybody could make up signatures for it'
+    return { algs: ['EdDSA'], members: { kty, crv, x } }
   }
   return 'its kty and crv are none of RSA, P-256 and Ed25519'
 }

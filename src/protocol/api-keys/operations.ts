@@ -10,6 +10,7 @@ import {
   findApiKey,
   isApiKeyId,
   isUnknown,
+  kindPrefixes,
   pageOfApiKeys,
   readCursor,
   rotateApiKey,
@@ -22,7 +23,7 @@ import { findUser } from '../../identity/index.js'
 import { InvalidScopeError, parseScope } from '../../oauth/index.js'
 import { InvalidValueError, NotFoundError } from '../../platform/administration-errors.js'
 import type { KeySet } from '../../revocation/index.js'
-import type { ApiKey, ApiKeyOwner, ApiKeyPosition } from '../../store/index.js'
+import type { ApiKey, ApiKeyKind, ApiKeyOwner, ApiKeyPosition } from '../../store/index.js'
 import { adoptionOf, describeAdoption, describeUsage, usageOf } from '../../usage/index.js'
 import { type Caller, isOwn, maySee } from './caller.js'
 import * as schemas from './schemas.js'
@@ -58,7 +59,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     method: 'POST',
     path: '/api-keys',
     summary: 'Make an API key',
-    description: 'Users and clients make keys of their own; administrators may name another owner, and a tier.',
+    description:
+      'Users and clients make keys of their own; administrators may name another owner, a tier, and a prefix of the operator’s ' +
+      'own.',
     body: schemas.createBody,
     success: {
       status: 201,
@@ -71,6 +74,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       const { owner: named, scope: asked, expires_in: lifetime, jwk: publicJwk, kind = 'secret', ...plain } = body
       if (named !== undefined) requireAdmin(caller, '/owner')
       if (plain.tier !== undefined) requireAdmin(caller, '/tier')
+      requirePrefix(caller, kind, plain.prefix)
       if (publicJwk && kind !== 'signing') throw new InvalidValueError('Only a signing key has one.', { field: 'jwk' })
       const scope = readScope(asked)
       requireReach(caller, scope)
@@ -159,7 +163,9 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     method: 'POST',
     path: '/api-keys/{id}/rotate',
     summary: 'Give an API key a successor',
-    description: 'It has the same rights. The key before stays good for the overlap, and ends by itself.',
+    description:
+      'It has the same rights. The key before stays good for the overlap, and ends by itself. A signing key needs the public ' +
+      'key of a new key pair, in jwk: one that neither it nor any key before it had.',
     body: schemas.rotateBody,
     bodyOptional: true,
     success: {
@@ -169,10 +175,11 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       headers: { Location: 'The address of the successor.' },
     },
     failures: { ...notFound, ...over, ...quota },
-    async handle({ caller, id, body: { overlap } }) {
+    async handle({ caller, id, body: { overlap, jwk: publicJwk } }) {
       requireReach(caller, (await find(ctx, caller, id)).scope)
       await countChange(ctx, caller)
-      const rotated = await rotateApiKey(ctx, id, { overlap, by: caller.by, createdByClient: caller.clientId })
+      const options = { overlap, publicJwk, by: caller.by, createdByClient: caller.clientId }
+      const rotated = await rotateApiKey(ctx, id, options)
       const previous = describeApiKey(ctx, rotated.previous)
       return withLocation(issuer, { ...shown(ctx, rotated), previous })
     },
@@ -186,7 +193,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     description:
       'For administrators. With replace each gets a successor, whose key is in the answer this once. An answer has 500 of ' +
       'them at most: where complete is false, ask again with continue. Of those that ended it names 500 at most; the list ' +
-      'has them all.',
+      'has them all. A key that was rotated already gets no other successor. A signing key gets none: its owner makes a new key pair, and registers the public half.',
     body: schemas.revokeBody,
     success: { status: 200, description: 'What has ended, and the successors.', schema: schemas.endedApiKeys },
     failures: { 404: 'Nothing was ended by the end to continue.' },
@@ -195,12 +202,13 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
       if ((replace || asked.continue !== undefined) && caller.reach) throw beyondReach('')
       requireOne(asked)
       const options = { cause: { ...caller.by, reason: 'revoked_by_http' }, replace, limit: mostSuccessors }
-      const { id, ended, successors, isComplete } =
+      const { id, ended, successors, needKeyPair, isComplete } =
         asked.continue === undefined
           ? await endApiKeys(ctx, await keySetOf(ctx, asked), options)
           : { id: asked.continue, ended: [], ...(await continueEnd(ctx, asked.continue, options)) }
       const made = successors.map((created) => ({ ...shown(ctx, created), previous: created.previous }))
-      return { body: { ended: ended.map((key) => key.id), successors: made, end: id, complete: isComplete } }
+      const ids = { ended: ended.map((key) => key.id), need_key_pair: needKeyPair }
+      return { body: { ...ids, successors: made, end: id, complete: isComplete } }
     },
   })
 
@@ -242,6 +250,14 @@ async function countChange(ctx: Context, { admin, owner, by }: Caller): Promise<
 /** Attack 114. */
 function requireAdmin({ admin }: Caller, pointer: string): void {
   if (!admin) throw forbidden('Only an administrator may do this.', 'not_an_administrator', pointer)
+}
+
+/** By its prefix a key is known for what it is, and ended with others: so owners do not choose one. */
+function requirePrefix(caller: Caller, kind: ApiKeyKind, prefix: string | undefined): void {
+  const own = kindPrefixes[kind]
+  if (caller.admin || prefix === undefined || prefix === own) return
+  const message = `Only an administrator may choose a prefix other than ${own}, which ${kind} keys have.`
+  throw forbidden(message, 'prefix_not_of_kind', '/prefix')
 }
 
 function requireReach({ reach }: Caller, scope: readonly string[], had: readonly string[] = []): void {

@@ -95,6 +95,11 @@ export const endedApiKeys = Type.Object(
   {
     ended: Type.Array(id, { description: 'Those that lived; 500 of them at most.' }),
     successors: Type.Array(Type.Object({ ...members, key, previous: id }, { ...closed, $id: 'SucceedingApiKey' })),
+    need_key_pair: Type.Array(id, {
+      description:
+        'Signing keys that would have got successors with this answer. Who has the private half of one must not have that of ' +
+        'another: make a new key pair, and a new key.',
+    }),
     end: Type.String({ pattern: uuid, description: 'The id of this end, and of its audit event.' }),
     complete: Type.Boolean({
       description:
@@ -189,7 +194,12 @@ export const createBody = Type.Object(
     origins: Type.Optional(origins),
     kind: Type.Optional(kind),
     jwk: Type.Optional(jwk),
-    prefix: Type.Optional(word),
+    prefix: Type.Optional(
+      Type.String({
+        pattern: '^[a-z0-9]{1,16}$',
+        description: 'Default: sk, pk or sig, by its kind, and these for no other. Any other is for administrators.',
+      }),
+    ),
     environment: Type.Optional(word),
     expires_in: Type.Optional(
       Type.Union([Type.Integer({ minimum: 60, maximum: 315_360_000 }), Type.Literal('never')], {
@@ -226,6 +236,7 @@ export const rotateBody = Type.Object(
         description: 'Seconds that the key before stays good.',
       }),
     ),
+    jwk: Type.Optional(jwk),
   },
   { ...closed, $id: 'Rotation' },
 )
@@ -242,7 +253,10 @@ export const revokeBody = Type.Object(
       }),
     ),
     replace: Type.Optional(
-      Type.Boolean({ default: false, description: 'Hands out successors, 500 with one answer at most.' }),
+      Type.Boolean({
+        default: false,
+        description: 'Hands out successors, 500 with one answer at most; none of signing keys.',
+      }),
     ),
   },
   { ...closed, $id: 'Revocation', description: 'One of owner, prefix, all and continue.' },

@@ -66,6 +66,7 @@ function keyView(text: string): KeyView {
     createdAt: new Date(0),
     expiresAt: new Date(0),
     lastUsedAt: new Date(0),
+    exposedAt: new Date(0),
     lastUsedFrom: text,
     through: text,
   }
