@@ -4,6 +4,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequ
 import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
+import { type AddressScreen, screenAddresses } from './address-screen.js'
 import { createDirectAnswers, decorateDirect } from './direct.js'
 import { decorateFarewells, prepareDrain } from './drain.js'
 import { bodyTypeOf } from './json-body.js'
@@ -22,6 +23,11 @@ export interface HttpServerOptions {
   readonly random: Random
 }
 
+/** What features have to say of every request. */
+export interface HttpServerScreens {
+  readonly screenAddress?: AddressScreen | undefined
+}
+
 /**
  * 64 KiB: the largest body that any endpoint reads but /leaks, where it is 1 MiB of who proved to be somebody, and 256 KiB of who
  * only names a key that the body is signed with, of a few at once.
@@ -32,7 +38,10 @@ const BODY_LIMIT = 64 * 1024
  * The Fastify instance that the scopes register in: limits on what strangers may send and how long they may take, bodies
  * and queries left as text, security headers on every response, and an answer for what no route knows.
  */
-export function createHttpServer({ config, log, random }: HttpServerOptions): FastifyInstance {
+export function createHttpServer(
+  { config, log, random }: HttpServerOptions,
+  { screenAddress = () => undefined }: HttpServerScreens = {},
+): FastifyInstance {
   const { trustProxy, issuer } = config.server
   const headers = securityHeaders(issuer)
   const trusted = trustProxy ? trustedProxies(trustProxy) : undefined
@@ -62,7 +71,8 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
     },
     frameworkErrors: (error: Error, request: FastifyRequest, reply: Parameters<typeof sendAnyError>[2]) => {
       reply.headers(headers)
-      sendAnyError(error, request, reply)
+      const refusal = screenAddress(request) ?? Promise.resolve(error)
+      void refusal.then((refused) => sendAnyError(refused, request, reply))
     },
     clientErrorHandler: refuseUnreadable,
     serverFactory: () => createNodeServer(direct.listener, config.server),
@@ -75,8 +85,12 @@ export function createHttpServer({ config, log, random }: HttpServerOptions): Fa
   app.removeAllContentTypeParsers()
   app.register(formbody, { bodyLimit: BODY_LIMIT, parser: (encoded: string): Encoded => ({ encoded }) })
 
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
+    done()
+  })
+  screenAddresses(app, screenAddress)
+  app.addHook('onRequest', (request, _reply, done) => {
     // Before anybody looks at its body: what is not there takes no media type.
     done(request.is404 ? nothingHere() : undefined)
   })

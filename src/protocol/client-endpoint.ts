@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { createExposureWatch, findApiKeys } from '../api-keys/index.js'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } from '../http/index.js'
@@ -54,11 +53,9 @@ export function clientEndpoint(
     const deadline = new Deadline(bound.whole, bound.rest)
     return deadline.of(attend(form, deadline))
   }
-  const lookForKeys = createExposureWatch(ctx)
   directAnswers(app).form(app, path, answer)
   app.post(path, async (request, reply) => {
     if (hasSecretInQuery(request)) {
-      await lookForKeys([request.url], originOf(request))
       throw new InvalidRequestError('Credentials and tokens belong into the body, never into the address.', {
         reason: 'secret_in_query',
       })
@@ -95,5 +92,5 @@ function hasSecretInQuery({ url }: FastifyRequest): boolean {
   if (at < 0) return false
   const query = url.slice(at + 1)
   const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-  return secretNames.test(query) || secretNames.test(decoded) || findApiKeys(query).length > 0
+  return secretNames.test(query) || secretNames.test(decoded)
 }

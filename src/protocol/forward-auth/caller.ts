@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { looksLikeApiKey } from '../../api-keys/index.js'
+import { findApiKeys, looksLikeApiKey } from '../../api-keys/index.js'
 import type { Origin } from '../../context.js'
 import type { AcceptedCredential, Gateway } from '../../gateways/index.js'
 import { InvalidRequestError, InvalidTokenError, MissingTokenError } from '../../oauth/index.js'
@@ -82,17 +82,21 @@ const namesOfCredentials = /[?&](?:access_token|api_key|apikey|x-api-key)=/i
  */
 function refuseInAddress(addresses: readonly string[]): void {
   for (const address of addresses) {
+    if (findApiKeys(address).length > 0) throw credentialInAddress()
     const at = address.indexOf('?')
     if (at < 0) continue
     const query = address.slice(at)
     const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) =>
       String.fromCharCode(Number.parseInt(hex, 16)),
     )
-    if (![query, decoded].some(holdsCredential)) continue
-    throw new InvalidRequestError('Credentials belong into a header field, never into the address.', {
-      reason: inAddress,
-    })
+    if ([query, decoded].some(holdsCredential)) throw credentialInAddress()
   }
+}
+
+export function credentialInAddress(): InvalidRequestError {
+  return new InvalidRequestError('Credentials belong into a header field, never into the address.', {
+    reason: inAddress,
+  })
 }
 
 function holdsCredential(query: string): boolean {
