@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } from '../http/index.js'
-import { countRequest } from '../limits/index.js'
+import { countOrigin, countRequest, joinFields } from '../limits/index.js'
 import { InvalidRequestError, type Parameters, readParameters } from '../oauth/index.js'
 import { Deadline } from '../platform/deadline.js'
 
@@ -37,17 +37,19 @@ export function clientEndpoint(
 ): void {
   async function attend(form: DirectForm, deadline: Deadline): Promise<object | undefined> {
     const { authorization, encoded, origin } = form
+    const counting = countOrigin(ctx, origin)
+    const ofOrigin = counting && (await counting)
     const parameters = readParameters(encoded, { repeatable, long })
     if (alone && !namesClient(authorization, parameters)) {
       const answering = alone({ parameters, origin })
-      if (answering) return await answering
+      if (answering) return withLimits(await answering, ofOrigin, undefined)
     }
     const client = await authenticateClient(ctx, authorization, parameters, origin, { deadline })
     // Most have none, and wait for nothing here.
     const limit = client.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, origin)
     // Awaited: to hand a promise on costs two turns more.
     const body = await handle({ client, parameters, origin })
-    return limit && !(body instanceof FieldedAnswer) ? new FieldedAnswer(body, limit) : body
+    return withLimits(body, ofOrigin, limit)
   }
   const answer = (form: DirectForm): Promise<object | undefined> => {
     const deadline = new Deadline(bound.whole, bound.rest)
@@ -70,6 +72,15 @@ export function clientEndpoint(
     if (answered === undefined) return reply.code(200).header('content-length', '0').send()
     return answered
   })
+}
+
+type Limit = Readonly<Record<string, string>> | undefined
+
+/** What the answer says of each limit that the request was counted for. */
+function withLimits(body: object | undefined, ofOrigin: Limit, ofClient: Limit): object | undefined {
+  if (!ofOrigin && !ofClient) return body
+  const [inner, own] = body instanceof FieldedAnswer ? [body.body, body.fields] : [body, undefined]
+  return new FieldedAnswer(inner, joinFields([ofOrigin, ofClient, own]) ?? {})
 }
 
 const repeatable = ['resource']

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { aboutOwner, countUse, longestExchanged, presentApiKey } from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
-import { countRequest } from '../../../limits/index.js'
+import { countRequest, countUser, joinFields } from '../../../limits/index.js'
 import {
   InvalidRequestError,
   InvalidScopeError,
@@ -58,7 +58,7 @@ const keyExchange = defineClientlessGrantType({
     checkTypes(parameters)
     const asOf = ctx.clock.now()
     const key = await presentApiKey(ctx, parameters.subject_token, origin)
-    const limit = await countKey(ctx, key, origin)
+    const limit = await countExchange(ctx, key, origin)
     const target = narrow(ctx, key, parameters)
     if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
       throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
@@ -97,11 +97,17 @@ export const tokenExchange: GrantType = {
       : keyExchange.handle(ctx, request),
 }
 
-/** A key without a tier is not counted. @throws {TooManyRequestsError} */
-async function countKey(ctx: Context, key: ApiKey, origin: Origin) {
-  if (key.tier === undefined) return undefined
+/** For the tier of the key, where it has one, and for its user. @throws {TooManyRequestsError} */
+async function countKey(ctx: Context, { tier, owner, id }: ApiKey, origin: Origin) {
+  const subject = { clientId: id, tokenEndpointAuthMethod: 'api_key' }
+  const ofKey = tier === undefined ? undefined : await countRequest(ctx, subject, tier, origin)
+  return joinFields([ofKey, owner.kind === 'user' ? await countUser(ctx, owner.id) : undefined])
+}
+
+/** The same, and where it is refused that counts as a use. */
+async function countExchange(ctx: Context, key: ApiKey, origin: Origin) {
   try {
-    return await countRequest(ctx, { clientId: key.id, tokenEndpointAuthMethod: 'api_key' }, key.tier, origin)
+    return await countKey(ctx, key, origin)
   } catch (error) {
     if (error instanceof TooManyRequestsError) {
       countUse(ctx, key, { api: '', scope: [], outcome: 'rate_limited', ip: origin.ip })
