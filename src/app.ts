@@ -45,7 +45,7 @@ export interface AppOptions {
 
 /** The whole server: every scope (how a request is answered when it fails) and every route, in order. */
 export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promise<FastifyInstance> {
-  const app = createHttpServer(ctx)
+  const app = createHttpServer(ctx, { screenAddress: refuseKeysInAddress(ctx) })
   const { isAllowedOrigin } = ctx.clients
   const prefix = issuerPath(ctx.config.server.issuer)
 
@@ -84,7 +84,6 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
 
       // What an access token opens: errors are challenges.
       bearerScope(server, (scope) => {
-        refuseKeysInAddress(scope, ctx)
         feedRoute(scope, ctx)
         snapshotRoute(scope, ctx)
         rateLimitsRoute(scope, ctx)
@@ -95,15 +94,9 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
 
       // APIs of JSON: errors are problem documents. No page of another origin may call them: an answer holds a key that is
       // for a server, and whatever script runs in such a page could take it. People have a page of ours for it.
-      problemScope(server, (scope) => {
-        refuseKeysInAddress(scope, ctx)
-        return apiKeyRoutes(scope, ctx)
-      })
+      problemScope(server, (scope) => apiKeyRoutes(scope, ctx))
       // By itself: its bodies are read as they come, since they may be signed.
-      problemScope(server, (scope) => {
-        refuseKeysInAddress(scope, ctx)
-        leaksRoute(scope, ctx)
-      })
+      problemScope(server, (scope) => leaksRoute(scope, ctx))
 
       // What a person sees: errors are pages.
       browserScope(server, (scope) => {

@@ -41,12 +41,12 @@ export interface FoundApiKey extends ApiKeyText {
 
 /** Keys in an address or another text, whatever stands around them, and once or twice percent-encoded. */
 export function findApiKeys(text: string): readonly FoundApiKey[] {
-  // Most addresses are shorter.
+  // Most addresses are shorter, and what is left seldom has anything of the form: both are seen at little cost.
   if (text.length < shortest) return []
   const found: FoundApiKey[] = []
   let rest = text
   for (let times = 0; times < 3; times++) {
-    for (const piece of rest.split(/[^0-9A-Za-z_]/)) {
+    for (const piece of lastPart.test(rest) ? rest.split(/[^0-9A-Za-z_]/) : []) {
       // Names may be joined to it by underscores, before and behind.
       const parts = piece.split('_')
       for (let at = 2; at < parts.length && at < mostParts; at++) {
@@ -61,6 +61,9 @@ export function findApiKeys(text: string): readonly FoundApiKey[] {
   }
   return found
 }
+
+/** Id, secret and checksum, wherever they stand. */
+const lastPart = /_[0-9A-Za-z]{65}(?![0-9A-Za-z])/
 
 /** Characters of a key whose prefix and environment have one letter each. */
 const shortest = 69

@@ -2,7 +2,10 @@ import { findApiKey, listApiKeys } from '../api-keys/index.js'
 import type { ApiKey, UsedNetwork } from '../store/index.js'
 import {
   type AdoptedKey,
+  type AdoptedSecret,
   adoptionOf,
+  adoptionOfSecrets,
+  describeAdoptedSecret,
   describeAdoption,
   describeUsage,
   removableScopes,
@@ -61,7 +64,8 @@ const usage = defineCommand({
 
 const status = defineCommand({
   name: 'api-key status',
-  summary: 'Show who is still on keys that have a successor, which keys are exposed, and which scopes nobody uses',
+  summary:
+    'Show who is still on keys and client secrets that have a successor, which keys are exposed, and which scopes nobody uses',
   description:
     'A scope that was not used for 90 days, by a key or client that is older than that, can be removed. Clients are listed by ' +
     'what tokens were issued for.',
@@ -72,13 +76,16 @@ const status = defineCommand({
     const owner = options.owner === undefined ? undefined : await ownerOf(ctx, options.owner)
     const keys = await listApiKeys(ctx, { owner, liveAt: ctx.clock.now() })
     const exposed = keys.filter(({ exposedAt }) => exposedAt !== undefined)
-    const [adopted, { countedSince, removable }] = await Promise.all([
+    const [adopted, secrets, { countedSince, removable }] = await Promise.all([
       adoptionOf(ctx, keys),
+      // Users have none.
+      owner?.kind === 'user' ? [] : adoptionOfSecrets(ctx, owner?.id),
       removableScopes(ctx, owner),
     ])
     return {
       json: {
         rotated: adopted.map(describeAdoption),
+        rotated_secrets: secrets.map(describeAdoptedSecret),
         exposed: exposed.map(({ id, name, owner: whose, exposedAt }) => ({
           id,
           name,
@@ -91,6 +98,7 @@ const status = defineCommand({
       text: (width) =>
         [
           adoptionText(adopted, width),
+          secretsText(secrets, width),
           exposedText(exposed, width),
           removable.length > 0
             ? `Granted and not used for 90 days:\n${table(
@@ -149,6 +157,24 @@ function adoptionText(adopted: readonly AdoptedKey[], width: number): string {
         about +
         (callers.length === 0 ? '  Nobody uses it any more.\n' : `  Still on it:${networkTable(callers, width)}`)
       )
+    })
+    .join('\n')
+}
+
+function secretsText(secrets: readonly AdoptedSecret[], width: number): string {
+  if (secrets.length === 0) return 'No client secret has a successor and lives on.\n'
+  return secrets
+    .map(({ secret, uses, lastUsedAt, callers }) => {
+      const about = pairs([
+        ['client', `${secret.clientId} (${secret.name})`],
+        ['secret rotated', timeText(secret.rotatedAt)],
+        ['ends', timeText(secret.endsAt)],
+        ['uses since', String(uses)],
+        ['last used', lastUsedAt && timeText(lastUsedAt)],
+        ['new one', secret.successorLastUsedAt ? `last used ${timeText(secret.successorLastUsedAt)}` : 'never used'],
+      ])
+      const stays = callers.length === 0 ? '' : `  Still on it:${networkTable(callers, width)}`
+      return about + (lastUsedAt || uses > 0 ? stays : '  Nobody uses it any more.\n')
     })
     .join('\n')
 }

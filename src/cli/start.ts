@@ -5,6 +5,7 @@ import type { Context } from '../context.js'
 import { setUpDemo } from '../demo/index.js'
 import { listen, tryPort } from '../http/index.js'
 import { maintainPartitions, startWorker } from '../jobs/index.js'
+import { requireNamedTiers } from '../limits/index.js'
 import { nameDestinations } from '../notices/index.js'
 import { openContext } from '../open-context.js'
 import { followCertificate } from '../platform/certificate.js'
@@ -57,6 +58,7 @@ export async function start(role: Role, clock: Clock = systemClock): Promise<voi
   const warning = config.secrets.masterKey ? undefined : masterKeyFileWarning(config.database.dataDir)
   if (warning !== undefined) log.warn(warning)
   await maintainPartitions(ctx)
+  if (role.serve) requireNamedTiers(ctx)
   // Before the demo is set up: a start that failed later would have shown nobody the passwords that it made.
   if (role.serve) await tryPort(config).catch((error) => throwListenError(error, config))
   const demo = role.serve ? await prepareDemo(ctx, role) : undefined

@@ -1,6 +1,7 @@
 // Owns how requests come in and answers go out: the server, the scopes (each an error channel), headers, cookies, CORS and
 // the limits on failures. Knows nothing of what the routes are about.
 
+export type { AddressScreen } from './address-screen.js'
 export { bearerScope, bearerToken, refuseTokenInQuery } from './bearer-scope.js'
 export { browserScope } from './browser-scope.js'
 export { type CachedDocument, cachedDocument } from './cached-document.js'

@@ -5,6 +5,7 @@ import type { OAuthError } from '../oauth/errors.js'
 import type { Config } from '../platform/config/index.js'
 import type { Logger } from '../platform/log.js'
 import type { Random } from '../platform/random.js'
+import { type AddressScreen, screenAddresses } from './address-screen.js'
 import { createDirectAnswers, decorateDirect } from './direct.js'
 import { decorateFarewells, prepareDrain } from './drain.js'
 import { bodyTypeOf } from './json-body.js'
@@ -25,6 +26,11 @@ export interface HttpServerOptions {
   readonly audit?: { readonly refused: (error: OAuthError, about: { readonly ip?: string | undefined }) => void }
 }
 
+/** What features have to say of every request. */
+export interface HttpServerScreens {
+  readonly screenAddress?: AddressScreen | undefined
+}
+
 /**
  * 64 KiB: the largest body that any endpoint reads but /leaks, where it is 1 MiB of who proved to be somebody, and 256 KiB of who
  * only names a key that the body is signed with, of a bounded number at once.
@@ -35,7 +41,10 @@ const BODY_LIMIT = 64 * 1024
  * The Fastify instance that the scopes register in: limits on what strangers may send and how long they may take, bodies
  * and queries left as text, security headers on every response, and an answer for what no route knows.
  */
-export function createHttpServer({ config, log, random, audit }: HttpServerOptions): FastifyInstance {
+export function createHttpServer(
+  { config, log, random, audit }: HttpServerOptions,
+  { screenAddress = () => undefined }: HttpServerScreens = {},
+): FastifyInstance {
   const { trustProxy, issuer } = config.server
   const headers = securityHeaders(issuer)
   const trusted = trustProxy ? trustedProxies(trustProxy) : undefined
@@ -66,7 +75,8 @@ export function createHttpServer({ config, log, random, audit }: HttpServerOptio
     },
     frameworkErrors: (error: Error, request: FastifyRequest, reply: Parameters<typeof sendAnyError>[2]) => {
       reply.headers(headers)
-      sendAnyError(error, request, reply)
+      const refusal = screenAddress(request) ?? Promise.resolve(error)
+      void refusal.then((refused) => sendAnyError(refused, request, reply))
     },
     clientErrorHandler: refuseUnreadable,
     serverFactory: () => createNodeServer(direct.listener, config.server),
@@ -79,8 +89,12 @@ export function createHttpServer({ config, log, random, audit }: HttpServerOptio
   app.removeAllContentTypeParsers()
   app.register(formbody, { bodyLimit: BODY_LIMIT, parser: (encoded: string): Encoded => ({ encoded }) })
 
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers)
+    done()
+  })
+  screenAddresses(app, screenAddress)
+  app.addHook('onRequest', (request, _reply, done) => {
     // Before anybody looks at its body: what is not there takes no media type.
     done(request.is404 ? nothingHere() : undefined)
   })

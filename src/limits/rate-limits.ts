@@ -8,6 +8,7 @@ import type { SecretKeys } from '../secrets/index.js'
 import type { Database, RateGrant } from '../store/index.js'
 import type { Policy } from './gcra.js'
 import { createLeases, type Verdict } from './leases.js'
+import { namedTiers } from './named-tiers.js'
 import { redisStore } from './redis-store.js'
 import { databaseStore } from './store.js'
 import { createTierCatalogue, type TierCatalogue } from './tier-catalogue.js'
@@ -59,7 +60,12 @@ const announcement = 5_000
 export function createRateLimits({ db, clock, random, secrets, log, config }: RateLimitsOptions): RateLimits {
   const { redisUrl } = config.limits
   const store = redisUrl === undefined ? databaseStore(db) : redisStore(redisUrl)
-  const tiers = createTierCatalogue(db)
+  const named = namedTiers(config)
+  const tiers = createTierCatalogue(db, (tier) => {
+    for (const { setting } of named.filter((each) => each.tier === tier)) {
+      log.warn({ setting, tier }, 'the tier of a setting was deleted: nothing is limited by it')
+    }
+  })
   const scope = 'server'
   let id: string | undefined
   let announcedAt = Number.NEGATIVE_INFINITY

@@ -8,13 +8,16 @@ export interface TierCatalogue {
   readonly refresh: () => Promise<void>
 }
 
-export function createTierCatalogue(db: Database): TierCatalogue {
+/** @param onGone hears of each that was there, and is not any more */
+export function createTierCatalogue(db: Database, onGone: (name: string) => void): TierCatalogue {
   let byName = new Map<string, Tier>()
   return {
     find: (name) => byName.get(name),
     refresh: oneAtATime(async () => {
       const all = await tiers.list(db)
-      byName = new Map(all.map((tier) => [tier.name, unchanged(byName.get(tier.name), tier) ?? tier]))
+      const before = byName
+      byName = new Map(all.map((tier) => [tier.name, unchanged(before.get(tier.name), tier) ?? tier]))
+      for (const name of before.keys()) if (!byName.has(name)) onGone(name)
     }),
   }
 }

@@ -10,6 +10,7 @@ import {
   type TierHolders,
   tiers,
 } from '../store/index.js'
+import { namedTiers } from './named-tiers.js'
 
 export interface TierNumbers {
   /** Requests in a window. */
@@ -91,8 +92,12 @@ export async function updateTier(
   return tier
 }
 
-/** @throws {NotFoundError} {ConflictError} while clients or API keys have it: they would be without a limit */
+/**
+ * @throws {NotFoundError} {ConflictError} while clients or API keys have it, or a setting names it: they would be without a limit
+ */
 export async function deleteTier(ctx: Context, name: string, by: By): Promise<void> {
+  const [named] = namedTiers(ctx.config).filter(({ tier }) => tier === name)
+  if (named) throw new ConflictError(`${named.setting} names the tier ${name}: first name another one there, or none.`)
   const now = ctx.clock.now()
   await requireUnused(ctx.db, name, now)
   // Piece by piece, before anybody has to wait.

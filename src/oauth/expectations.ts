@@ -34,6 +34,9 @@ const requests: Entries = {
   failures_exceeded: ['a pause as long as Retry-After, after too many failures', 'RFC 6749 §10.10, RFC 6585 §4'],
   interactions_exceeded: ['a pause as long as Retry-After: INTERACTIONS_PER_NETWORK is used up', 'RFC 6585 §4'],
   rate_exceeded: ['a pause as long as Retry-After: the tier is used up', 'RFC 6585 §4'],
+  rate_of_address_exceeded: ['a pause as long as Retry-After: the tier of the address is used up', 'RFC 6585 §4'],
+  rate_of_network_exceeded: ['a pause as long as Retry-After: the tier of the network is used up', 'RFC 6585 §4'],
+  rate_of_user_exceeded: ['a pause as long as Retry-After: the tier of the user is used up', 'RFC 6585 §4'],
   api_key_quota: ['a pause as long as Retry-After: API_KEY_QUOTA is used up', 'RFC 6585 §4'],
 }
 

@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { createExposureWatch, findApiKeys } from '../api-keys/index.js'
 import { authenticateClient, type Client } from '../clients/index.js'
 import type { Context, Origin } from '../context.js'
 import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } from '../http/index.js'
-import { countRequest } from '../limits/index.js'
+import { countOrigin, countRequest, joinFields } from '../limits/index.js'
 import { InvalidRequestError, OAuthError, type Parameters, readParameters } from '../oauth/index.js'
 import { Deadline } from '../platform/deadline.js'
 
@@ -38,10 +37,12 @@ export function clientEndpoint(
 ): void {
   async function attend(form: DirectForm, deadline: Deadline): Promise<object | undefined> {
     const { authorization, encoded, origin } = form
+    const counting = countOrigin(ctx, origin)
+    const ofOrigin = counting && (await counting)
     const parameters = readParameters(encoded, { repeatable, long })
     if (alone && !namesClient(authorization, parameters)) {
       const answering = alone({ parameters, origin })
-      if (answering) return await answering
+      if (answering) return withLimits(await answering, ofOrigin, undefined)
     }
     const client = await authenticateClient(ctx, authorization, parameters, origin, { deadline })
     // Most have none, and wait for nothing here.
@@ -49,7 +50,7 @@ export function clientEndpoint(
     try {
       // Awaited: to hand a promise on costs two turns more.
       const body = await handle({ client, parameters, origin })
-      return limit && !(body instanceof FieldedAnswer) ? new FieldedAnswer(body, limit) : body
+      return withLimits(body, ofOrigin, limit)
     } catch (error) {
       if (error instanceof OAuthError && error.status < 429) ctx.audit.refused(error, { ...client, ip: origin.ip })
       throw error
@@ -59,11 +60,9 @@ export function clientEndpoint(
     const deadline = new Deadline(bound.whole, bound.rest)
     return deadline.of(attend(form, deadline))
   }
-  const lookForKeys = createExposureWatch(ctx)
   directAnswers(app).form(app, path, answer)
   app.post(path, async (request, reply) => {
     if (hasSecretInQuery(request)) {
-      await lookForKeys([request.url], originOf(request))
       throw new InvalidRequestError('Credentials and tokens belong into the body, never into the address.', {
         reason: 'secret_in_query',
       })
@@ -78,6 +77,15 @@ export function clientEndpoint(
     if (answered === undefined) return reply.code(200).header('content-length', '0').send()
     return answered
   })
+}
+
+type Limit = Readonly<Record<string, string>> | undefined
+
+/** What the answer says of each limit that the request was counted for. */
+function withLimits(body: object | undefined, ofOrigin: Limit, ofClient: Limit): object | undefined {
+  if (!ofOrigin && !ofClient) return body
+  const [inner, own] = body instanceof FieldedAnswer ? [body.body, body.fields] : [body, undefined]
+  return new FieldedAnswer(inner, joinFields([ofOrigin, ofClient, own]) ?? {})
 }
 
 const repeatable = ['resource']
@@ -100,5 +108,5 @@ function hasSecretInQuery({ url }: FastifyRequest): boolean {
   if (at < 0) return false
   const query = url.slice(at + 1)
   const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-  return secretNames.test(query) || secretNames.test(decoded) || findApiKeys(query).length > 0
+  return secretNames.test(query) || secretNames.test(decoded)
 }

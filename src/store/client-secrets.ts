@@ -1,5 +1,6 @@
 import { notify } from './changes.js'
 import type { Database, Db } from './database.js'
+import { seconds, toTime, toTimeIfAny } from './rows.js'
 
 export interface ClientSecret {
   readonly id: string
@@ -61,4 +62,46 @@ export async function rehashSecret(database: Database, id: string, hash: Buffer,
     `UPDATE client_secret SET hash = $2, key_id = $3, method = 'hmac-sha256' WHERE id = $1`,
     [id, hash, keyId],
   )
+}
+
+/** A secret that has a successor and is good until the end of its overlap. */
+export interface RotatedSecret {
+  readonly id: string
+  readonly clientId: string
+  /** Of the client. */
+  readonly name: string
+  readonly rotatedAt: Date
+  readonly endsAt: Date
+  readonly lastUsedAt?: Date | undefined
+  readonly successor: string
+  readonly successorLastUsedAt?: Date | undefined
+}
+
+/** Those of one client, or of all; who ends first comes first. */
+export async function listRotated(
+  db: Pick<Db, 'query'>,
+  { clientId, now }: { readonly clientId?: string | undefined; readonly now: Date },
+): Promise<readonly RotatedSecret[]> {
+  const rows = await db.query(
+    'clients.list_rotated_secrets',
+    `SELECT s.id, s.client_id, COALESCE(c.client_name, c.client_id) AS name, ${seconds('n.created_at')} AS rotated_at,
+            ${seconds('s.expires_at')} AS ends_at, ${seconds('s.last_used_at')} AS last_used_at, n.id AS successor,
+            ${seconds('n.last_used_at')} AS successor_last_used_at
+       FROM client_secret s
+       JOIN client c ON c.client_id = s.client_id
+       JOIN client_secret n ON n.client_id = s.client_id AND n.expires_at IS NULL
+      WHERE s.expires_at > $1::timestamptz AND ($2::text IS NULL OR s.client_id = $2) AND c.disabled_at IS NULL
+      ORDER BY s.expires_at, s.id`,
+    [now.toISOString(), clientId ?? null],
+  )
+  return rows.map((row) => ({
+    id: row['id'],
+    clientId: row['client_id'],
+    name: row['name'],
+    rotatedAt: toTime(row['rotated_at']),
+    endsAt: toTime(row['ends_at']),
+    lastUsedAt: toTimeIfAny(row['last_used_at']),
+    successor: row['successor'],
+    successorLastUsedAt: toTimeIfAny(row['successor_last_used_at']),
+  }))
 }

@@ -27,7 +27,7 @@ export { type Change, type ChangeListener, listenForChanges, notify } from './ch
 export * as clientAssertions from './client-assertions.js'
 export type { DocumentReading } from './client-documents.js'
 export * as clientDocuments from './client-documents.js'
-export type { ClientSecret, ClientUse, ClientWithSecrets, StoredClient } from './clients.js'
+export type { ClientSecret, ClientUse, ClientWithSecrets, RotatedSecret, StoredClient } from './clients.js'
 export * as clients from './clients.js'
 export type { Decision } from './consents.js'
 export * as consents from './consents.js'

@@ -2,15 +2,15 @@ import { dayBucket, weekBucket } from './buckets.js'
 import type { Database, Row } from './database.js'
 import { seconds, toTime } from './rows.js'
 
-export type CredentialKind = 'api_key' | 'client'
+export type CredentialKind = 'api_key' | 'client' | 'client_secret'
 
-/** What is used: a key by its id, or a client. */
+/** What is used: a key by its id, a client, or one of its secrets, by its id, that was rotated. */
 export interface CredentialUse {
   readonly kind: CredentialKind
   readonly credential: string
   /** The identifier of an API. */
   readonly api: string
-  /** The key had a successor. */
+  /** The key or secret had a successor. */
   readonly superseded: boolean
 }
 

@@ -1,5 +1,5 @@
 import type { Context } from '../context.js'
-import { type ApiKey, type UsedNetwork, usage } from '../store/index.js'
+import { type ApiKey, clients, type RotatedSecret, type UsedNetwork, usage } from '../store/index.js'
 import { byCredential, callersOf, usesOf } from './report.js'
 
 /** A key that has a successor, and who is still on it. */
@@ -40,6 +40,34 @@ export async function adoptionOf(ctx: Context, keys: readonly ApiKey[]): Promise
       callers,
       successorUses: sum(usesOf(wholes.get(key.successor!) ?? [])),
     }
+  })
+}
+
+/** A client secret that has a successor, and from where it is still used. */
+export interface AdoptedSecret {
+  readonly secret: RotatedSecret
+  /** Since it got the successor. */
+  readonly uses: number
+  readonly lastUsedAt: Date | undefined
+  /** The networks of the client; the busiest first. */
+  readonly callers: readonly UsedNetwork[]
+}
+
+/** Client secrets that were rotated and whose overlap is not over: of one client, or of all. */
+export async function adoptionOfSecrets(ctx: Context, clientId?: string): Promise<readonly AdoptedSecret[]> {
+  const now = ctx.clock.now()
+  const secrets = await clients.listRotated(ctx.db, { clientId, now })
+  if (secrets.length === 0) return []
+  const since = new Date(Math.min(...secrets.map(({ rotatedAt }) => rotatedAt.getTime())))
+  const credentials = secrets.map(({ id }) => id)
+  // What is counted of a secret was with the old one: only that is counted.
+  const networks = await usage.networks(ctx.db, { kind: 'client_secret', credentials, since, now })
+  const seen = byCredential(networks)
+  return secrets.map((secret) => {
+    const callers = seen.get(secret.id) ?? []
+    const { lastUsedAt, rotatedAt } = secret
+    const isUsed = lastUsedAt !== undefined && lastUsedAt > rotatedAt
+    return { secret, uses: sum(callers), lastUsedAt: isUsed ? lastUsedAt : undefined, callers }
   })
 }
 

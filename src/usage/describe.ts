@@ -1,5 +1,5 @@
 import type { UsedNetwork } from '../store/index.js'
-import type { AdoptedKey } from './adoption.js'
+import type { AdoptedKey, AdoptedSecret } from './adoption.js'
 import type { UsageReport } from './report.js'
 
 /** As it goes over the wire, and out of the command line. */
@@ -30,6 +30,22 @@ export function describeAdoption({
     callers: callers.map(describeNetwork),
     successor: key.successor,
     successor_uses: successorUses,
+  }
+}
+
+/** Which client still has a secret that was rotated. */
+export function describeAdoptedSecret({ secret, uses, lastUsedAt, callers }: AdoptedSecret): Record<string, unknown> {
+  return {
+    id: secret.id,
+    client_id: secret.clientId,
+    name: secret.name,
+    rotated_at: secret.rotatedAt.toISOString(),
+    ends_at: secret.endsAt.toISOString(),
+    uses,
+    last_used_at: lastUsedAt?.toISOString(),
+    callers: callers.map(describeNetwork),
+    successor: secret.successor,
+    successor_last_used_at: secret.successorLastUsedAt?.toISOString(),
   }
 }
 

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createApiKey, reportExposed, rotateApiKey } from '../../src/api-keys/index.js'
+import { rotateSecret } from '../../src/clients/index.js'
 import { createCommandLine } from '../support/command.js'
-import { createTestServer, sql } from '../support/server.js'
+import { basicOf, createTestServer, send, sql } from '../support/server.js'
 
 const by = { actor: 'operator' }
 const api = 'https://api.example'
@@ -91,6 +92,67 @@ t.test('status: who is still on the old key, what is exposed, which scopes nobod
   t.match(text, /Exposed, and to be replaced:/)
   t.match((await run(['api-key', 'list'])).stdout, /live, exposed/)
   t.match((await run(['api-key', 'show', exposed.id])).stdout, /exposed +\S+ \S+: replace it/)
+})
+
+t.test('status: which clients still use a secret that was rotated, and from where', async (t) => {
+  clock.set(days(3))
+  const [moved, staying, other] = [
+    await server.createService('read'),
+    await server.createService('read', { client_name: 'Import' }),
+    await server.createService('read'),
+  ]
+  const authenticate = async (basic: string, remoteAddress: string) => {
+    const headers = { authorization: basic, 'content-type': 'application/x-www-form-urlencoded' }
+    const request = { method: 'POST', url: '/token', headers, payload: 'grant_type=client_credentials', remoteAddress }
+    t.equal((await send(server.app, { ...request, method: 'POST' })).statusCode, 200)
+  }
+  for (const { basic } of [moved, staying, other]) await authenticate(basic, '203.0.113.9')
+  await ctx.clientUse.flush()
+  clock.set(days(2))
+  const overlap = 7 * 86_400
+  const [ofMoved, ofStaying] = [
+    await rotateSecret(ctx, moved.clientId, { overlap, by }),
+    await rotateSecret(ctx, staying.clientId, { overlap, by }),
+  ]
+  await rotateSecret(ctx, other.clientId, { overlap: 0, by })
+  clock.set(days(1))
+  await authenticate(basicOf(moved.clientId, ofMoved.clientSecret), '192.0.2.1')
+  await authenticate(staying.basic, '192.0.2.1')
+  await authenticate(staying.basic, '192.0.2.2')
+  await authenticate(staying.basic, '2001:db8::7')
+  await Promise.all([ctx.clientUse.flush(), ctx.usage.flush()])
+  clock.set(today)
+
+  const idOf = async (clientId: string, is: string) =>
+    (await sql(server, `SELECT id FROM client_secret WHERE client_id = $1 AND expires_at IS ${is}`, [clientId]))[0].id
+  const { rotated_secrets: secrets } = await json('status')
+  t.match(
+    secrets.toSorted((one: { uses: number }, another: { uses: number }) => one.uses - another.uses),
+    [
+      {
+        ...{ client_id: moved.clientId, uses: 0, last_used_at: undefined, callers: [] },
+        successor_last_used_at: days(1).toISOString(),
+      },
+      {
+        ...{ id: await idOf(staying.clientId, 'NOT NULL'), client_id: staying.clientId, name: 'Import', uses: 3 },
+        ...{ rotated_at: days(2).toISOString(), ends_at: days(-5).toISOString(), last_used_at: days(1).toISOString() },
+        callers: [
+          { network: '192.0.2.0/24', count: 2 },
+          { network: '2001:db8::/64', count: 1 },
+        ],
+        ...{ successor: await idOf(staying.clientId, 'NULL'), successor_last_used_at: undefined },
+      },
+    ],
+  )
+  t.equal(secrets.length, 2, 'none that ended at once')
+  t.notOk(JSON.stringify(secrets).includes(ofStaying.clientSecret))
+  t.match((await json('status', '--owner', moved.clientId)).rotated_secrets, [{ client_id: moved.clientId }])
+  const { email } = await server.createUser('bea@example.com')
+  t.match(await json('status', '--owner', email), { rotated_secrets: [] })
+  const { stdout } = await run(['api-key', 'status', '--owner', staying.clientId])
+  t.match(stdout, /\(Import\)\n[\s\S]*new one +never used\n {2}Still on it:\n[\s\S]*192\.0\.2\.0\/24 /)
+  t.match((await run(['api-key', 'status', '--owner', moved.clientId])).stdout, /Nobody uses it any more/)
+  t.match((await run(['api-key', 'status', '--owner', other.clientId])).stdout, /No client secret has a successor/)
 })
 
 t.test('usage: by day and hour, API, scope, outcome and network', async (t) => {

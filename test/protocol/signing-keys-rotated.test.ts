@@ -114,7 +114,7 @@ t.test('attack 116: what ends in an emergency gets no successor with the key pai
 
   const events = await server.audit('api_keys.replaced')
   t.same(
-    new Map(events.map(({ detail }) => [detail['keys'], detail['need_key_pair']])),
+    new Map(events.map(({ detail = {} }) => [detail['keys'], detail['need_key_pair']])),
     new Map([
       [0, [key.id]],
       [1, [signer.key.id]],

@@ -216,6 +216,13 @@ t.test('an error of configuration stops it, and all are told at once', async (t)
   t.match(open.stderr(), /https/)
 })
 
+t.test('a setting that names a tier which there is not stops it, and says how to make one', async (t) => {
+  const env = { PORT: '0', DATABASE_URL: (await createTestDatabase(t)).url, RATE_TIER_NETWORK: 'standard' }
+  const server = startProcess(t, { cwd: await makeFolder(t), args: ['start'], env })
+  t.match(await server.ended, { code: 1 })
+  t.match(server.stderr(), /^RATE_TIER_NETWORK names the tier standard, .*ostiary tier create standard /m)
+})
+
 t.test('with DATABASE_URL there is no demo, and the first administrator is made by the command line', async (t) => {
   const folder = await makeFolder(t)
   const port = await freePort()

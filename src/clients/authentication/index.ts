@@ -6,8 +6,8 @@ import type { Attempt, FailureSubject } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, type Parameters } from '../../oauth/index.js'
 import type { Deadline } from '../../platform/deadline.js'
 import { monotonicMilliseconds } from '../../platform/monotonic.js'
-import { isLetIn } from '../../platform/network.js'
-import { auditEvents } from '../../store/index.js'
+import { isLetIn, networkOf } from '../../platform/network.js'
+import { auditEvents, type ClientSecret } from '../../store/index.js'
 import type { Client } from '../directory.js'
 import { isDocumentOff } from '../find.js'
 import { ClientKeysAwayError } from '../keys/index.js'
@@ -123,6 +123,7 @@ export async function authenticateClient(
       client = await inItsPlace(client)
       takeOver(ctx, secret, credentials.clientSecret)
       ctx.clientUse.record({ clientId: client.clientId, secretId: secret.id, at: now })
+      if (secret.expiresAt) countSuperseded(ctx, secret, address)
       await (attempt ? attempt.succeeded() : ctx.failures.succeed(subject))
       return client
     }
@@ -173,6 +174,13 @@ function canBeGuessed({ clientSecret }: PresentedCredentials): boolean {
 
 /** A secret that was rotated, and whose overlap is over. */
 const secretIsOver = 'client_secret_expired'
+
+/** From where a secret that was rotated is still used: who brings out the new one looks for these. */
+function countSuperseded(ctx: Context, { id }: ClientSecret, address: string | undefined): void {
+  const from = address === undefined ? undefined : networkOf(address)
+  const whose = { kind: 'client_secret', credential: id, api: ctx.config.server.issuer, superseded: true } as const
+  ctx.usage.record({ ...whose, scope: '', outcome: 'accepted', at: ctx.clock.now(), from })
+}
 
 function refuse(reason: string): never {
   throw new InvalidClientError('Client authentication failed.', { reason })

@@ -1,6 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { Source } from './variables.js'
 
+const tierName = '^[a-z0-9][a-z0-9._-]{0,63}$'
+
 export const limitsVariables = Type.Object({
   failuresPerAccount: Type.Integer({
     default: 10,
@@ -69,6 +71,27 @@ export const limitsVariables = Type.Object({
     description:
       'Passwords that may wait to be hashed, per process; beyond, logins are answered 503. Bounds memory under attack.',
   }),
+  rateTierNetwork: Type.Optional(
+    Type.String({
+      pattern: tierName,
+      description:
+        'Tier that bounds the requests of one network (/24, /64) at /token, /introspect and /revoke, whoever sends them, beyond which they are 429. Without it they have no limit.',
+    }),
+  ),
+  rateTierAddress: Type.Optional(
+    Type.String({
+      pattern: tierName,
+      description:
+        'Tier that bounds the requests of one address at the same endpoints; an IPv6 address counts as its /64.',
+    }),
+  ),
+  rateTierUser: Type.Optional(
+    Type.String({
+      pattern: tierName,
+      description:
+        'Tier that bounds how often one user gets tokens at /token, over all clients: by codes, refreshes and exchanges of API keys. Without it they have no limit.',
+    }),
+  ),
   redisUrl: Type.Optional(
     Type.String({
       secret: true,

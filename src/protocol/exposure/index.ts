@@ -1,3 +1,3 @@
-// Owns what becomes of requests in whose address a key stands, at endpoints that take none there.
+// Owns what becomes of requests in whose address a key stands.
 
 export { refuseKeysInAddress } from './refuse-keys.js'

@@ -105,13 +105,17 @@ const namesOfCredentials = /[?&](?:access_token|api_key|apikey|x-api-key)=/i
  */
 function refuseInAddress(addresses: readonly string[]): void {
   for (const address of addresses) {
+    if (findApiKeys(address).length > 0) throw credentialInAddress()
     const at = address.indexOf('?')
     if (at < 0) continue
-    if (!holdsCredential(address.slice(at))) continue
-    throw new InvalidRequestError('Credentials belong into a header field, never into the address.', {
-      reason: inAddress,
-    })
+    if (holdsCredential(address.slice(at))) throw credentialInAddress()
   }
+}
+
+export function credentialInAddress(): InvalidRequestError {
+  return new InvalidRequestError('Credentials belong into a header field, never into the address.', {
+    reason: inAddress,
+  })
 }
 
 /** As it stands there, and once or twice encoded, as @ostiary/resource-server looks for keys: whoever logs it may decode it. */

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { createExposureWatch } from '../../api-keys/index.js'
+import { createExposureWatch, findApiKeys } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import { acceptedNow, type Gateway } from '../../gateways/index.js'
 import { type DirectReply, directAnswers } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, OAuthError } from '../../oauth/index.js'
 import { within } from '../../platform/deadline.js'
-import { addressesOf, basicOff, inAddress, readCaller, repeatedFields } from './caller.js'
+import { addressesOf, basicOff, credentialInAddress, inAddress, readCaller, repeatedFields } from './caller.js'
 import { callerAddressReader, credentialField, readGatewayField } from './caller-address.js'
 import { refuseCaller, refuseGateway } from './refusal.js'
 import { createVerifiedCredentials } from './verified-credentials.js'
@@ -37,7 +37,10 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
     try {
       gateway = await within(deadline, authenticateGateway(ctx, request, rest, origin))
     } catch (error) {
-      return refuseGateway(ctx, error, origin.requestId)
+      // Whoever it was: our own address holds a key. What else the request says of addresses is not believed.
+      const holdsKey = findApiKeys(rest).length > 0
+      if (holdsKey) await lookForKeys([rest], origin)
+      return refuseGateway(ctx, holdsKey ? credentialInAddress() : error, origin.requestId)
     }
     try {
       return await within(deadline, answer(request, rest, gateway, origin.requestId))

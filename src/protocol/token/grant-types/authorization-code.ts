@@ -2,6 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { newEvent, record } from '../../../audit/index.js'
 import { countIssued } from '../../../clients/index.js'
 import type { Context } from '../../../context.js'
+import { FieldedAnswer } from '../../../http/index.js'
+import { countUser } from '../../../limits/index.js'
 import {
   InvalidGrantError,
   isCodeVerifier,
@@ -53,6 +55,7 @@ export const authorizationCode = defineGrantType({
     if (code.usedAt) return endReplayed(ctx, code, request)
     if (code.expiresAt <= ctx.clock.now()) throw invalidCode('code_expired')
     if (!code.standing) throw invalidCode('grant_ended')
+    const limit = await countUser(ctx, code.grant.userId)
 
     // The answer is made first and given away only if this caller is the one who spent the code.
     const tokens = await makeTokens(ctx, client, { ...code, asOf }, { resource: parameters.resource }, 'new')
@@ -63,7 +66,7 @@ export const authorizationCode = defineGrantType({
         { grantType: 'authorization_code', audience: tokens.audience, scope: tokens.response.scope },
         origin,
       )
-      return tokens.response
+      return limit ? new FieldedAnswer(tokens.response, limit) : tokens.response
     }
 
     const now = await authorizationCodes.find(ctx.db, code.bucket, code.hash, ctx.clock.now())

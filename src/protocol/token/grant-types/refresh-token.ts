@@ -2,6 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { record } from '../../../audit/index.js'
 import { countIssued } from '../../../clients/index.js'
 import type { Context } from '../../../context.js'
+import { FieldedAnswer } from '../../../http/index.js'
+import { countUser } from '../../../limits/index.js'
 import { InvalidGrantError } from '../../../oauth/index.js'
 import { revoke } from '../../../revocation/index.js'
 import { dayBucket, type RefreshToken, refreshTokens } from '../../../store/index.js'
@@ -43,7 +45,9 @@ export const refreshToken = defineGrantType({
     if (token.usedAt) return retried(ctx, presented, token, request)
     if (token.expiresAt <= ctx.clock.now()) throw invalidToken('refresh_token_expired')
 
-    if (!client.refreshTokenRotation) return extend(ctx, { ...token, asOf }, request)
+    const limit = await countUser(ctx, token.grant.userId)
+    const limited = (answer: TokenResponse) => (limit ? new FieldedAnswer(answer, limit) : answer)
+    if (!client.refreshTokenRotation) return limited(await extend(ctx, { ...token, asOf }, request))
 
     // The answer is made first and given away only if this caller is the one who spent the token.
     const tokens = await makeTokens(ctx, client, { ...token, asOf }, parameters, 'new')
@@ -62,7 +66,7 @@ export const refreshToken = defineGrantType({
       ...request.origin,
       now,
     })
-    if (rotated) return issued(ctx, tokens, request)
+    if (rotated) return limited(issued(ctx, tokens, request))
 
     const spent = await refreshTokens.find(ctx.db, token.bucket, token.hash, ctx.clock.now())
     if (spent?.standing && spent.usedAt) return retried(ctx, presented, spent, request)

@@ -11,6 +11,7 @@ import {
 } from '../../../api-keys/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
+import { countUser, joinFields } from '../../../limits/index.js'
 import {
   InvalidRequestError,
   InvalidScopeError,
@@ -84,7 +85,7 @@ interface Exchange {
 }
 
 async function exchangeKey(ctx: Context, { parameters, origin, key, asOf }: Exchange): Promise<GrantAnswer> {
-  const limit = await countKey(ctx, key, origin)
+  const limit = await countExchange(ctx, key, origin)
   const target = narrow(ctx, key, parameters)
   if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
     throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
@@ -123,10 +124,17 @@ export const tokenExchange: GrantType = {
       : keyExchange.handle(ctx, request),
 }
 
-/** @throws {TooManyRequestsError} */
+/** For what the key counts for, and for its user. @throws {TooManyRequestsError} */
 async function countKey(ctx: Context, key: UsableApiKey, origin: Origin) {
+  const { owner } = key
+  const ofKey = await countKeyRequest(ctx, key, origin)
+  return joinFields([ofKey, owner.kind === 'user' ? await countUser(ctx, owner.id) : undefined])
+}
+
+/** The same, and where it is refused that counts as a use. */
+async function countExchange(ctx: Context, key: UsableApiKey, origin: Origin) {
   try {
-    return await countKeyRequest(ctx, key, origin)
+    return await countKey(ctx, key, origin)
   } catch (error) {
     if (error instanceof TooManyRequestsError) {
       countUse(ctx, key, { api: '', scope: [], outcome: 'rate_limited', ip: origin.ip })
