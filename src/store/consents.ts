@@ -15,18 +15,21 @@ export interface Decision {
  * than its commit (`coverCommit`), so whole seconds are what can be compared. Whoever decides just after is asked again.
  *
  * @param client what was decided when another document described it does not count (attack 96)
+ * @param destination nor does what was decided about another one: undefined where the client has none apart (attack 98)
  */
 export async function list(
   database: Database,
   userId: string,
   { clientId, documentHash }: Pick<StoredClient, 'clientId' | 'documentHash'>,
+  destination?: string,
 ): Promise<readonly Decision[]> {
   const rows = await database.query(
     'consents.list',
     `SELECT c.resource, c.scope, c.granted FROM consent c JOIN user_account u ON u.id = c.user_id
       WHERE c.user_id = $1 AND c.client_id = $2 AND (u.not_before IS NULL OR date_trunc('second', c.decided_at) > u.not_before)
-        AND c.document_hash IS NOT DISTINCT FROM $3::bytea`,
-    [userId, clientId, documentHash ?? null],
+        AND c.document_hash IS NOT DISTINCT FROM $3::bytea
+        AND c.destination IS NOT DISTINCT FROM $4::text`,
+    [userId, clientId, documentHash ?? null, destination ?? null],
   )
   return rows.map((row) => ({ resource: row['resource'], scope: row['scope'], granted: row['granted'] }))
 }

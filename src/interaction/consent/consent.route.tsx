@@ -4,6 +4,7 @@ import { clearCookie, encodedBody, seeOther, sendPage } from '../../http/index.j
 import { endSession } from '../../identity/index.js'
 import { AccessDeniedError, readParameters } from '../../oauth/index.js'
 import type { Session } from '../../store/index.js'
+import { rememberedPlace } from '../destination.js'
 import { addressOf, type Ending, stepAddress } from '../interaction.js'
 import { decisionsOn, isRefused, type OfferedScope } from '../next-step.js'
 import { isOnDevice } from '../on-device.js'
@@ -59,6 +60,7 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
       consent: {
         decisions: decisionsOn(offered, new Set(names)),
         remembered: !isOnDevice(client, demands.destination),
+        destination: rememberedPlace(client, demands.destination),
       },
       origin,
       again: () => seeOther(reply, stepAddress(ctx, id, 'consent')),

@@ -136,14 +136,15 @@ function grantedResources(ctx: Context, { client, demands, scope }: Granted): re
 function answerOf(ctx: Context, { interaction, consent, session }: Granted): AnsweredInteraction | undefined {
   if (!interaction) return undefined
   if (!consent) return { interaction, decisions: [], consentEvent: undefined }
-  const { decisions, remembered } = consent
+  const { decisions, remembered, destination } = consent
   const names = (granted: boolean): readonly string[] => [
     ...new Set(decisions.filter((decision) => decision.granted === granted).map(({ scope }) => scope)),
   ]
-  const detail = { granted: names(true), refused: names(false), remembered }
+  const detail = { granted: names(true), refused: names(false), remembered, destination }
   return {
     interaction,
     decisions: remembered ? decisions : [],
+    destination,
     consentEvent: newEvent(ctx, { type: 'consent.given', actor: `user:${session.userId}`, detail }),
   }
 }
