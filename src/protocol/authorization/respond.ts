@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { newEvent } from '../../audit/index.js'
-import type { Client } from '../../clients/index.js'
+import { type Client, registeredRedirectUris } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import {
@@ -181,8 +181,7 @@ function grantEnd(ctx: Context, client: Client, session: Session, { offline, isR
 /** A redirect URI that was taken back while the user was asked is none any more. */
 function requireStillRegistered(ctx: Context, client: Client, { destination, detail }: ClientDemands): void {
   const { redirectUri } = detail as AuthorizationDetail
-  const { redirectUris: registered, applicationType } = client
-  if (findRedirectUri({ registered, applicationType }, redirectUri ?? destination) === destination) return
+  if (findRedirectUri(registeredRedirectUris(client), redirectUri ?? destination) === destination) return
   const { message, advice } = errorTexts.invalidRedirectUri
   ctx.log.info({ clientId: client.clientId }, 'a redirect URI was taken back while its request waited')
   throw new PageError(message, { reason: 'redirect_uri_unregistered', advice })
