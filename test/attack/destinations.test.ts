@@ -81,7 +81,15 @@ t.test('RFC 8252 §7.3: on loopback the port does not matter, and the name does'
   const client = await registered(server, { redirect_uris, scope: 'openid' })
   const [first = '', port = '', address = ''] = redirect_uris
   const browser = await signedIn(server, user)
-  await authorize(server, client, user, to(first), browser)
+  const page = await browser.open(authorizationUrl(client, to(first)))
+  t.match(
+    page.text,
+    'An app on this device wants access to your account It calls itself Notes',
+    'who listens there, nobody knows',
+  )
+  t.match(page.text, 'checked whose it is. Any app can take this name.')
+  t.match(page.text, 'After either answer you go back to the app on this device: localhost:3001')
+  t.ok((await browser.submit(page, {}, { button: 'consent-allow' })).answer['code'])
   t.ok((await browser.open(authorizationUrl(client, to(port, { prompt: 'none' })))).answer['code'])
   const silent = await browser.open(authorizationUrl(client, to(address, { prompt: 'none' })))
   t.match(silent.answer, { error: 'consent_required' })

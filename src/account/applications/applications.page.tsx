@@ -1,11 +1,21 @@
-import { ClientName, CsrfToken, displayText, Host, scopeSentence, Time, webHref } from '../../ui/index.js'
+import {
+  ClientName,
+  CsrfToken,
+  displayText,
+  type Stranger,
+  StrangerMark,
+  StrangersHosts,
+  scopeSentence,
+  Time,
+  webHref,
+} from '../../ui/index.js'
 import { AccountPage } from '../layout.js'
 
 export interface ApplicationView {
   readonly clientId: string
   readonly name: string
-  /** Of one that registered itself: its host says more than its name (attack 98). */
-  readonly host?: string | undefined
+  /** Of one that registered itself. */
+  readonly stranger?: Stranger | undefined
   readonly scopes: readonly { readonly name: string; readonly sentence: string }[]
   /** As the APIs call themselves. */
   readonly resources: readonly string[]
@@ -51,19 +61,15 @@ function Application({
   readonly csrfToken: string
   readonly application: ApplicationView
 }) {
-  const { clientId, name, host, scopes, resources, offline, since, latest, openHref } = application
+  const { clientId, name, stranger, scopes, resources, offline, since, latest, openHref } = application
   const sentences = scopes.map(scopeSentence)
   return (
     <>
       <h2>
         <ClientName name={name} />
-        {host !== undefined && (
-          <>
-            {' '}
-            at <Host host={host} />
-          </>
-        )}
+        {stranger && <StrangersHosts {...stranger} />}
       </h2>
+      {stranger && <StrangerMark {...stranger} />}
       <dl class="facts pairs small">
         <div>
           <dt>May</dt>

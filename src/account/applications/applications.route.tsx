@@ -1,6 +1,6 @@
 import type { Context } from '../../context.js'
 import { PageError, seeOther, sendPage } from '../../http/index.js'
-import { strangersHost } from '../../interaction/index.js'
+import { strangerOf } from '../../interaction/index.js'
 import { type AllowedUse, grants } from '../../store/index.js'
 import { errorTexts } from '../../ui/index.js'
 import type { AccountRoute } from '../frame.js'
@@ -46,7 +46,7 @@ async function viewOf(ctx: Context, clientId: string, uses: readonly AllowedUse[
   return {
     clientId,
     name: client?.clientName ?? clientId,
-    host: client && strangersHost(client),
+    stranger: client && strangerOf(client),
     scopes: scopesOf(ctx, uses),
     resources: [...new Set(uses.flatMap(({ resources }) => resources))].map(
       (identifier) => ctx.resources.find(identifier)?.name ?? identifier,
