@@ -19,4 +19,4 @@ export {
 export { loginRoute } from './login/login.route.js'
 export { findSituation } from './situation.js'
 export { createStarts, type Starts } from './starts.js'
-export { destinationHost, findEnabledClient, strangersHost } from './visit.js'
+export { destinationHost, findEnabledClient, strangerOf } from './visit.js'

@@ -75,11 +75,20 @@ export interface Granted {
   readonly scope: readonly string[]
   /** Undefined where nothing had to be asked. */
   readonly interaction?: Interaction | undefined
-  /** Where the user consented: what they decided. `remembered`: not asked again. */
-  readonly consent?: { readonly decisions: readonly Decision[]; readonly remembered: boolean } | undefined
+  /** Where the user consented. */
+  readonly consent?: Consented | undefined
   readonly origin: Origin
   /** Asks anew, where another document describes the client by now. */
   readonly again: () => FastifyReply | Promise<FastifyReply>
+}
+
+/** What a user decided. */
+export interface Consented {
+  readonly decisions: readonly Decision[]
+  /** It is not asked again, */
+  readonly remembered: boolean
+  /** for this place; undefined: for all of the client. */
+  readonly destination: string | undefined
 }
 
 export interface Refused {

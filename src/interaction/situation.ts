@@ -3,6 +3,7 @@ import type { Context } from '../context.js'
 import { allowedByRoles } from '../resources/index.js'
 import { consents, type HeldRole, roles, type Session } from '../store/index.js'
 import { ownersFor, subjectFor } from '../tokens/index.js'
+import { rememberedPlace } from './destination.js'
 import type { ClientDemands } from './interaction.js'
 import { type Consents, nextStep, type OfferedScope, type Step } from './next-step.js'
 import { isOnDevice } from './on-device.js'
@@ -38,7 +39,7 @@ export async function findSituation(ctx: Context, standing: Standing): Promise<S
   const usesRoles = demands.resources.some((identifier) => ctx.resources.find(identifier)?.usesRoles)
   const [held, decisions] = await Promise.all([
     usesRoles ? roles.heldBy(ctx.db, { kind: 'user', holder: session.userId }) : [],
-    onDevice ? [] : consents.list(ctx.db, session.userId, client),
+    onDevice ? [] : consents.list(ctx.db, session.userId, client, rememberedPlace(client, demands.destination)),
   ])
   const found = { offered: offeredScope(ctx, client, demands, held), decisions }
   return { consents: found, step: nextStep(waiting, session, found, now) }

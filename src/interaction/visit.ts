@@ -4,7 +4,8 @@ import type { Context, Origin } from '../context.js'
 import { checkCsrfToken, csrfToken, originOf, PageError, readCookie, seeOther } from '../http/index.js'
 import { findSession } from '../identity/index.js'
 import type { Session } from '../store/index.js'
-import { errorTexts } from '../ui/index.js'
+import { errorTexts, type Stranger } from '../ui/index.js'
+import { isLoopback } from './destination.js'
 import {
   addressOf,
   type ClientDemands,
@@ -134,7 +135,13 @@ export function destinationHost(destination: string): string {
   return /^https?:$/.test(protocol) ? host : protocol.slice(0, -1)
 }
 
-/** Where a client that registered itself is at home, by its first redirect URI: anybody can take any name (attack 98). */
-export function strangersHost({ selfRegistered, redirectUris: [uri] }: Client): string | undefined {
-  return selfRegistered && uri !== undefined ? destinationHost(uri) : undefined
+/**
+ * What the pages say of a client that nobody vouches for, where no request says where it goes: all hosts that it may be answered at,
+ * since the first one may be another’s (attack 98). Of one with a document the host where that is.
+ */
+export function strangerOf({ clientId, documentHash, selfRegistered, redirectUris }: Client): Stranger | undefined {
+  if (!selfRegistered) return undefined
+  if (documentHash) return { hosts: [new URL(clientId).host], fromDocument: true }
+  const hosts = redirectUris.filter((uri) => !isLoopback(uri)).map(destinationHost)
+  return { hosts: [...new Set(hosts)], onDevice: redirectUris.some(isLoopback) }
 }

@@ -6,12 +6,15 @@ export type ApplicationType = 'web' | 'native'
 export type RegisteredRedirectUris = {
   readonly registered: readonly string[]
   readonly applicationType: ApplicationType
+  /** A public client that a document at its client_id describes. */
+  readonly isPublicDocument?: boolean
 }
 
 const maxLength = 2048
 
 /** A port is digits without a leading zero: `:0`, `:080` and an empty one are other texts, not other ports. */
 const loopback = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::([1-9][0-9]{0,4}))?(?=[/?]|$)/
+const loopbackOrLocalhost = /^http:\/\/(?:127\.0\.0\.1|\[::1\]|localhost)(?::([1-9][0-9]{0,4}))?(?=[/?]|$)/
 
 /**
  * The redirect URI that an authorization request means, or undefined where it means none of the registered: then
@@ -21,19 +24,25 @@ const loopback = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::([1-9][0-9]{0,4}))?(?=[/
  * native client's `http://127.0.0.1` or `http://[::1]`, which the operating system chooses when the app starts to
  * listen (RFC 8252 §7.3, attack 8). `localhost` is none: another machine may answer to that name (§8.3).
  *
+ * A document of a public client counts as one of an app there, whatever `application_type` it has: those of MCP clients have none,
+ * and list loopback without a port, `localhost` too. §8.3 advises against that name and forbids it to nobody: where a document lists
+ * it, the answer goes to that name with one port as with another, so a free port makes it no worse. PKCE binds the code to who asked
+ * (always demanded of documents), and consent is asked for each time (§8.6).
+ *
  * @param requested undefined means the only one registered, if there is only one (attack 10)
  */
 export function findRedirectUri(
-  { registered, applicationType }: RegisteredRedirectUris,
+  { registered, applicationType, isPublicDocument = false }: RegisteredRedirectUris,
   requested: string | undefined,
 ): string | undefined {
   if (requested === undefined) return registered.length === 1 ? registered[0] : undefined
   if (registered.includes(requested)) return requested
-  if (applicationType !== 'native') return undefined
+  if (applicationType !== 'native' && !isPublicDocument) return undefined
 
-  const withoutPort = withoutLoopbackPort(requested)
+  const names = isPublicDocument ? loopbackOrLocalhost : loopback
+  const withoutPort = withoutLoopbackPort(requested, names)
   if (withoutPort === undefined) return undefined
-  return registered.some((uri) => withoutLoopbackPort(uri) === withoutPort) ? requested : undefined
+  return registered.some((uri) => withoutLoopbackPort(uri, names) === withoutPort) ? requested : undefined
 }
 
 /**
@@ -108,8 +117,8 @@ export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]'
 }
 
-function withoutLoopbackPort(uri: string): string | undefined {
-  const match = loopback.exec(uri)
+function withoutLoopbackPort(uri: string, names: RegExp): string | undefined {
+  const match = names.exec(uri)
   if (!match) return undefined
   const [origin, port] = match
   if (port === undefined) return uri

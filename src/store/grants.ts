@@ -51,6 +51,8 @@ export interface AnsweredInteraction {
   readonly interaction: Interaction
   /** What the user decided on the way, and is not to be asked again. */
   readonly decisions: readonly Decision[]
+  /** The one that they are about; undefined where they are about all of the client. */
+  readonly destination?: string | undefined
   /** Undefined where the user was not asked. */
   readonly consentEvent: AuditEvent | undefined
 }
@@ -142,15 +144,18 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
         FROM input i JOIN granted USING (id)
     ), consented AS (
       -- With what was shown: this and a change of it may pass each other unseen.
-      INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at, document_hash)
+      -- Each row is about the destination that it was decided for last: who comes from another one is asked.
+      INSERT INTO consent (user_id, client_id, resource, scope, granted, decided_at, document_hash, destination)
       SELECT DISTINCT ON (i.user_id, i.client_id, d.resource, d.scope)
-             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at, i.shown_hash
-        FROM unnest($28::int[], $29::text[], $30::text[], $31::bool[]) AS d (n, resource, scope, granted)
+             i.user_id, i.client_id, d.resource, d.scope, d.granted, i.created_at, i.shown_hash, d.destination
+        FROM unnest($28::int[], $29::text[], $30::text[], $31::bool[], $35::text[])
+               AS d (n, resource, scope, granted, destination)
         JOIN input i ON i.n = d.n
         JOIN granted USING (id)
        ORDER BY i.user_id, i.client_id, d.resource, d.scope, d.n DESC
           ON CONFLICT (user_id, client_id, resource, scope)
-          DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at, document_hash = excluded.document_hash
+          DO UPDATE SET granted = excluded.granted, decided_at = excluded.decided_at, document_hash = excluded.document_hash,
+                        destination = excluded.destination
     ), audited AS (
       ${insertColumns}
       SELECT i.event_bucket, e.id, i.created_at, e.type, 'user:' || i.user_id, i.client_id, i.user_id::text, i.id,
@@ -200,6 +205,7 @@ const createAll: BatchedStatement<NewGrant, GrantOutcome> = {
     items.map(({ code }) => code.nonce ?? null),
     items.map(({ grant }) => (grant.claims ? JSON.stringify(grant.claims) : null)),
     items.map((item) => item.shownHash ?? null),
+    items.flatMap(({ answers }) => (answers?.decisions ?? []).map(() => answers?.destination ?? null)),
   ],
   results: (items, rows) => {
     const outcomes: GrantOutcome[] = items.map(() => 'ended')

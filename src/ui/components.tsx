@@ -1,4 +1,4 @@
-import type { ComponentChildren } from 'preact'
+import { type ComponentChildren, Fragment } from 'preact'
 import { displayHost, displayName, timeText, webHref } from './display.js'
 
 /**
@@ -35,6 +35,40 @@ export function Host({ host }: { readonly host: string }) {
     <strong>
       <bdi dir="ltr">{displayHost(host)}</bdi>
     </strong>
+  )
+}
+
+/** A client that nobody who runs this server knows. */
+export interface Stranger {
+  readonly hosts: readonly string[]
+  /** It is answered on the user's own device too. */
+  readonly onDevice?: boolean
+  /** What is said of it stands in a document at its host. */
+  readonly fromDocument?: boolean
+}
+
+/** Behind the name of a client: its hosts say more (attack 98). */
+export function StrangersHosts({ hosts, onDevice = false }: Stranger) {
+  return (
+    <>
+      {hosts.map((host, index) => (
+        <Fragment key={host}>
+          {index === 0 ? ' at ' : ', '}
+          <Host host={host} />
+        </Fragment>
+      ))}
+      {onDevice && `${hosts.length === 0 ? '' : ','} on this device`}
+    </>
+  )
+}
+
+/** How it came here. */
+export function StrangerMark({ fromDocument = false }: Stranger) {
+  return (
+    <p class="small muted">
+      {fromDocument ? 'It describes itself. ' : 'It registered itself. '}
+      Nobody who runs this server has checked whose it is.
+    </p>
   )
 }
 

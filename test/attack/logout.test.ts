@@ -219,6 +219,17 @@ t.test(
     t.match(page.text, /Your bank at app\.example asks to sign you out/)
     await authorize(open, stranger, ada, { scope: 'openid' }, browser)
     t.match((await browser.open('/account/applications')).text, /Your bank at app\.example/)
+    t.match(page.text, 'It registered itself.')
+
+    // By the first one alone it would be at home where it only says that it is.
+    const redirect_uris = ['https://accounts.google.com/cb', redirectUri, 'http://localhost:3001/cb']
+    const several = await registered(open, { client_name: 'Google', redirect_uris })
+    await authorize(open, several, ada, { scope: 'openid' }, browser)
+    const all = /Google at accounts\.google\.com ?, app\.example ?, on this device/
+    t.match((await browser.open(logoutUrl({ client_id: several.clientId }))).text, all)
+    const listed = (await browser.open('/account/applications')).text
+    t.match(listed, all)
+    t.match(listed, 'It registered itself. Nobody who runs this server has checked whose it is.')
     const own = await open.createClient({ ...relyingParty, client_name: 'Acme Notes' })
     t.match((await browser.open(logoutUrl({ client_id: own.clientId }))).text, /Acme Notes asks to sign you out/)
   },

@@ -146,6 +146,44 @@ t.test('OIDC Core §4: where a login begins is https or loopback, and nothing el
   }
 })
 
+t.test('attack 61: what is remembered is listed when the grant is over, and is ended like any other', async (t) => {
+  const client = await server.createClient({
+    ...relyingParty,
+    client_name: 'Sign-in only',
+    grant_types: ['authorization_code'],
+  })
+  await idTokensFor(server, client, ada, await signedIn(server, ada), 'openid')
+  // Longer than a grant without refresh tokens lives.
+  server.clock.advance(62 * 60)
+  const browser = await signedIn(server, ada)
+  const silent = authorizationUrl(client, { scope: 'openid', prompt: 'none' })
+  const page = await browser.open('/account/applications')
+  t.match(page.text, /Sign-in only.*Asks you again When you have ended it here/)
+  const after = await browser.submit(page, {}, { button: client.clientId })
+  t.notMatch(after.text, 'Sign-in only')
+  t.match((await browser.open(silent)).answer, { error: 'consent_required' })
+  t.match(
+    (await server.audit('consent.withdrawn')).filter(({ clientId }) => clientId === client.clientId),
+    [{ subject: ada.id, actor: `user:${ada.id}`, detail: { grants: 0 } }],
+  )
+  t.equal(
+    (await server.audit('consent.withdrawn')).filter(({ clientId }) => clientId === client.clientId).length,
+    1,
+    'told once',
+  )
+
+  await idTokensFor(server, client, ada, browser, 'openid')
+  server.clock.advance(62 * 60)
+  const again = await signedIn(server, ada)
+  t.match((await again.open('/account/applications')).text, 'Sign-in only')
+  t.ok((await again.open(silent)).answer['code'], 'that it goes on is why it is there')
+
+  const own = await server.createClient({ ...relyingParty, client_name: 'Once asked' })
+  await idTokensFor(server, own, ada, again, 'openid')
+  await sql(server, 'UPDATE client SET disabled_at = now() WHERE client_id = $1', [own.clientId])
+  t.notMatch((await again.open('/account/applications')).text, 'Once asked', 'what is disabled gets nothing')
+})
+
 t.test('whoever has many grants of one application ends all of them', async (t) => {
   const client = await server.createClient(relyingParty)
   const browser = await signedIn(server, ada)

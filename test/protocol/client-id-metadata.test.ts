@@ -323,6 +323,37 @@ t.test('CIMD §6.1, §6.4: the pages say the host of the client_id, and where th
   }
 })
 
+t.test('MCP, RFC 8252 §7.3: a document of a public client lists loopback without a port', async (t) => {
+  const redirect_uris = ['http://127.0.0.1/callback', 'http://localhost/callback']
+  const client = publish({ redirect_uris })
+  const browser = await signedIn(server, user)
+  for (const redirect_uri of ['http://127.0.0.1:5555/callback', 'http://localhost:5555/callback']) {
+    const request = authorizationUrl(client, { ...asked, redirect_uri })
+    const page = await browser.open(request)
+    t.equal(page.step, 'consent', redirect_uri)
+    t.match(page.text, 'goes to an app on this device')
+    const done = await browser.submit(page, {}, { button: 'consent-allow' })
+    t.equal(done.left?.host, new URL(redirect_uri).host)
+    t.ok(done.answer['code'])
+    t.equal((await browser.open(request)).step, 'consent', '§8.6: each time')
+  }
+  const wrong = await browser.open(authorizationUrl(client, { ...asked, redirect_uri: 'http://127.0.0.1:5555/other' }))
+  t.equal(wrong.status, 400)
+
+  const keyed = publish({
+    redirect_uris,
+    token_endpoint_auth_method: 'private_key_jwt',
+    jwks: { keys: [makeKey().jwk] },
+  })
+  const known = await server.createClient({ redirect_uris, token_endpoint_auth_method: 'none' })
+  for (const other of [keyed, known]) {
+    const page = await browser.open(
+      authorizationUrl(other, { ...asked, redirect_uri: 'http://127.0.0.1:5555/callback' }),
+    )
+    t.equal(page.status, 400, 'who proves who it is, or was registered, has what it said')
+  }
+})
+
 t.test('MCP, RFC 8252 §8.6: what is answered on loopback is asked about each time', async (t) => {
   const redirect_uri = 'http://localhost:3334/cb'
   const client = publish({ redirect_uris: [redirect_uri] })

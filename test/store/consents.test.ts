@@ -145,3 +145,46 @@ t.test('attack 98: all that users are shown of a client that registered itself s
   const vouched = await addClient(store)
   t.equal((await clients.find(store.db, vouched.clientId))?.shownHash, undefined)
 })
+
+t.test('attack 98: a decision is about the destination that it was made for last, and about no other', async (t) => {
+  const store = await openTestStore(t)
+  const party = await addParty(store)
+  const { clientId } = party.client
+  const [first, second] = ['https://accounts.google.com', 'https://evil.example']
+  const expiresAt = store.later(60)
+  const decide = async (destination: string | undefined, decisions: readonly Decision[]) => {
+    const bucket = dayBucket(expiresAt)
+    const interaction = {
+      ...{ bucket, idHash: store.random.bytes(32), browserHash: store.random.bytes(32), clientId, request: {} },
+      ...{ createdAt: store.now(), expiresAt },
+    }
+    await interactions.create(store.db, interaction)
+    return grants.create(store.db, {
+      grant: newGrant(store, party),
+      code: { bucket, hash: store.random.bytes(32), expiresAt },
+      event: store.event('code.issued'),
+      answers: { interaction, decisions, destination, consentEvent: undefined },
+    })
+  }
+  const remembered = async (destination?: string) =>
+    sorted(await consents.list(store.db, party.user.id, { clientId, shownHash: undefined }, destination))
+
+  t.equal(await decide(first, [read, write]), 'created')
+  t.same(await remembered(first), [read, write])
+  t.same(await remembered(second), [])
+  t.same(await remembered(), [], 'nor is it about all of the client')
+
+  t.equal(await decide(second, [{ ...write, granted: true }]), 'created')
+  t.same(await remembered(first), [read], 'what was refused at one is not granted there by the other')
+  t.same(await remembered(second), [{ ...write, granted: true }])
+
+  // In one statement: each has its own.
+  const both = [decide(first, [profile]), decide(second, [write])]
+  t.same(await Promise.all(both), ['created', 'created'])
+  t.same(await remembered(first), [profile, read])
+  t.same(await remembered(second), [write])
+
+  t.equal(await decide(undefined, [read]), 'created')
+  t.same(await remembered(), [read])
+  t.same(await remembered(first), [profile])
+})

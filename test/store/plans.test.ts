@@ -356,6 +356,7 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
     30,
   ],
   ['users.findForLogin', () => users.findForLogin(db, party.user.email)],
+  ['consents.listRemembered', () => consents.listRemembered(db, party.user.id, 500)],
   ['consents.list', () => consents.list(db, party.user.id, party.client)],
   ['interactions.create', () => interactions.create(db, { ...interaction, idHash: random.bytes(32) })],
   ['interactions.setRequest', () => interactions.setRequest(db, interaction, {})],

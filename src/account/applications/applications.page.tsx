@@ -1,18 +1,31 @@
-import { ClientName, CsrfToken, displayText, Host, scopeSentence, Time, webHref } from '../../ui/index.js'
+import {
+  ClientName,
+  CsrfToken,
+  displayText,
+  type Stranger,
+  StrangerMark,
+  StrangersHosts,
+  scopeSentence,
+  Time,
+  webHref,
+} from '../../ui/index.js'
 import { AccountPage } from '../layout.js'
 
 export interface ApplicationView {
   readonly clientId: string
   readonly name: string
-  /** Of one that registered itself: its host says more than its name (attack 98). */
-  readonly host?: string | undefined
+  /** Of one that registered itself. */
+  readonly stranger?: Stranger | undefined
   readonly scopes: readonly { readonly name: string; readonly sentence: string }[]
   /** As the APIs call themselves. */
   readonly resources: readonly string[]
   /** Also when its user is not signed in. */
   readonly offline: boolean
+  /** It gets what it may again without a question. */
+  readonly remembered?: boolean
   readonly since: Date
-  readonly latest: Date
+  /** Undefined where nothing of it is left but what is remembered. */
+  readonly latest: Date | undefined
   /** Where a login there begins, if it has said so. */
   readonly openHref: string | undefined
 }
@@ -21,7 +34,7 @@ export interface ApplicationsPageProps {
   /** The address of /account. */
   readonly base: string
   readonly csrfToken: string
-  /** Those used last first. */
+  /** Those used last first, and behind them those of which nothing is left but what is remembered. */
   readonly applications: readonly ApplicationView[]
 }
 
@@ -51,19 +64,15 @@ function Application({
   readonly csrfToken: string
   readonly application: ApplicationView
 }) {
-  const { clientId, name, host, scopes, resources, offline, since, latest, openHref } = application
+  const { clientId, name, stranger, scopes, resources, offline, remembered, since, latest, openHref } = application
   const sentences = scopes.map(scopeSentence)
   return (
     <>
       <h2>
         <ClientName name={name} />
-        {host !== undefined && (
-          <>
-            {' '}
-            at <Host host={host} />
-          </>
-        )}
+        {stranger && <StrangersHosts {...stranger} />}
       </h2>
+      {stranger && <StrangerMark {...stranger} />}
       <dl class="facts pairs small">
         <div>
           <dt>May</dt>
@@ -93,16 +102,26 @@ function Application({
             <Time at={since} />
           </dd>
         </div>
-        <div>
-          <dt>Signed in last</dt>
-          <dd>
-            <Time at={latest} />
-          </dd>
-        </div>
-        <div>
-          <dt>Until</dt>
-          <dd>{offline ? 'You end it, also when you are signed out' : 'You sign out'}</dd>
-        </div>
+        {latest !== undefined && (
+          <div>
+            <dt>Signed in last</dt>
+            <dd>
+              <Time at={latest} />
+            </dd>
+          </div>
+        )}
+        {latest !== undefined && (
+          <div>
+            <dt>Until</dt>
+            <dd>{offline ? 'You end it, also when you are signed out' : 'You sign out'}</dd>
+          </div>
+        )}
+        {remembered && (
+          <div>
+            <dt>Asks you again</dt>
+            <dd>When you have ended it here, or it wants more</dd>
+          </div>
+        )}
       </dl>
       <form method="post">
         <CsrfToken value={csrfToken} />

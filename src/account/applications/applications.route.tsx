@@ -1,7 +1,7 @@
 import type { Context } from '../../context.js'
 import { PageError, seeOther, sendPage } from '../../http/index.js'
-import { strangersHost } from '../../interaction/index.js'
-import { type AllowedUse, grants } from '../../store/index.js'
+import { strangerOf } from '../../interaction/index.js'
+import { type AllowedUse, consents, grants, type RememberedUse } from '../../store/index.js'
 import { errorTexts } from '../../ui/index.js'
 import type { AccountRoute } from '../frame.js'
 import { ApplicationsPage, type ApplicationView } from './applications.page.js'
@@ -16,13 +16,16 @@ export function applicationsRoute(ctx: Context): AccountRoute {
     url: '/account/applications',
     async show({ reply, session, base, csrfToken }) {
       const uses = await grants.listAllowed(ctx.db, session.userId, ctx.clock.now(), most)
-      const clientIds = [...new Set(uses.map(({ clientId }) => clientId))]
+      const remembered = await consents.listRemembered(ctx.db, session.userId, most)
+      // What is remembered outlives the grants: it signs them in again without a question, so it must be here to be ended.
+      const clientIds = [...new Set([...uses, ...remembered].map(({ clientId }) => clientId))]
       const applications = await Promise.all(
         clientIds.map((clientId) =>
           viewOf(
             ctx,
             clientId,
             uses.filter((use) => use.clientId === clientId),
+            remembered.filter((use) => use.clientId === clientId),
           ),
         ),
       )
@@ -40,20 +43,26 @@ export function applicationsRoute(ctx: Context): AccountRoute {
   }
 }
 
-async function viewOf(ctx: Context, clientId: string, uses: readonly AllowedUse[]): Promise<ApplicationView> {
+async function viewOf(
+  ctx: Context,
+  clientId: string,
+  uses: readonly AllowedUse[],
+  remembered: readonly RememberedUse[],
+): Promise<ApplicationView> {
   const client = await ctx.clients.find(clientId)
-  const times = (of: (use: AllowedUse) => Date) => uses.map((use) => of(use).getTime())
+  const all = [...uses, ...remembered]
   return {
     clientId,
     name: client?.clientName ?? clientId,
-    host: client && strangersHost(client),
-    scopes: scopesOf(ctx, uses),
-    resources: [...new Set(uses.flatMap(({ resources }) => resources))].map(
+    stranger: client && strangerOf(client),
+    scopes: scopesOf(ctx, all),
+    resources: [...new Set(all.flatMap(({ resources }) => resources))].map(
       (identifier) => ctx.resources.find(identifier)?.name ?? identifier,
     ),
     offline: uses.some(({ offline }) => offline),
-    since: new Date(Math.min(...times(({ since }) => since))),
-    latest: new Date(Math.max(...times(({ latest }) => latest))),
+    remembered: remembered.length > 0,
+    since: new Date(Math.min(...all.map(({ since }) => since.getTime()))),
+    latest: uses.length === 0 ? undefined : new Date(Math.max(...uses.map(({ latest }) => latest.getTime()))),
     openHref:
       client?.initiateLoginUri === undefined
         ? undefined
@@ -62,7 +71,7 @@ async function viewOf(ctx: Context, clientId: string, uses: readonly AllowedUse[
 }
 
 /** What each allows, as the API that it is of says. */
-function scopesOf(ctx: Context, uses: readonly AllowedUse[]): ApplicationView['scopes'] {
+function scopesOf(ctx: Context, uses: readonly Pick<AllowedUse, 'scope' | 'resources'>[]): ApplicationView['scopes'] {
   const sentences = new Map<string, string>()
   for (const { scope, resources } of uses) {
     const owned = resources.flatMap((identifier) => ctx.resources.find(identifier)?.scopes ?? [])

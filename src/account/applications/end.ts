@@ -17,6 +17,7 @@ export async function endApplication(
 ): Promise<void> {
   const cause = { ...by, reason: 'ended_by_user' }
   let count = 0
+  let forgotten = false
   // Each piece commits by itself, since everybody who revokes waits for it. The last look finds none, so also none that was
   // on its way before.
   try {
@@ -25,19 +26,21 @@ export async function endApplication(
     // Also where a later piece failed: what was committed before has happened.
     const { actor, origin } = by
     const about = { type: 'consent.withdrawn', actor, clientId, subject: userId, detail: { grants: count }, ...origin }
-    if (count > 0) await auditEvents.create(ctx.db, newEvent(ctx, about))
+    if (count > 0 || forgotten) await auditEvents.create(ctx.db, newEvent(ctx, about))
     await ctx.revocations.refresh()
   }
 
-  function endSome(): Promise<number> {
-    return ctx.db.transaction(async (tx) => {
+  async function endSome(): Promise<number> {
+    const ended = await ctx.db.transaction(async (tx) => {
       // First, as everybody who revokes does: no two wait for each other.
       await revocations.lock(tx)
-      await consents.remove(tx, userId, clientId)
+      const decisions = await consents.remove(tx, userId, clientId)
       const left = await grants.listUnended(tx, { userId, clientId, now: ctx.clock.now(), limit: atOnce })
       const all = left.map((grant) => describeRevocation(ctx, { kind: 'grant', ...grant, clientId, userId }, cause))
       if (all.length > 0) await revocations.createAll(tx, all)
-      return left.length
+      return { grants: left.length, decisions }
     })
+    forgotten ||= ended.decisions > 0
+    return ended.grants
   }
 }

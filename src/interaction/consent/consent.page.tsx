@@ -35,6 +35,8 @@ export interface ConsentPageProps {
   readonly logo?: string
   /** Nobody who runs this server knows it: its host says more than its name. */
   readonly selfRegistered?: boolean
+  /** It is answered on this device, by a port or a scheme that any app there can take: `clientHost` says nothing. */
+  readonly hasNoHost?: boolean
   /** What is said of it stands in a document at `clientHost`. */
   readonly fromDocument?: boolean
   readonly account: { readonly name?: string; readonly email: string }
@@ -46,24 +48,31 @@ export interface ConsentPageProps {
   readonly redirectHost: string
 }
 
+const anApp = 'An app on this device'
+
 /** Who asks, for what, in whose name, and where it leads. Both answers are one key away from each other. */
 export function ConsentPage(props: ConsentPageProps) {
   const { clientName, clientHost, account, csrfToken, native, scopes, redirectHost, selfRegistered = false } = props
+  const isStrangeApp = selfRegistered && native && props.hasNoHost === true
   const groups = groupByResource(scopes)
   const asks = scopes.length === 0 ? 'wants to sign you in' : 'wants access to your account'
   const accountName = account.name === undefined ? '' : displayText(account.name, 80)
   return (
-    <Page title={`${selfRegistered ? displayHost(clientHost) : displayName(clientName)} ${asks}`}>
+    <Page
+      title={`${isStrangeApp ? anApp : selfRegistered ? displayHost(clientHost) : displayName(clientName)} ${asks}`}
+    >
       <div class="stack-s">
         {/* Without a description: where there is no image, nothing is shown. */}
         {props.logo !== undefined && <img class="logo" src={props.logo} alt="" />}
         {selfRegistered ? (
           <>
             <h1>
-              <bdi dir="ltr">{displayHost(clientHost)}</bdi> {asks}
+              {isStrangeApp ? anApp : <bdi dir="ltr">{displayHost(clientHost)}</bdi>} {asks}
             </h1>
             <p class="lead">
-              {native ? 'The request comes from an app on this device. It calls itself ' : 'It calls itself '}
+              {native && !isStrangeApp
+                ? 'The request comes from an app on this device. It calls itself '
+                : 'It calls itself '}
               <ClientName name={clientName} />
             </p>
           </>
@@ -83,7 +92,14 @@ export function ConsentPage(props: ConsentPageProps) {
       {selfRegistered && (
         <p class="notice">
           {props.fromDocument ? 'This application describes itself. ' : 'This application registered itself. '}
-          Nobody who runs this server has checked whose it is: allow it only if you know <Host host={clientHost} />.
+          Nobody who runs this server has checked whose it is
+          {isStrangeApp ? (
+            '.'
+          ) : (
+            <>
+              : allow it only if you know <Host host={clientHost} />.
+            </>
+          )}
         </p>
       )}
       {props.fromDocument && !native && redirectHost !== clientHost && (

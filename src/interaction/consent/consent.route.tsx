@@ -4,6 +4,7 @@ import { clearCookie, encodedBody, seeOther, sendPage } from '../../http/index.j
 import { endSession } from '../../identity/index.js'
 import { AccessDeniedError, readParameters } from '../../oauth/index.js'
 import type { Session } from '../../store/index.js'
+import { isLoopback, rememberedPlace } from '../destination.js'
 import { addressOf, type Ending, stepAddress } from '../interaction.js'
 import { decisionsOn, isRefused, type OfferedScope } from '../next-step.js'
 import { isOnDevice } from '../on-device.js'
@@ -59,6 +60,7 @@ export function consentRoute(app: FastifyInstance, ctx: Context, ending: Ending)
       consent: {
         decisions: decisionsOn(offered, new Set(names)),
         remembered: !isOnDevice(client, demands.destination),
+        destination: rememberedPlace(client, demands.destination),
       },
       origin,
       again: () => seeOther(reply, stepAddress(ctx, id, 'consent')),
@@ -88,8 +90,9 @@ function sendConsent(ctx: Context, reply: FastifyReply, visit: ClientVisit, sess
       fromDocument={client.documentHash !== undefined}
       account={session.user}
       csrfToken={formToken(ctx, visit, formOf(visit, session))}
-      // Whether who listens on this device has the key of a document, its reader cannot see.
-      native={isOnDevice(client, demands.destination) || isDocumentOnLoopback(client, demands.destination)}
+      // Whether who listens on this device has the secret of a client or the key of a document, nobody can see there.
+      native={isOnDevice(client, demands.destination) || isStrangerOnLoopback(client, demands.destination)}
+      hasNoHost={!client.documentHash && (isLoopback(demands.destination) || !/^https:/.test(demands.destination))}
       scopes={consents.offered.map((scope) => ({
         ...wordsOf(ctx, scope),
         optional: !scope.required,
@@ -101,8 +104,8 @@ function sendConsent(ctx: Context, reply: FastifyReply, visit: ClientVisit, sess
   return sendPage(reply, 200, page, { formAction: [demands.destination] })
 }
 
-function isDocumentOnLoopback({ documentHash }: ClientVisit['client'], destination: string): boolean {
-  return documentHash !== undefined && destination.startsWith('http:')
+function isStrangerOnLoopback({ selfRegistered }: ClientVisit['client'], destination: string): boolean {
+  return selfRegistered === true && isLoopback(destination)
 }
 
 /** The sentence of a scope, and the names of the APIs where it holds. */

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { type Client, isPublicClient } from '../../clients/index.js'
+import { type Client, isPublicClient, registeredRedirectUris } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import { type ClientDemands, findEnabledClient, type Prompt } from '../../interaction/index.js'
@@ -125,8 +125,7 @@ export async function openChannel(
   const client = await findEnabledClient(ctx, client_id)
   const { parameters, error } = await withRequestObject(ctx, client, read)
   const { redirect_uri, state, response_mode } = readOnPage(() => readChannel(parameters))
-  const { redirectUris: registered, applicationType } = client
-  const redirectUri = findRedirectUri({ registered, applicationType }, redirect_uri)
+  const redirectUri = findRedirectUri(registeredRedirectUris(client), redirect_uri)
   if (redirectUri === undefined) {
     throw onPage(
       'invalidRedirectUri',

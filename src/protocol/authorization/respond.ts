@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { newEvent } from '../../audit/index.js'
-import type { Client } from '../../clients/index.js'
+import { type Client, registeredRedirectUris } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import {
@@ -137,14 +137,15 @@ function grantedResources(ctx: Context, { client, demands, scope }: Granted): re
 function answerOf(ctx: Context, { interaction, consent, session }: Granted): AnsweredInteraction | undefined {
   if (!interaction) return undefined
   if (!consent) return { interaction, decisions: [], consentEvent: undefined }
-  const { decisions, remembered } = consent
+  const { decisions, remembered, destination } = consent
   const names = (granted: boolean): readonly string[] => [
     ...new Set(decisions.filter((decision) => decision.granted === granted).map(({ scope }) => scope)),
   ]
-  const detail = { granted: names(true), refused: names(false), remembered }
+  const detail = { granted: names(true), refused: names(false), remembered, destination }
   return {
     interaction,
     decisions: remembered ? decisions : [],
+    destination,
     consentEvent: newEvent(ctx, { type: 'consent.given', actor: `user:${session.userId}`, detail }),
   }
 }
@@ -186,8 +187,7 @@ function keptUntil(session: Session, scope: readonly string[], expiresAt: Date):
 /** A redirect URI that was taken back while the user was asked is none any more. */
 function requireStillRegistered(ctx: Context, client: Client, { destination, detail }: ClientDemands): void {
   const { redirectUri } = detail as AuthorizationDetail
-  const { redirectUris: registered, applicationType } = client
-  if (findRedirectUri({ registered, applicationType }, redirectUri ?? destination) === destination) return
+  if (findRedirectUri(registeredRedirectUris(client), redirectUri ?? destination) === destination) return
   const { message, advice } = errorTexts.invalidRedirectUri
   ctx.log.info({ clientId: client.clientId }, 'a redirect URI was taken back while its request waited')
   throw new PageError(message, { reason: 'redirect_uri_unregistered', advice })

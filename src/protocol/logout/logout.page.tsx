@@ -1,18 +1,27 @@
-import { ClientName, CsrfToken, displayText, Host, Page } from '../../ui/index.js'
+import {
+  ClientName,
+  CsrfToken,
+  displayText,
+  Host,
+  Page,
+  type Stranger,
+  StrangerMark,
+  StrangersHosts,
+} from '../../ui/index.js'
 
 export interface LogoutPageProps {
   readonly csrfToken: string
   readonly account: { readonly name?: string | undefined; readonly email: string }
   /** Undefined where nobody said who asks. */
   readonly clientName: string | undefined
-  /** Of one that registered itself: its host says more than its name (attack 98). */
-  readonly clientHost?: string | undefined
+  /** Of one that registered itself. */
+  readonly stranger?: Stranger | undefined
   /** Where the browser goes afterwards. */
   readonly redirectHost: string | undefined
 }
 
 /** Asks once more: a link on any page may have led here. RP-Initiated Logout §2. */
-export function LogoutPage({ csrfToken, account, clientName, clientHost, redirectHost }: LogoutPageProps) {
+export function LogoutPage({ csrfToken, account, clientName, stranger, redirectHost }: LogoutPageProps) {
   const name = account.name === undefined ? '' : displayText(account.name, 80)
   return (
     <Page title="Do you want to sign out?">
@@ -21,15 +30,10 @@ export function LogoutPage({ csrfToken, account, clientName, clientHost, redirec
         {clientName !== undefined && (
           <p class="lead">
             <ClientName name={clientName} />
-            {clientHost !== undefined && (
-              <>
-                {' '}
-                at <Host host={clientHost} />
-              </>
-            )}{' '}
-            asks to sign you out.
+            {stranger && <StrangersHosts {...stranger} />} asks to sign you out.
           </p>
         )}
+        {clientName !== undefined && stranger && <StrangerMark {...stranger} />}
       </div>
       <section class="account" aria-label="Who is signed in">
         <p>

@@ -13,7 +13,7 @@ import {
   sendPage,
 } from '../../http/index.js'
 import { endSession, findSession } from '../../identity/index.js'
-import { addressOf, destinationHost, strangersHost } from '../../interaction/index.js'
+import { addressOf, destinationHost, strangerOf } from '../../interaction/index.js'
 import { readParameters } from '../../oauth/index.js'
 import type { Session } from '../../store/index.js'
 import { errorTexts } from '../../ui/index.js'
@@ -116,7 +116,7 @@ function sendQuestion(ctx: Context, reply: FastifyReply, asked: LogoutRequest, s
       csrfToken={csrfToken(formKey(ctx), session.id, formOf(asked))}
       account={session.user}
       clientName={client && (client.clientName ?? client.clientId)}
-      clientHost={client && strangersHost(client)}
+      stranger={client && strangerOf(client)}
       redirectHost={redirectUri === undefined ? undefined : destinationHost(redirectUri)}
     />
   )

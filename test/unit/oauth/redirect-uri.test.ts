@@ -195,6 +195,48 @@ t.test('attack 8: the port is not free for a web client', async (t) => {
   t.equal(findRedirectUri(client, 'http://127.0.0.1/cb'), undefined)
 })
 
+t.test(
+  'RFC 8252 §7.3: the port of a public client’s document is free on loopback, whatever it says it is',
+  async (t) => {
+    const client = {
+      ...web('http://127.0.0.1/cb', 'http://[::1]/cb', 'http://localhost:4000/cb'),
+      isPublicDocument: true,
+    }
+    for (const uri of [
+      'http://127.0.0.1:5555/cb',
+      'http://[::1]:5555/cb',
+      'http://localhost:5555/cb',
+      'http://localhost/cb',
+    ]) {
+      t.equal(findRedirectUri(client, uri), uri, uri)
+    }
+    for (const uri of [
+      'http://localhost:5555/',
+      'http://localhost:0/cb',
+      'http://localhost:65536/cb',
+      'http://localhost:080/cb',
+      'http://localhost.evil/cb',
+      'http://localhost.evil:5555/cb',
+      'http://localhost@evil.tld/cb',
+      'http://localhost:80@evil.tld/cb',
+      'http://localhost.:5555/cb',
+      'http://evil.localhost:5555/cb',
+      'http://LOCALHOST:5555/cb',
+      'https://localhost:5555/cb',
+      'https://127.0.0.1:5555/cb',
+    ]) {
+      t.equal(findRedirectUri(client, uri), undefined, JSON.stringify(uri))
+    }
+    const named = { ...web('http://127.0.0.1/cb', 'https://app.example/cb'), isPublicDocument: true }
+    t.equal(
+      findRedirectUri(named, 'http://localhost:5555/cb'),
+      undefined,
+      '§8.3: only where the document lists that name',
+    )
+    t.equal(findRedirectUri(named, 'https://app.example:5555/cb'), undefined, 'only on loopback')
+  },
+)
+
 t.test('attack 9: redirect_uri given twice is refused before it is compared', async (t) => {
   const twice = 'redirect_uri=https%3A%2F%2Fgood.example%2Fcb&redirect_uri=https%3A%2F%2Fevil.tld'
   t.throws(() => readParameters(twice), { code: 'invalid_request', reason: 'parameter_repeated' })

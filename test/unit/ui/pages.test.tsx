@@ -445,6 +445,23 @@ t.test('RFC 8252 §8.6: a native app is called what it is, something that cannot
   t.notMatch(textOf(render(<ConsentPage {...consent} />)), 'Any app can take this name.')
 })
 
+t.test('attack 98: an app on this device that registered itself has no host to be known by', async (t) => {
+  const app = {
+    ...consent,
+    selfRegistered: true,
+    native: true,
+    clientHost: '127.0.0.1:3001',
+    redirectHost: '127.0.0.1:3001',
+  }
+  const html = render(<ConsentPage {...app} hasNoHost />)
+  t.match(html, '<title>An app on this device wants access')
+  t.match(textOf(html), 'An app on this device wants access to your account It calls itself Acme Notes')
+  t.notMatch(textOf(html), 'only if you know')
+  const claimed = textOf(render(<ConsentPage {...app} clientHost="app.example" redirectHost="app.example" />))
+  t.match(claimed, 'app.example wants access', 'a claimed https address is a host. RFC 8252 §7.2')
+  t.match(claimed, 'allow it only if you know app.example')
+})
+
 t.test('the client’s links open apart and tell nothing about where they were', async (t) => {
   const html = render(
     <ConsentPage
