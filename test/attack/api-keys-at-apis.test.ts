@@ -231,9 +231,11 @@ t.test('attack 102: one id that is guessed at from many addresses is let in from
   clock.advance(600)
   const { status, account, platform } = await openForPasswords(t)
   const attacked = await account()
+  const asked = platform.answers.length
   for (let index = 1; index <= 20; index++) await status(`${attacked.clientId}:wrong ${index}`, '192.0.2.7')
   for (let index = 1; index <= 20; index++) await status(`${attacked.clientId}:wrong ${index}`, '198.51.100.7')
-  t.equal(platform.answers.filter(({ path, status }) => path === '/token' && status === 400).length, 6)
+  const refused = platform.answers.slice(asked).filter(({ path, status }) => path === '/token' && status === 400)
+  t.equal(refused.length, 6)
   t.equal(await status(attacked.password, '203.0.113.7'), 200)
   t.equal(await status(attacked.password, '192.0.2.7'), 200, 'and then from everywhere')
 })

@@ -304,10 +304,10 @@ t.test('it is switched on at the server, too: where it is off there, the API say
   t.equal(await outcome(withPassword(encode(`${service.clientId}:wrong`))), 'passwords_off')
   t.equal(await outcome(right), 'passwords_off', 'or until it says otherwise')
   t.same(warnings, [problem, problem])
+  await switchBasic(true)
+  t.notMatch(await challengeOf(), /Basic/, 'for five seconds')
   server.clock.advance(5)
   await heard()
-  await switchBasic(true)
-  t.notMatch(await challengeOf(), /Basic/)
   await until('it has looked again by itself', async () => /, Basic realm="API"/.test(String(await challengeOf())))
 })
 
