@@ -59,7 +59,7 @@ t.test('attack 115: a key may do no more than its client is registered for, at e
   t.equal(ended.length, 3)
   t.same(
     successors.map(({ key: { scope } }) => scope),
-    [['read'], ['read']],
+    [['read']],
   )
 
   clock.advance(2)
@@ -236,7 +236,11 @@ t.test('attack 114: what an administrator said of a key its owner makes narrower
     t.equal((await change(id, { networks: ['192.0.2.0/24'] })).statusCode, 403, 'what it made narrower, too')
     t.equal((await change(id, { networks: [], scope: 'read write' }, root.token)).statusCode, 200)
   }
-  t.match((await server.audit('api_key.refused')).at(-1), { reason: 'key_widened', subject: ada.id })
+  const refused = await server.audit('api_key.refused')
+  t.match(
+    refused.filter(({ reason }) => reason === 'key_widened'),
+    [{ subject: ada.id }],
+  )
 
   const own = await make(ada.token, bounds)
   t.equal((await change(own.id, { networks: [], expires_at: 'never' })).statusCode, 200, 'their own they widen')

@@ -8,7 +8,7 @@ const server = await createTestServer(t)
 const { ctx } = server
 const by = { actor: 'operator' }
 const identifier = 'https://orders.example'
-await server.createResource(identifier, 'read')
+await server.createResource(identifier, 'read', { acceptsBasic: true })
 const service = await server.createService('read')
 const settings = { resource: identifier, scope: ['read'], accept: ['access-token', 'api-key', 'basic'] }
 const orders = await createTestGateway(server, 'orders', { ...settings, forwardsAddress: true })

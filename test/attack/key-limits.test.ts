@@ -2,6 +2,7 @@ import t from 'tap'
 import { createApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
 import { updateClient } from '../../src/clients/index.js'
 import { createTier } from '../../src/limits/index.js'
+import { updateResource } from '../../src/resources/index.js'
 import { openKeyScene } from '../support/api-keys.js'
 import { exchange, exchanged, makeKey } from '../support/exchange.js'
 import { createTestGateway } from '../support/gateways.js'
@@ -16,6 +17,7 @@ const { ctx } = server
 const by = { actor: 'operator' }
 await createTier(ctx, 'three', { limit: 3, window: 3600, burst: 3 }, by)
 await createTier(ctx, 'two', { limit: 2, window: 3600, burst: 2 }, by)
+await updateResource(ctx, 'https://api.example', { acceptsBasic: true }, { by })
 const gateway = await createTestGateway(server, 'front', {
   resource: 'https://api.example',
   scope: ['read'],
