@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import type { Test } from 'tap'
 import type { Person } from '../support/authorization.js'
+import { certificatePin } from '../support/own-tls.js'
 
 const places = [
   process.env['CHROMIUM_PATH'],
@@ -19,7 +20,7 @@ const executablePath = places.find((place) => place !== undefined && existsSync(
 /** For a test's options: tests in a browser install nothing by themselves. */
 export const skip = executablePath === undefined ? 'no Chromium was found: set CHROMIUM_PATH, or install it' : false
 
-/** A browser that talks to nobody but the pages it is sent to. */
+/** A browser that talks to nobody but the pages it is sent to, and trusts the one certificate of the tests. */
 export async function launch(t: Test): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath,
@@ -32,6 +33,7 @@ export async function launch(t: Test): Promise<Browser> {
       '--disable-component-update',
       '--disable-sync',
       '--font-render-hinting=none',
+      `--ignore-certificate-errors-spki-list=${certificatePin}`,
     ],
   })
   t.teardown(() => browser.close())

@@ -6,9 +6,9 @@ import {
   type ExampleServer,
   type RunningExample,
   startExample,
-  tls,
   Visitor,
 } from '../support/examples.js'
+import { tls } from '../support/own-tls.js'
 import { visitByQuery } from '../support/relying-party.js'
 import { deliver } from '../support/telling.js'
 

@@ -5,6 +5,7 @@ import t from 'tap'
 import { createDelivery } from '../../src/jobs/index.js'
 import { launch, signIn, skip } from '../browser/chromium.js'
 import { serve } from '../support/application.js'
+import { alsoOverTls } from '../support/own-tls.js'
 import { createRunningServer, freePort } from '../support/running-server.js'
 import { deliver } from '../support/telling.js'
 
@@ -66,3 +67,5 @@ t.test('express-openid-connect: login by form_post, UserInfo, logout, and a logo
   await tab.goto(origin)
   t.ok(await tab.isVisible('#login-submit'), 'the application knows')
 })
+
+await alsoOverTls(import.meta.url)

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import t, { type Test } from 'tap'
 import { disableClient } from '../../src/clients/index.js'
@@ -11,14 +10,13 @@ import { TestBrowser, type TestPage } from '../support/browser.js'
 import { TestClock } from '../support/clock.js'
 import { createDemoServer, type ExampleServer, type RunningExample, startExample } from '../support/examples.js'
 import { createAgent, mcpClientMetadata, type TestAgent } from '../support/mcp-client.js'
+import { runAgain, tls } from '../support/own-tls.js'
 import { waitFor } from '../support/process.js'
 
-const tls = (name: string): string => fileURLToPath(new URL(`../support/tls/${name}.pem`, import.meta.url))
-
-// Node reads it once, at its start.
-if (process.env['NODE_EXTRA_CA_CERTS'] !== tls('cert')) {
-  const env = { ...process.env, NODE_EXTRA_CA_CERTS: tls('cert') }
-  await t.spawn(process.execPath, ['--import=tsx', fileURLToPath(import.meta.url)], { env }, 'with a CA of the test')
+// The document of a client is at https in both.
+if (process.env['NODE_EXTRA_CA_CERTS'] !== tls.TLS_CERT_FILE) {
+  await runAgain(import.meta.url, 'over http on loopback')
+  await runAgain(import.meta.url, 'over our own TLS', { OVER_TLS: '1' })
 } else {
   await t.test('MCP: an agent with an address alone gets in by dynamic registration', byRegistration)
   await t.test('MCP, CIMD: an agent with an address alone gets in by its metadata document', byDocument)
@@ -129,7 +127,7 @@ async function byRegistration(t: Test): Promise<void> {
 async function byDocument(t: Test): Promise<void> {
   let fetched = 0
   const host = createServer(
-    { cert: readFileSync(tls('cert')), key: readFileSync(tls('key')) },
+    { cert: readFileSync(tls.TLS_CERT_FILE), key: readFileSync(tls.TLS_KEY_FILE) },
     (_request, response) => {
       fetched++
       response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'max-age=3600' })

@@ -2,6 +2,7 @@ import t from 'tap'
 import { createDelivery } from '../../src/jobs/index.js'
 import { launch, signIn, skip as skipBrowser } from '../browser/chromium.js'
 import { skip as skipApache, startApache } from '../support/apache.js'
+import { alsoOverTls, tls } from '../support/own-tls.js'
 import { createRunningServer, freePort } from '../support/running-server.js'
 import { deliver } from '../support/telling.js'
 
@@ -25,6 +26,7 @@ t.test(
     const person = await server.createUser()
     await startApache(t, port, {
       OIDCProviderMetadataURL: `${issuer}/.well-known/openid-configuration`,
+      OIDCCABundlePath: tls.TLS_CERT_FILE,
       OIDCClientID: clientId,
       OIDCClientSecret: clientSecret,
       OIDCRedirectURI: `${origin}/callback`,
@@ -68,3 +70,5 @@ t.test(
     t.ok(await tab.isVisible('#login-submit'), 'it was told')
   },
 )
+
+await alsoOverTls(import.meta.url)

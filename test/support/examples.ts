@@ -6,6 +6,7 @@ import { setUpDemo } from '../../src/demo/index.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { TestClock } from './clock.js'
 import { createCommandLine } from './command.js'
+import { scheme, tls } from './own-tls.js'
 import { waitFor } from './process.js'
 import { createRunningServer, freePort } from './running-server.js'
 import type { TestServer, TestServerOptions } from './server.js'
@@ -78,11 +79,6 @@ class MachineClock extends TestClock {
   }
 }
 
-const certificate = `${root}test/support/tls/cert.pem`
-
-/** For a server that speaks TLS; examples trust it. */
-export const tls = { TLS_CERT_FILE: certificate, TLS_KEY_FILE: `${root}test/support/tls/key.pem` }
-
 /** A server as `npm start -- --demo` sets it up. */
 export async function createDemoServer(
   t: Test,
@@ -93,6 +89,7 @@ export async function createDemoServer(
     OUTBOUND_ALLOW: Object.values(ports)
       .map((port) => `localhost:${port}`)
       .join(' '),
+    ...scheme,
     ...more,
   }
   const server = await createRunningServer(t, { demo: true, clock: new MachineClock(), ...options, env })
@@ -159,7 +156,7 @@ export async function startExample(
   )
   const example = await start(t, program, {
     ISSUER: server.ctx.config.server.issuer,
-    NODE_EXTRA_CA_CERTS: certificate,
+    NODE_EXTRA_CA_CERTS: tls.TLS_CERT_FILE,
     PORT: String(port),
     API_PORT: String(api),
     ...given,

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import type { Test } from 'tap'
 import { listen } from '../../src/http/index.js'
+import { scheme } from './own-tls.js'
 import { createTestServer, type TestServer, type TestServerOptions } from './server.js'
 
 /** A server that listens at its issuer's address, for clients of their own: independent libraries, browsers. */
@@ -10,7 +11,7 @@ export async function createRunningServer(t: Test, options: TestServerOptions = 
   const server = await createTestServer(t, {
     ...options,
     now: new Date(),
-    env: { PORT: String(port), ...options.env },
+    env: { PORT: String(port), ...scheme, ...options.env },
   })
   const stop = await listen(server.app, server.ctx)
   t.teardown(stop)
