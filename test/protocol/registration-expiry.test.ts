@@ -169,3 +169,49 @@ t.test('registration tokens are shown for a month after they are over', async (t
   await deleteUnusedClients(server.ctx)
   t.equal((await listInitialAccessTokens(server.ctx)).length, 0)
 })
+
+t.test(
+  'attack 93: where strangers describe thousands of clients, the oldest make room before their day is over',
+  async (t) => {
+    const server = await createTestServer(t)
+    const { clientId } = await server.createClient()
+    /** So many of them, made so many minutes ago. */
+    const describe = (count: number, minutes: number) =>
+      sql(
+        server,
+        `INSERT INTO client
+       SELECT (jsonb_populate_record(c, jsonb_build_object(
+                'client_id', 'https://' || n || '.example/' || $2::int, 'document_hash', '\\x01', 'self_registered', true,
+                'unused_until', $3::timestamptz - make_interval(mins => $2::int)))).*
+         FROM client c, generate_series(1, $4::int) n WHERE c.client_id = $1`,
+        [clientId, minutes, new Date(server.clock.now().getTime() + day * 1000), count],
+      )
+    const left = () =>
+      sql(
+        server,
+        `SELECT split_part(client_id, '/', 4)::int AS minutes, count(*)::int FROM client
+        WHERE document_hash IS NOT NULL GROUP BY 1 ORDER BY 1`,
+      )
+    await describe(5_010, 14)
+    await deleteUnusedClients(server.ctx)
+    t.same(await left(), [{ minutes: 14, count: 5_010 }], 'a quarter of an hour is left to each')
+    await describe(8, 60)
+    await describe(5, 20)
+    await deleteUnusedClients(server.ctx)
+    t.same(await left(), [{ minutes: 14, count: 5_010 }])
+    await sql(
+      server,
+      `DELETE FROM client WHERE client_id IN (SELECT client_id FROM client WHERE client_id LIKE '%/14' LIMIT 13)`,
+    )
+    await describe(8, 60)
+    await deleteUnusedClients(server.ctx)
+    t.same(
+      await left(),
+      [
+        { minutes: 14, count: 4_997 },
+        { minutes: 60, count: 3 },
+      ],
+      'and who is no more than one too many stays',
+    )
+  },
+)

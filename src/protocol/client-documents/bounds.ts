@@ -7,8 +7,14 @@ import { countRegistration } from '../registration/index.js'
 /** Readings in a minute: of a client that there is, and of all others at one host. */
 const readings = { known: 12, host: 60 }
 
-/** Clients that nobody has got a token with yet. They are kept for a day, and found again where they were. */
+/**
+ * Clients that nobody has got a token with yet. They are kept for a day, or less where there are many, and found again where they
+ * were.
+ */
 const mostUnused = 10_000
+
+/** Seconds: the job that makes room runs as often. */
+const pause = 300
 
 /**
  * Counts a reading before anybody is asked: whoever opens a link to us must neither fill our database (attack 93) nor have us ask
@@ -20,7 +26,7 @@ export async function countReading(ctx: Context, clientId: string, isKnown: bool
   if (isKnown) return count(ctx, `metadata document\0${clientId}`, readings.known)
   await countRegistration(ctx, origin)
   await count(ctx, `metadata documents at\0${new URL(clientId).host}`, readings.host)
-  if (await clientDocuments.areUnused(ctx.db, mostUnused)) throw tooMany('client_documents_full', 3600)
+  if (await clientDocuments.areUnused(ctx.db, mostUnused)) throw tooMany('client_documents_full', pause)
 }
 
 async function count(ctx: Context, key: string, limit: number): Promise<void> {
