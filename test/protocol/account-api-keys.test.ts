@@ -193,7 +193,12 @@ t.test('a key is ended after a question', async (t) => {
 
 t.test('a key that was exposed says so, in the list and on its page', async (t) => {
   const carol = await server.createUser('exposed@example.com', 'correct horse battery')
-  const request = { owner: { kind: 'user', id: carol.id }, name: 'Exposed one', scope: ['read'] } as const
+  const request = {
+    owner: { kind: 'user', id: carol.id },
+    name: 'Exposed one',
+    scope: ['read'],
+    resources: ['https://api.example'],
+  } as const
   const [shown, safe] = [
     await createApiKey(ctx, request, by),
     await createApiKey(ctx, { ...request, name: 'Safe' }, by),

@@ -68,6 +68,7 @@ t.test('RFC 7662 §2.2: a resource server learns what a key may do there', async
       name: 'Nightly report',
       owner: 'user',
       networks: ['192.0.2.0/24'],
+      chain: key.id,
     },
   })
   t.match(await introspect(text, other), { active: true, aud: 'https://other.example', scope: 'other' })
