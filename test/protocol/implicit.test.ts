@@ -221,7 +221,7 @@ t.test('RFC 8707 §2: a token is for one API, which the scopes name', async (t) 
   t.match((await browser.open(two)).fragment, { error: /^invalid_(?:target|scope)$/ })
   t.same(
     (await eventsOf(of)).sort(),
-    ['client.created', 'implicit.granted', 'implicit.issued'],
+    ['client.created', 'implicit.granted', 'implicit.issued', 'request.refused'],
     'and nothing is granted',
   )
 })

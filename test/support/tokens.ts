@@ -107,10 +107,22 @@ export async function statementsOf(server: TestServer, work: () => Promise<unkno
     names.push(named ? String(statement.name) : String(statement))
     return query.apply(pool, args)
   }) as typeof query
+  const { db } = server.ctx
+  const { reads } = db
+  const noting: typeof reads = (work) =>
+    reads(({ query }, era) => {
+      const noted: typeof query = (name, ...rest) => {
+        names.push(name)
+        return query(name, ...rest)
+      }
+      return work({ query: noted }, era)
+    })
+  Object.assign(db, { reads: noting })
   try {
     await work()
   } finally {
     pool.query = query
+    Object.assign(db, { reads })
   }
   return names
 }
