@@ -1,7 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { Source } from './variables.js'
 
-const tierName = '^[a-z0-9][a-z0-9._-]{0,63}$'
+const tierName = {
+  pattern: '^[a-z0-9][a-z0-9._-]{0,63}$',
+  shape: 'the name of a tier: a-z, 0-9, ".", "_" and "-", at most 64 of them',
+}
 
 export const limitsVariables = Type.Object({
   failuresPerAccount: Type.Integer({
@@ -73,21 +76,21 @@ export const limitsVariables = Type.Object({
   }),
   rateTierNetwork: Type.Optional(
     Type.String({
-      pattern: tierName,
+      ...tierName,
       description:
         'Tier that bounds the requests of one network (/24, /64) at /token, /introspect and /revoke, whoever sends them, beyond which they are 429. Without it they have no limit.',
     }),
   ),
   rateTierAddress: Type.Optional(
     Type.String({
-      pattern: tierName,
+      ...tierName,
       description:
         'Tier that bounds the requests of one address at the same endpoints; an IPv6 address counts as its /64.',
     }),
   ),
   rateTierUser: Type.Optional(
     Type.String({
-      pattern: tierName,
+      ...tierName,
       description:
         'Tier that bounds how often one user gets tokens at /token, over all clients: by codes, refreshes and exchanges of API keys. Without it they have no limit.',
     }),

@@ -34,6 +34,8 @@ interface Annotations {
   /** The greatest value that keeps a promise of `SECURITY.md`; beyond it the start warns, and says what is lost. */
   readonly weakerAbove?: number
   readonly weakness?: string
+  /** What a text must be that has a `pattern`, as it follows "Set it to". */
+  readonly shape?: string
 }
 
 /** One variable, as documentation shows it. */
@@ -103,6 +105,10 @@ function readVariable(source: Source, name: string, schema: TSchema): string | n
   const choices = choicesOf(schema)
   if (choices && !choices.includes(text)) {
     source.refuse(name, `is ${quote(text)}`, `Set it to one of ${choices.join(', ')}.`)
+    return undefined
+  }
+  if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(text)) {
+    source.refuse(name, `is ${quote(text)}`, `Set it to ${annotations.shape}.`)
     return undefined
   }
   return text
@@ -178,8 +184,8 @@ function nameOf(key: string, schema: TSchema): string {
   return variable ?? key.replace(/[A-Z]/g, (capital) => `_${capital}`).toUpperCase()
 }
 
-function annotationsOf({ variable, secret, weakerAbove, weakness }: TSchema): Annotations {
-  return { variable, secret, weakerAbove, weakness }
+function annotationsOf({ variable, secret, weakerAbove, weakness, shape }: TSchema): Annotations {
+  return { variable, secret, weakerAbove, weakness, shape }
 }
 
 function choicesOf(schema: TSchema): readonly string[] | undefined {

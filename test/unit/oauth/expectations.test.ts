@@ -50,7 +50,16 @@ const others = new Set([
     'reports_too_many',
   ],
   ...['body_invalid', 'credential_changes', 'credential_missing', 'credentials_mixed', 'gateway_credential_repeated'],
-  ...['gateway_of_another_name', 'kind_not_accepted', 'key_of_another', 'key_set_unclear', 'cursor_malformed'],
+  ...[
+    'gateway_credential_malformed',
+    'body_cut',
+    'body_slow',
+    'gateway_of_another_name',
+    'kind_not_accepted',
+    'key_of_another',
+    'key_set_unclear',
+    'cursor_malformed',
+  ],
   ...[
     'logo_missing',
     'client_no_service',

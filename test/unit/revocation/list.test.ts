@@ -20,6 +20,8 @@ function open() {
   const relisted: { behind: bigint; known: bigint }[] = []
   /** In a transaction: what lies between gets positions behind all. */
   const client = {
+    on: () => undefined,
+    off: () => undefined,
     release: () => undefined,
     async query(text: string, values: readonly bigint[] = []) {
       if (forgetful) return { rows: [] }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ConfigError, loadConfig } from '../../../../src/platform/config/index.js'
+import { loadConfig } from '../../../../src/platform/config/index.js'
 
 t.test('no network, address or user has a limit on what succeeds unless a setting gives it a tier', async (t) => {
   t.match(loadConfig({ env: {} }).config.limits, {
@@ -18,7 +18,11 @@ t.test('no network, address or user has a limit on what succeeds unless a settin
 t.test('what can be no name of a tier is refused', async (t) => {
   for (const name of ['RATE_TIER_NETWORK', 'RATE_TIER_ADDRESS', 'RATE_TIER_USER']) {
     for (const value of ['Standard', '.x', 'a b', 'x'.repeat(65), '"']) {
-      t.throws(() => loadConfig({ env: { [name]: value } }), ConfigError, `${name}=${value}`)
+      t.throws(
+        () => loadConfig({ env: { [name]: value } }),
+        { name: 'ConfigError', message: `${name} is ${JSON.stringify(value)}. Set it to the name of a tier: ` },
+        `${name}=${value}`,
+      )
     }
   }
 })
