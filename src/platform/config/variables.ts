@@ -107,7 +107,7 @@ function readVariable(source: Source, name: string, schema: TSchema): string | n
     source.refuse(name, `is ${quote(text)}`, `Set it to one of ${choices.join(', ')}.`)
     return undefined
   }
-  if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(text)) {
+  if (!Value.Check(schema, text)) {
     source.refuse(name, `is ${quote(text)}`, `Set it to ${annotations.shape}.`)
     return undefined
   }
