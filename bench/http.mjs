@@ -20,7 +20,12 @@ export function send(agent, origin, { method, path, headers, body }) {
       answer.once('error', reject)
     })
     sent.once('timeout', () => sent.destroy(new Error('no answer within 20 s')))
-    sent.once('error', reject)
+    // nginx closes a connection after a thousand requests, and one may be on its way then.
+    sent.once('error', (error) => {
+      const isRepeatable = method === 'GET' && sent.reusedSocket && error.code === 'ECONNRESET'
+      if (isRepeatable) send(agent, origin, { method, path, headers, body }).then(resolve, reject)
+      else reject(error)
+    })
     sent.end(body)
   })
 }

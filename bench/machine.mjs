@@ -103,7 +103,7 @@ function spawnOn(cores, program, args, options) {
   return pinned ? spawn('taskset', ['--cpu-list', cores, program, ...args], options) : spawn(program, args, options)
 }
 
-function endOf(child, signal) {
+export function endOf(child, signal) {
   const ended = new Promise((resolve) => child.once('close', resolve))
   const end = async () => {
     child.kill(signal)

@@ -1,5 +1,6 @@
 // What a run measures, in this order. The name is the option that asks for a phase alone.
 
+import { measureBehindNginx } from './behind-nginx.mjs'
 import { measureBesideLogins } from './beside-logins.mjs'
 import { measureGrowth } from './growth.mjs'
 import { measureHotPaths } from './hot-paths.mjs'
@@ -17,6 +18,7 @@ export const phases = [
   { name: 'growth', title: 'Growth', measure: measureGrowth },
   { name: 'propagation', title: 'Propagation of revocations', measure: measurePropagation },
   { name: 'processes', title: 'Two processes', measure: measureTwoProcesses },
+  { name: 'gateway', title: 'An API behind a gateway', measure: measureBehindNginx },
   { name: 'verifier', title: 'What an API installs', measure: measureVerifiers },
   { name: 'node', title: 'Node.js 24', measure: measureNodeVersions },
   { name: 'profile', title: 'Where the time goes', measure: profileHotPaths },

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { here, pinned } from '../machine.mjs'
+import { describeBehindNginx } from './behind-nginx.mjs'
 import { describeGrowth, describeNodeVersions, describeTwoProcesses } from './comparisons.mjs'
 import { describeGoals } from './goals.mjs'
 import { describeHotPaths } from './hot-paths.mjs'
@@ -19,6 +20,7 @@ const parts = [
   ['growth', describeGrowth],
   ['propagation', describePropagation],
   ['processes', describeTwoProcesses],
+  ['gateway', describeBehindNginx],
   ['verifier', describeVerifiers],
   ['node', describeNodeVersions],
   ['profile', describeProfiles],

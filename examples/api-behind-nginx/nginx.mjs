@@ -21,7 +21,7 @@ export async function startNginx({ folder, server, api, listen, credential }) {
   const addresses = { '127.0.0.1:3000': server, '127.0.0.1:8080': api, '127.0.0.1:8088': listen }
   const gateway = (await readFile(configuration, 'utf8')).replaceAll(/127\.0\.0\.1:\d+/g, (each) => addresses[each])
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`)
-  const all = `daemon off; master_process off; pid nginx.pid; error_log stderr; events {}
+  const all = `daemon off; master_process off; pid nginx.pid; error_log stderr; events { worker_connections 1000; }
     http { access_log off; ${temporary.join(' ')} include gateway.conf; }`
   const write = (name, text) => writeFile(join(folder, name), text, { mode: 0o600 })
   await write('gateway.conf', gateway)
