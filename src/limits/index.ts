@@ -6,6 +6,7 @@ export { rateLimitFields } from './fields.js'
 export { conform, type Policy } from './gcra.js'
 export { joinFields } from './join-fields.js'
 export type { Verdict } from './leases.js'
+export { limitOrigins } from './limit-origins.js'
 export { requireNamedTiers } from './named-tiers.js'
 export { createRateLimits, type Lease, type RateLimits } from './rate-limits.js'
 export {
