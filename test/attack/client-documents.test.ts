@@ -214,6 +214,7 @@ t.test('attack 93: many networks do not have one host asked as often as they lik
   t.equal(documents.asked.length, before + 60)
   t.equal(pages.filter(({ status }) => status === 429).length, 10)
   t.ok(pages.at(-1)?.reply.headers['retry-after'])
+  t.equal(pages.at(-1)?.reply.headers['ratelimit-policy'], '"client-documents";q=60;w=60')
 
   const url = 'https://busy.example/client.json'
   documents.set(url, documentOf(url), { headers: { 'cache-control': 'no-store' } })
@@ -237,7 +238,9 @@ t.test('attack 93: clients that nobody got a token with do not grow past their b
   )
   const other = 'https://other.example/client.json'
   documents.set(other, documentOf(other))
-  t.equal((await open(other, full)).status, 429)
+  const { status, reply } = await open(other, full)
+  t.equal(status, 429)
+  t.equal(reply.headers['ratelimit-policy'], undefined, 'it is the quota of nobody')
   t.equal((await open(url, full)).step, 'login')
   await sql(full, `DELETE FROM client WHERE client_id = 'https://full.example/1'`)
   t.equal((await open(other, full)).step, 'login')

@@ -46,6 +46,8 @@ t.test('attack 93: 200 registrations at once against two servers keep the quota 
   t.equal(await count(one), 5)
   for (const reply of refused) {
     t.equal(reply.headers['retry-after'], '720')
+    t.equal(reply.headers['ratelimit-policy'], '"registrations";q=5;w=3600')
+    t.equal(reply.headers.ratelimit, '"registrations";r=0;t=3600')
     t.match(reply.json(), { error: 'temporarily_unavailable' })
   }
   t.equal((await register(one, metadata, { ip: '198.51.100.1' })).statusCode, 201, 'another network has its own')

@@ -263,6 +263,7 @@ t.test('nobody fills the database by beginning logins: a network has a bound, an
   const refused = await new TestBrowser(bounded, { ip: '198.51.100.8' }).request('GET', authorizationUrl(app))
   t.equal(refused.statusCode, 429, 'of the network, not of the address')
   t.ok(Number(refused.headers['retry-after']) > 0)
+  t.equal(refused.headers['ratelimit-policy'], '"logins";q=10;w=600')
   t.match(refused.headers['content-type'], 'text/html')
   t.equal((await begin('198.51.100.9', '/account')).status, 429, 'however it is begun')
   t.equal((await begin('203.0.113.1')).status, 200, 'others sign in')

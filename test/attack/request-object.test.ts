@@ -222,6 +222,7 @@ t.test(
     const late = await ask()
     t.equal(late.statusCode, 429)
     t.ok(Number(late.headers['retry-after']) > 0)
+    t.equal(late.headers['ratelimit-policy'], '"request-objects";q=60;w=60')
     t.equal(theirs.asked.length, 60)
 
     open.clock.advance(60)

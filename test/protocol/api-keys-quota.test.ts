@@ -22,6 +22,7 @@ t.test('of any number of keys at once an owner makes API_KEY_QUOTA in an hour, o
   t.match(reply!.json(), { type: 'urn:ostiary:problem:too-many-requests', status: 429, title: 'Too Many Requests' })
   const wait = Number(reply!.headers['retry-after'])
   t.equal(wait, hour / 3)
+  t.match(reply!.headers, { 'ratelimit-policy': '"api-keys";q=3;w=3600', ratelimit: '"api-keys";r=0;t=3600' })
   await beside.ctx.audit.flush()
   const counted = (await server.audit('api_key.refused')).map(({ actor, subject, reason, count }) => ({
     ...{ actor, subject, reason, count },
@@ -97,6 +98,7 @@ t.test('the pages count the same, say what to do, and end keys at any time', asy
   const refused = await makeKeyByPage(browser)
   t.equal(refused.status, 429)
   t.equal(refused.reply.headers['retry-after'], String(hour / 3))
+  t.equal(refused.reply.headers['ratelimit-policy'], '"api-keys";q=3;w=3600')
   t.match(refused.text, /very often in the last hour, so nothing was done.*You can end a key at any time/)
   const submit = async (path: string, fields: Readonly<Record<string, string>>, button: string) =>
     browser.submit(await browser.open(`/account/api-keys/${path}`), fields, { button })

@@ -222,11 +222,16 @@ t.test('too many failures: 429 with Retry-After before any hash is computed, and
   for (let failures = 0; failures < ctx.config.limits.failuresPerAccount; failures++) {
     page = await logIn(browser, page, { email: user.email, password: `wrong password ${failures}` })
     t.equal(page.status, 200)
+    t.equal(page.reply.headers.ratelimit, undefined, 'nobody is told how many guesses are left')
   }
   const computed = ctx.passwords.computed
   const held = await logIn(browser, page, user)
   t.equal(held.status, 429)
   t.match(held.reply.headers['retry-after'], /^[1-9]\d*$/)
+  t.match(held.reply.headers, {
+    'ratelimit-policy': '"failures";q=10;w=600',
+    ratelimit: `"failures";r=0;t=${held.reply.headers['retry-after']}`,
+  })
   t.match(held.text, /too many attempts that failed.*try again in \d+/)
   t.equal(held.step, 'login')
   t.equal(ctx.passwords.computed, computed)

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { createApiKey } from '../../src/api-keys/index.js'
-import { createTier, deleteTier, requireNamedTiers } from '../../src/limits/index.js'
+import { createTier, deleteTier, requireNamedTiers, updateTier } from '../../src/limits/index.js'
 import { issueCode } from '../support/grants.js'
-import { createTestServer, sql, type TestClient } from '../support/server.js'
+import { createTestServer, send, sql, type TestClient } from '../support/server.js'
 import { application, postAs, statementsOf } from '../support/tokens.js'
 
 const by = { actor: 'operator' }
@@ -89,6 +89,108 @@ t.test('a tier of addresses bounds one of them; what several limits say is a lis
   t.match(fields(await ask('192.0.2.1')), { limit: '"each-address";r=0;t=2', retryAfter: '1' })
   t.equal((await ask('192.0.2.2')).statusCode, 200, 'what an address was refused its network has not used up')
   t.match(fields(await ask('192.0.2.3')), { limit: '"each-network";r=0;t=3' })
+})
+
+t.test(
+  'they hold at every endpoint that strangers, clients and people call, together, in the form of each',
+  async (t) => {
+    const env = { TRUST_PROXY: 'loopback', REGISTRATION: 'open' }
+    const server = await createBoundServer(t, { network: 1 }, env)
+    const page = /^text\/html/
+    const json = /^application\/json/
+    const problem = /^application\/problem\+json/
+    const origin = 'https://app.example'
+    const places: readonly (readonly [
+      method: 'GET' | 'POST',
+      path: string,
+      type: RegExp,
+      more?: Record<string, string>,
+    ])[] = [
+      ['GET', '/authorize', page],
+      ['POST', '/authorize', page],
+      ['GET', '/interaction/x/login', page],
+      ['GET', '/logout', page],
+      ['GET', '/account', page],
+      ['GET', '/userinfo', json],
+      ['POST', '/userinfo', json],
+      // By Fastify, as `Origin` makes it.
+      ['GET', '/userinfo', json, { origin }],
+      ['POST', '/register', json],
+      ['GET', '/register/x', json],
+      ['GET', '/api-keys', problem],
+      ['POST', '/api-keys', problem],
+    ]
+    for (const [index, [method, path, type, more]] of places.entries()) {
+      const headers = { 'x-forwarded-for': `192.0.${index}.1`, ...more }
+      const ask = () => (method === 'GET' ? server.get(path, headers) : server.post(path, {}, headers))
+      const first = await ask()
+      t.not(first.statusCode, 429, path)
+      const policy = '"each-network";q=10;w=10'
+      t.same(fields(first), { policy, limit: '"each-network";r=0;t=1', retryAfter: undefined }, path)
+      const refused = await ask()
+      t.equal(refused.statusCode, 429, path)
+      t.same(fields(refused), { policy, limit: '"each-network";r=0;t=1', retryAfter: '1' }, path)
+      t.match(refused.headers['content-type'], type, path)
+      t.equal(refused.headers['cache-control'], 'no-store')
+      t.equal((await server.post('/token', form, headers)).statusCode, 429, 'and it is used up at the others')
+    }
+  },
+)
+
+t.test('a page of a registered origin reads why it is refused, and its preflight is not counted', async (t) => {
+  const server = await createBoundServer(t, { network: 1 })
+  await server.createClient({ token_endpoint_auth_method: 'none', allowed_origins: ['https://app.example'] })
+  const origin = 'https://app.example'
+  const preflight = { origin, 'access-control-request-method': 'GET' }
+  for (let turn = 0; turn < 3; turn++) {
+    const reply = await send(server.app, { method: 'OPTIONS', url: '/userinfo', headers: preflight })
+    t.equal(reply.statusCode, 204)
+  }
+  const statuses = []
+  for (let turn = 0; turn < 2; turn++) {
+    const { statusCode, headers } = await server.get('/userinfo', { origin })
+    statuses.push(statusCode)
+    t.equal(headers['access-control-allow-origin'], origin)
+    t.match(headers['access-control-expose-headers'], /RateLimit, RateLimit-Policy/)
+  }
+  t.same(statuses, [401, 429])
+})
+
+t.test(
+  'not counted: documents that anybody may keep, what APIs ask with their token, and what gateways ask',
+  async (t) => {
+    const server = await createBoundServer(t, { network: 1, address: 1 })
+    t.equal((await server.post('/token', form)).statusCode, 401, 'the network has used up what it has')
+    t.equal((await server.post('/token', form)).statusCode, 429)
+    const documents = ['/healthz', '/.well-known/openid-configuration', '/jwks', '/revocations', '/forward-auth/x']
+    for (const path of documents) {
+      for (let turn = 0; turn < 3; turn++) {
+        const reply = await server.get(path)
+        t.not(reply.statusCode, 429, path)
+        t.not(reply.statusCode, 404, path)
+        t.equal(fields(reply).policy, undefined, path)
+      }
+    }
+    for (const path of ['/rate-limits', '/usage', '/leaks']) {
+      const reply = await server.post(path, {})
+      t.not(reply.statusCode, 429, path)
+      t.equal(fields(reply).policy, undefined, path)
+    }
+  },
+)
+
+t.test('a burst that blocks are leased of costs no statement for each request, wherever it is counted', async (t) => {
+  const server = await createBoundServer(t, { network: 1, address: 1 }, { TRUST_PROXY: 'loopback' })
+  for (const tier of ['each-network', 'each-address']) {
+    await updateTier(server.ctx, tier, { limit: 100_000, window: 60, burst: 10_000 }, by)
+  }
+  const ask = async (path: string) => (await server.get(path, { 'x-forwarded-for': '192.0.2.1' })).statusCode
+  for (let turn = 0; turn < 150; turn++) for (const path of ['/userinfo', '/logout']) await ask(path)
+  const statements = await statementsOf(server, async () => {
+    for (let turn = 0; turn < 100; turn++) t.same([await ask('/userinfo'), await ask('/logout')], [401, 200])
+  })
+  const leases = statements.filter((name) => name.startsWith('rate_limits.'))
+  t.ok(leases.length <= 6, `${leases.length} statements for 200 requests`)
 })
 
 t.test('a tier of users bounds the tokens of one, over all clients, and spends nothing that is refused', async (t) => {

@@ -3,6 +3,7 @@ import { continueEnd, createApiKey, endApiKey, endApiKeys, findApiKey, listApiKe
 import { createTier, deleteTier, findTier, updateTier } from '../../src/limits/index.js'
 import { createDatabaseProxy } from '../support/database-proxy.js'
 import { createTestServer, sql, type TestServer } from '../support/server.js'
+import { statementsOf } from '../support/tokens.js'
 
 const by = { actor: 'operator' }
 const form = { grant_type: 'client_credentials' }
@@ -218,6 +219,37 @@ t.test('a warm process touches no row for client_credentials', async (t) => {
   pool.query = query
   t.ok(statements.length <= 6, `${statements.length} statements for 200 tokens`)
 })
+
+t.test(
+  'of a small burst every accepted request is leased; what comes together shares a statement, what is refused costs none',
+  async (t) => {
+    const { server, ask } = await createLimitedServer(t)
+    await ask()
+    server.clock.advance(60)
+    const costOf = async (work: () => Promise<unknown>): Promise<number> =>
+      (await statementsOf(server, work)).filter((name) => name === 'rate_limits.lease').length
+    const together = (requests: number) => Promise.all(Array.from({ length: requests }, ask))
+    const sequence = async (statuses: readonly number[]) => {
+      for (const status of statuses) t.equal((await ask()).statusCode, status)
+    }
+    t.equal(await costOf(() => sequence([200, 200, 200, 200, 200])), 5)
+    t.equal(await costOf(() => sequence([429])), 1, 'what says no')
+    t.equal(await costOf(() => sequence(Array(50).fill(429))), 0)
+    t.equal(await costOf(() => together(50)), 0)
+    server.clock.advance(1)
+    t.equal(await costOf(() => sequence([200])), 1)
+
+    // Of whom nothing is known yet: 20 clients, of each the first, and then all others that came in this turn.
+    const { rateLimits } = server.ctx
+    const keys = Array.from({ length: 20 }, (_, client) => `client ${client}`)
+    const cost = await costOf(async () => {
+      const taken = keys.flatMap((key) => Array.from({ length: 10 }, () => rateLimits.take(key, 'gold')))
+      const verdicts = await Promise.all(taken)
+      t.equal(verdicts.filter((verdict) => verdict?.accepted).length, 20 * 5)
+    })
+    t.equal(cost, 2, 'two statements for 200 requests')
+  },
+)
 
 async function acceptedOf(servers: readonly TestServer[], authorizations: readonly string[], requests: number) {
   const answers = await Promise.all(

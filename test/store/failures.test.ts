@@ -115,7 +115,10 @@ t.test('past the bound of a pair nothing is let in, over all processes, and only
 t.test('past the bound of a network no account is let in from it', async (t) => {
   const { one, two } = await openTwo(t)
   for (let n = 0; n < 8; n++) await fail(n % 2 ? one : two, { ...ada, id: `account ${n}` })
-  await t.rejects(one.attempt({ ...ada, id: 'nobody yet' }), past)
+  await t.rejects(one.attempt({ ...ada, id: 'nobody yet' }), {
+    ...past,
+    headers: { 'RateLimit-Policy': '"failures-of-network";q=8;w=600' },
+  })
   await t.rejects(two.attempt({ kind: 'client', id: 'a client', ip: ada.ip }), past)
   await (await two.attempt({ ...elsewhere, id: 'account 1' })).abandoned()
 })
@@ -134,6 +137,10 @@ t.test('RFC 6585 §4: Retry-After says in seconds when the window ends, and then
   const error = await one.attempt(ada).catch((thrown) => thrown)
   t.match(error, { ...past, status: 429, reason: 'failures_exceeded' })
   t.ok(Number.isInteger(error.retryAfter) && error.retryAfter >= 1 && error.retryAfter <= 600)
+  t.same(error.headers, {
+    'RateLimit-Policy': '"failures";q=3;w=600',
+    RateLimit: `"failures";r=0;t=${error.retryAfter}`,
+  })
 
   store.clock.advance(error.retryAfter - 1)
   t.match(await one.attempt(ada).catch((thrown) => thrown), { ...past, retryAfter: 1 })

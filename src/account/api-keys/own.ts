@@ -56,10 +56,10 @@ export async function countForm(ctx: Context, { session, base, by }: AccountVisi
     await countOwnChange(ctx, ownerOf(session), by)
   } catch (error) {
     if (!(error instanceof TooManyRequestsError)) throw error
-    const { reason, status, retryAfter = 1 } = error
+    const { reason, status, retryAfter = 1, headers } = error
     const { message, advice } = errorTexts.apiKeyQuota
     const actions = [{ href: `${base}/api-keys`, label: 'Your API keys' }]
-    throw new PageError(message, { status, reason, retryAfter, advice, actions, cause: error })
+    throw new PageError(message, { status, reason, retryAfter, headers, advice, actions, cause: error })
   }
 }
 

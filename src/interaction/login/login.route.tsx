@@ -78,11 +78,12 @@ export function loginRoute(app: FastifyInstance, ctx: Context, ending: Ending): 
     thrown: unknown,
     username: string,
   ): Promise<FastifyReply> {
-    const { status, reason, retryAfter } = asOAuthError(thrown)
+    const { status, reason, retryAfter, headers } = asOAuthError(thrown)
     const busy = reason === 'password_queue_full'
     if (!busy && status !== 429) throw thrown
     request.log.info({ reason }, 'login refused')
     if (retryAfter !== undefined) reply.header('Retry-After', retryAfter)
+    reply.headers(headers)
     const visit = await openVisit(ctx, request, request.params.id)
     return sendLogin(ctx, reply, status, visit, { failure: busy ? 'busy' : 'held_back', retryAfter, username })
   }

@@ -78,7 +78,7 @@ export const limitsVariables = Type.Object({
     Type.String({
       ...tierName,
       description:
-        'Tier that bounds the requests of one network (/24, /64) at /token, /introspect and /revoke, whoever sends them, beyond which they are 429. Without it they have no limit.',
+        'Tier that bounds the requests of one network (/24, /64), whoever sends them, beyond which they are 429: at /token, /introspect, /revoke, /userinfo, /register, /api-keys and all pages that people see, together. Without it they have no limit.',
     }),
   ),
   rateTierAddress: Type.Optional(

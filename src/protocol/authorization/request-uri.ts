@@ -47,11 +47,11 @@ const mostOfStranger = 60
 
 async function count(ctx: Context, { clientId, selfRegistered }: Client): Promise<void> {
   if (!selfRegistered) return
-  const bound = { limit: mostOfStranger, window: 60, burst: mostOfStranger }
-  const retryAfter = await countExactly(ctx, `request objects of\0${clientId}`, bound)
-  if (retryAfter === undefined) return
+  const bound = { name: 'request-objects', limit: mostOfStranger, window: 60, burst: mostOfStranger }
+  const excess = await countExactly(ctx, `request objects of\0${clientId}`, bound)
+  if (!excess) return
   const reason = 'request_uri_outbound_busy'
-  throw new TooManyRequestsError('Too many request objects were fetched. Try again later.', { reason, retryAfter })
+  throw new TooManyRequestsError('Too many request objects were fetched. Try again later.', { reason, ...excess })
 }
 
 /** All that is sent of it. */

@@ -1,5 +1,5 @@
 import type { Context, Origin } from '../../context.js'
-import { countExactly } from '../../limits/index.js'
+import { countExactly, type Excess } from '../../limits/index.js'
 import { TooManyRequestsError } from '../../oauth/index.js'
 import { clientDocuments } from '../../store/index.js'
 import { countRegistration } from '../registration/index.js'
@@ -26,14 +26,15 @@ export async function countReading(ctx: Context, clientId: string, isKnown: bool
   if (isKnown) return count(ctx, `metadata document\0${clientId}`, readings.known)
   await countRegistration(ctx, origin)
   await count(ctx, `metadata documents at\0${new URL(clientId).host}`, readings.host)
-  if (await clientDocuments.areUnused(ctx.db, mostUnused)) throw tooMany('client_documents_full', pause)
+  // Nobody's quota, so there is none to tell.
+  if (await clientDocuments.areUnused(ctx.db, mostUnused)) throw tooMany('client_documents_full', { retryAfter: pause })
 }
 
 async function count(ctx: Context, key: string, limit: number): Promise<void> {
-  const retryAfter = await countExactly(ctx, key, { limit, window: 60, burst: limit })
-  if (retryAfter !== undefined) throw tooMany('client_document_readings', retryAfter)
+  const excess = await countExactly(ctx, key, { name: 'client-documents', limit, window: 60, burst: limit })
+  if (excess) throw tooMany('client_document_readings', excess)
 }
 
-function tooMany(reason: string, retryAfter: number): TooManyRequestsError {
-  return new TooManyRequestsError('Too many applications were looked up. Try again later.', { reason, retryAfter })
+function tooMany(reason: string, told: Pick<Excess, 'retryAfter'>): TooManyRequestsError {
+  return new TooManyRequestsError('Too many applications were looked up. Try again later.', { reason, ...told })
 }

@@ -28,10 +28,10 @@ export function countChange(ctx: Context, clientId: string): Promise<void> {
 }
 
 async function count(ctx: Context, key: string, limit: number): Promise<void> {
-  const retryAfter = await countExactly(ctx, key, { limit, window: 3600, burst: limit })
-  if (retryAfter === undefined) return
+  const excess = await countExactly(ctx, key, { name: 'registrations', limit, window: 3600, burst: limit })
+  if (!excess) return
   throw new TooManyRequestsError('There were too many registrations. Try again later.', {
     reason: 'registration_quota',
-    retryAfter,
+    ...excess,
   })
 }

@@ -2,7 +2,8 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Context } from '../../context.js'
 import { bearerToken, type DirectText, directAnswers, encodedBody, refuseTokenInQuery } from '../../http/index.js'
-import { compileParameters, InvalidRequestError, readParameters } from '../../oauth/index.js'
+import { countOrigin } from '../../limits/index.js'
+import { compileParameters, InvalidRequestError, OAuthError, readParameters } from '../../oauth/index.js'
 import { userInfo } from './userinfo.js'
 
 const parse = compileParameters(Type.Object({ access_token: Type.Optional(Type.String()) }))
@@ -10,7 +11,17 @@ const parse = compileParameters(Type.Object({ access_token: Type.Optional(Type.S
 /** `GET` and `POST /userinfo`. OIDC Core §5.3.1. */
 export function userInfoRoute(app: FastifyInstance, ctx: Context): void {
   // As it is asked for most: the token in the header, and no query.
-  directAnswers(app).opened(app, '/userinfo', async ({ headers }) => answer(ctx, bearerToken({ headers, url: '' })))
+  directAnswers(app).opened(app, '/userinfo', async ({ headers }, origin) => {
+    // Every other way to it is counted by the scope.
+    const counting = countOrigin(ctx, origin)
+    const fields = counting && (await counting)
+    try {
+      return { ...(await answer(ctx, bearerToken({ headers, url: '' }))), fields }
+    } catch (error) {
+      if (fields && error instanceof OAuthError) error.headers = { ...fields, ...error.headers }
+      throw error
+    }
+  })
   for (const method of ['GET', 'POST'] as const) {
     app.route({
       method,

@@ -98,6 +98,28 @@ t.test('it waits for one question, however many wait', async (t) => {
   t.ok(scene.asked.length <= 3, `${scene.asked.length} questions`)
 })
 
+t.test(
+  'of a small burst the questions are as many as are accepted, and one at most for whoever waits together',
+  async (t) => {
+    const scene = new Scene({ limit: 10, burst: 10 })
+    const process = scene.process()
+    for (const [requests, accepted, asked, what] of [
+      [5, 5, 5, 'one each, where they come one after the other'],
+      [6, 5, 6, 'and one for the first that is refused'],
+      [1_000, 0, 0, 'and none for those behind it'],
+    ] as const) {
+      scene.asked = []
+      t.equal(await process.count(requests), accepted)
+      t.equal(scene.asked.length, asked, what)
+    }
+    scene.now += 10_000
+    scene.asked = []
+    const together = await Promise.all(Array.from({ length: 50 }, () => process.take()))
+    t.equal(together.filter(({ accepted }) => accepted).length, 10)
+    t.same(scene.asked, [1, 49], 'the first, and all that came meanwhile')
+  },
+)
+
 t.test('what is held is over after a window, and when the clock is set back', async (t) => {
   const scene = new Scene({ limit: 400, window: 10, burst: 400 })
   const process = scene.process()

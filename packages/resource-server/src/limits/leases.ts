@@ -10,9 +10,13 @@ import { conform, conforming, emissionOf, type Policy, shareOf, waitOf } from '.
  * - what the policy would accept and they do not is at most a tenth of the burst: what is held at the end, and what was held
  *   a whole window unspent and is over with it.
  *
- * With a burst below twenty, or twenty for each process, nothing is held: each decision asks, and is exact. What differs
- * between the clocks of processes comes on top, by as much as comes back in that time. When the number of processes changes,
- * what they know of it is true again after five seconds.
+ * With a burst below twenty, or twenty for each process, nothing is held: each decision asks, and is exact. Who comes while
+ * a question is under way shares the next one with all others, and who is refused causes none until one has come back: so a
+ * window costs as many questions as it accepts requests, at most, and one for each that comes back too late. To hold one
+ * would spare none of these, and to hold two half of them, for two more of the small burst at each process.
+ *
+ * What differs between the clocks of processes comes on top, by as much as comes back in that time. When the number of
+ * processes changes, what they know of it is true again after five seconds.
  *
  * Where the store is away a process goes on with its share, the policy divided by the processes that it knew last, from where
  * each key stood. When the store is back it knows nothing of what was accepted meanwhile: a burst more, once.
