@@ -51,6 +51,30 @@ export async function signIn(page: Page, { email, password }: Person, { consents
   if (consents) await page.click('#consent-allow')
 }
 
+export interface ChromiumVisit {
+  /** To which the user comes back: whatever begins like this. */
+  readonly redirectUri: string
+  readonly consents?: boolean
+}
+
+/**
+ * What an independent client is called with, after its user went where it had sent them, signed in and consented at the real
+ * pages: an address, or the form that a page posts there.
+ */
+export async function visitInChromium(
+  page: Page,
+  address: URL,
+  person: Person,
+  { redirectUri, consents = true }: ChromiumVisit,
+): Promise<URL | Request> {
+  const called = page.waitForRequest((request) => request.url().startsWith(redirectUri))
+  const answer = page.goto(address.href).then(() => signIn(page, person, { consents }))
+  const [request] = await Promise.all([called, answer])
+  const form = request.postData()
+  if (form === null) return new URL(request.url())
+  return new Request(request.url(), { method: 'POST', body: new URLSearchParams(form) })
+}
+
 const looks = {
   light: { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
   dark: { colorScheme: 'dark', viewport: { width: 1280, height: 800 } },

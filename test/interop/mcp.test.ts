@@ -5,11 +5,12 @@ import type { AddressInfo } from 'node:net'
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import t, { type Test } from 'tap'
 import { disableClient } from '../../src/clients/index.js'
+import { launch, signIn, skip } from '../browser/chromium.js'
 import { logIn } from '../support/authorization.js'
-import { TestBrowser, type TestPage } from '../support/browser.js'
+import { TestBrowser } from '../support/browser.js'
 import { TestClock } from '../support/clock.js'
 import { createDemoServer, type ExampleServer, type RunningExample, startExample } from '../support/examples.js'
-import { createAgent, mcpClientMetadata, type TestAgent } from '../support/mcp-client.js'
+import { createAgent, mcpClientMetadata, mcpRedirectUri, type TestAgent } from '../support/mcp-client.js'
 import { runAgain, tls } from '../support/own-tls.js'
 import { waitFor } from '../support/process.js'
 
@@ -43,17 +44,32 @@ async function waitUntilReady({ origin }: RunningExample): Promise<void> {
   await waitFor(async () => (await fetch(`${origin}/health`)).ok, 60, 'the MCP server is not ready')
 }
 
-/** What the SDK opens in a browser, to where it comes back with a code. */
-async function allow({ server }: Scene, agent: TestAgent, seen: (consent: TestPage) => void): Promise<string> {
-  const address = agent.asked.at(-1)
-  if (!address) throw new Error('the agent opened nothing')
+/** What the SDK opens in a browser, to where it comes back with a code. @returns also the text of the consent page */
+async function allow({ server }: Scene, address: URL) {
   const browser = new TestBrowser(server)
   const login = await browser.open(address.href)
   const { email, password } = server.user
   const consent = await logIn(browser, login, { email, password })
-  seen(consent)
   const { answer } = await browser.submit(consent, {}, { button: 'consent-allow' })
-  return answer['code'] ?? ''
+  return { code: answer['code'] ?? '', shown: consent.text }
+}
+
+/** The same in a real browser, where there is one. */
+async function allowInChromium(t: Test, scene: Scene, address: URL) {
+  let allowed: Awaited<ReturnType<typeof allow>> | undefined
+  await t.test('its user signs in and allows it in a real browser', { skip }, async (t) => {
+    const page = await (await launch(t)).newPage()
+    const { email, password } = scene.server.user
+    await page.goto(address.href)
+    await signIn(page, { email, password }, { consents: false })
+    await page.waitForSelector('#consent-allow')
+    const shown = (await page.innerText('body')).replace(/\s+/g, ' ')
+    // Nobody listens where the agent would.
+    const called = page.waitForRequest((request) => request.url().startsWith(mcpRedirectUri))
+    const [request] = await Promise.all([called, page.click('#consent-allow')])
+    allowed = { code: new URL(request.url()).searchParams.get('code') ?? '', shown }
+  })
+  return allowed ?? allow(scene, address)
 }
 
 async function callTool(client: Client): Promise<{ readonly user: string; readonly notes: readonly string[] }> {
@@ -62,8 +78,13 @@ async function callTool(client: Client): Promise<{ readonly user: string; readon
   return JSON.parse(first?.text ?? '')
 }
 
-/** From the first 401 to the end of all that was allowed. */
-async function walk(t: Test, scene: Scene, agent: TestAgent, seen: (consent: TestPage) => void): Promise<void> {
+/** From the first 401 to the end of all that was allowed. @returns what the consent page said */
+async function walk(
+  t: Test,
+  scene: Scene,
+  agent: TestAgent,
+  answer: (address: URL) => ReturnType<typeof allow>,
+): Promise<string> {
   const { server, mcp, url } = scene
   const { issuer } = server.ctx.config.server
 
@@ -75,11 +96,13 @@ async function walk(t: Test, scene: Scene, agent: TestAgent, seen: (consent: Tes
   t.match(await (await fetch(metadata)).json(), described, 'RFC 9728 §3.2')
 
   await t.rejects(agent.connect(), { message: 'Unauthorized' })
-  const asked = agent.asked.at(-1)?.searchParams
-  t.equal(asked?.get('resource'), url, 'RFC 8707 §2')
-  t.equal(asked?.get('scope'), 'notes:read')
-  t.equal(asked?.get('code_challenge_method'), 'S256')
-  const code = await allow(scene, agent, seen)
+  const [address] = agent.asked
+  if (!address) throw new Error('the agent opened nothing')
+  const asked = address.searchParams
+  t.equal(asked.get('resource'), url, 'RFC 8707 §2')
+  t.equal(asked.get('scope'), 'notes:read')
+  t.equal(asked.get('code_challenge_method'), 'S256')
+  const { code, shown } = await answer(address)
   await agent.finish(code)
   const first = agent.tokens()
   t.match(first, { token_type: 'Bearer', refresh_token: /./, scope: 'notes:read' })
@@ -111,16 +134,16 @@ async function walk(t: Test, scene: Scene, agent: TestAgent, seen: (consent: Tes
   await t.rejects(callTool(client), 'neither the token nor its refresh is good')
   const form = { grant_type: 'refresh_token', client_id: clientId, refresh_token: second?.refresh_token ?? '' }
   t.match((await server.post('/token', form)).json(), { error: 'invalid_client' })
+  return shown
 }
 
 async function byRegistration(t: Test): Promise<void> {
   const scene = await setUp(t, { REGISTRATION: 'open' })
   const agent = createAgent(scene.url)
-  await walk(t, scene, agent, (consent) => {
-    t.match(consent.text, 'It calls itself Agent')
-    t.match(consent.text, 'This application registered itself.')
-    t.match(consent.text, /On Notes ?, it asks to Read your notes/)
-  })
+  const shown = await walk(t, scene, agent, (address) => allowInChromium(t, scene, address))
+  t.match(shown, 'It calls itself Agent')
+  t.match(shown, 'This application registered itself.')
+  t.match(shown, /On Notes ?, it asks to Read your notes/)
   t.match(await scene.server.audit('client.registered'), [{ actor: 'anonymous' }, { actor: 'anonymous' }])
 }
 
@@ -142,11 +165,10 @@ async function byDocument(t: Test): Promise<void> {
 
   const scene = await setUp(t, { CLIENT_ID_METADATA_DOCUMENTS: 'on', OUTBOUND_ALLOW: at })
   const agent = createAgent(scene.url, address)
-  await walk(t, scene, agent, (consent) => {
-    t.match(consent.text, `${at} wants access to your account`)
-    t.match(consent.text, 'This application describes itself.')
-    t.match(consent.text, `any app here can say that it is ${at}`)
-  })
+  const shown = await walk(t, scene, agent, (address) => allow(scene, address))
+  t.match(shown, `${at} wants access to your account`)
+  t.match(shown, 'This application describes itself.')
+  t.match(shown, `any app here can say that it is ${at}`)
   t.equal(agent.information()?.client_id, address)
   t.equal(fetched, 1, 'CIMD §4.4: it counts for an hour')
 }

@@ -1,6 +1,8 @@
 import * as oauth from 'oauth4webapi'
 import t, { type Test } from 'tap'
 import { createInitialAccessToken } from '../../src/protocol/registration/index.js'
+import { launch, skip, visitInChromium } from '../browser/chromium.js'
+import { serve } from '../support/application.js'
 import { visit, visitByQuery } from '../support/relying-party.js'
 import { createRunningServer } from '../support/running-server.js'
 import type { TestClient, TestServer } from '../support/server.js'
@@ -19,11 +21,22 @@ async function discover(
   return oauth.processDiscoveryResponse(issuer, response)
 }
 
-async function codeFlow(t: Test, clientAuth: (client: TestClient) => oauth.ClientAuth, metadata: object) {
+interface CodeFlow {
+  readonly redirectUri?: string
+  /** By whom the user goes where the client sends them; otherwise a browser of the tests. */
+  readonly visit?: typeof visitByQuery
+}
+
+async function codeFlow(
+  t: Test,
+  clientAuth: (client: TestClient) => oauth.ClientAuth,
+  metadata: object,
+  { redirectUri: callback = redirectUri, visit = visitByQuery }: CodeFlow = {},
+) {
   const server = await createRunningServer(t)
   await server.createResource(api, 'orders:read orders:write')
   const registered = await server.createClient({
-    redirect_uris: [redirectUri],
+    redirect_uris: [callback],
     grant_types: ['authorization_code', 'refresh_token'],
     scope: 'orders:read orders:write offline_access',
     ...metadata,
@@ -37,7 +50,7 @@ async function codeFlow(t: Test, clientAuth: (client: TestClient) => oauth.Clien
   for (const [name, value] of Object.entries({
     response_type: 'code',
     client_id: registered.clientId,
-    redirect_uri: redirectUri,
+    redirect_uri: callback,
     scope: 'orders:read orders:write offline_access',
     state,
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
@@ -45,9 +58,9 @@ async function codeFlow(t: Test, clientAuth: (client: TestClient) => oauth.Clien
   })) {
     address.searchParams.set(name, value)
   }
-  const answer = await visitByQuery(server, address, await server.createUser())
+  const answer = await visit(server, address, await server.createUser())
   const parameters = oauth.validateAuthResponse(as, client, answer, state)
-  const reply = await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, redirectUri, verifier, insecure)
+  const reply = await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, callback, verifier, insecure)
   const tokens = await oauth.processAuthorizationCodeResponse(as, client, reply)
   return { server, as, client, auth, tokens }
 }
@@ -78,6 +91,20 @@ t.test('oauth4webapi: a web application from discovery to revocation', async (t)
   )
   t.same(await introspect(refreshed.access_token), { active: false }, 'the access tokens end with the refresh token')
   t.match(await server.audit('grant.revoked'), [{ reason: 'revoked_by_client' }])
+})
+
+t.test('oauth4webapi in a real browser', { skip }, async (t) => {
+  const redirectUri = `${await serve(t, (_request, response) => response.end('The application'))}/cb`
+  const tab = await (await launch(t)).newPage()
+  const visit: typeof visitByQuery = async (_server, address, person) => {
+    const answer = await visitInChromium(tab, address, person, { redirectUri })
+    if (answer instanceof Request) throw new Error('the answer is a form')
+    return answer
+  }
+  const auth = ({ clientSecret }: TestClient) => oauth.ClientSecretBasic(clientSecret)
+  const { tokens } = await codeFlow(t, auth, {}, { redirectUri, visit })
+  t.match(tokens, { refresh_token: /./, scope: 'orders:read orders:write offline_access' })
+  await tab.waitForURL(`${redirectUri}?*`)
 })
 
 t.test('oauth4webapi: client_secret_post', async (t) => {

@@ -1,5 +1,7 @@
 import * as client from 'openid-client'
 import t from 'tap'
+import { launch, skip, visitInChromium } from '../browser/chromium.js'
+import { serve } from '../support/application.js'
 import { TestBrowser } from '../support/browser.js'
 import { createJwksHost } from '../support/client-keys.js'
 import { visit } from '../support/relying-party.js'
@@ -81,6 +83,35 @@ t.test('openid-client, from the issuer alone: login, ID token, UserInfo, refresh
     const { left } = await browser.submit(question, {}, { button: 'logout-yes' })
     t.equal(left?.href, `${afterLogout}?state=over`)
     t.equal(await refusal(client.refreshTokenGrant(config, refreshed.refresh_token!)), 'invalid_grant')
+  }
+})
+
+t.test('openid-client in a real browser: login by query and by form_post, logout', { skip }, async (t) => {
+  const server = await createRunningServer(t)
+  const origin = await serve(t, (_request, response) => response.end('The application'))
+  const [redirectUri, afterLogout] = [`${origin}/cb`, `${origin}/signed-out`]
+  const uris = { redirect_uris: [redirectUri], post_logout_redirect_uris: [afterLogout] }
+  const { clientId, clientSecret } = await server.createClient({ ...webApplication, ...uris })
+  const user = await server.createUser()
+  const auth = client.ClientSecretBasic(clientSecret)
+  const config = await client.discovery(issuerOf(server), clientId, undefined, auth, { execute })
+  const tab = await (await launch(t)).newPage()
+  for (const responseMode of ['query', 'form_post']) {
+    const { address, checks } = await begin(config, {
+      ...{ redirect_uri: redirectUri, response_mode: responseMode, prompt: 'login' },
+    })
+    // Once it is remembered.
+    const consents = responseMode === 'query'
+    const answer = await visitInChromium(tab, address, user, { redirectUri, consents })
+    t.equal(answer instanceof Request ? 'form_post' : 'query', responseMode)
+    const tokens = await client.authorizationCodeGrant(config, answer, checks)
+    t.equal(tokens.claims()?.sub, user.id)
+
+    const parameters = { id_token_hint: tokens.id_token!, post_logout_redirect_uri: afterLogout, state: 'over' }
+    await tab.goto(client.buildEndSessionUrl(config, parameters).href)
+    await tab.click('#logout-yes')
+    await tab.waitForURL(`${afterLogout}?state=over`)
+    t.equal(await refusal(client.refreshTokenGrant(config, tokens.refresh_token!)), 'invalid_grant')
   }
 })
 

@@ -1,43 +1,12 @@
 import t from 'tap'
 import { describeClient, disableClient, enableClient, findClient, updateClient } from '../../src/clients/index.js'
 import { deleteUnusedClients } from '../../src/jobs/index.js'
-import { authorizationUrl, authorize, redirectUri } from '../support/authorization.js'
+import { authorizationUrl, authorize } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
-import { clientUrl, createTestDocuments, documentOf } from '../support/client-documents.js'
-import { verifier } from '../support/grants.js'
+import { clientUrl, createDocumentScene, documentOf } from '../support/client-documents.js'
 import { createTestServer, registration } from '../support/server.js'
 
-const env = { CLIENT_ID_METADATA_DOCUMENTS: 'on', REGISTRATION_QUOTA: '1000' }
-const documents = createTestDocuments()
-const server = await createTestServer(t, { env, outbound: documents.outbound })
-const user = await server.createUser()
-const asked = { scope: 'openid' }
-
-let urls = 0
-
-/** A client of its own. */
-function publish(more: Readonly<Record<string, unknown>> = {}, headers: Readonly<Record<string, string>> = {}) {
-  const clientId = `https://agent.example/${++urls}/client.json`
-  documents.set(clientId, documentOf(clientId, more), { headers })
-  return { clientId }
-}
-
-const open = (client: { readonly clientId: string }, more: object = {}) =>
-  new TestBrowser(server).open(authorizationUrl(client, { ...asked, ...more }))
-
-const readings = ({ clientId }: { readonly clientId: string }) =>
-  documents.asked.filter((url) => url === clientId).length
-
-/** A form to /token with which nothing is wrong. */
-const redeem = (clientId: string, code = '', more: Readonly<Record<string, string>> = {}) =>
-  server.post('/token', {
-    grant_type: 'authorization_code',
-    client_id: clientId,
-    code,
-    code_verifier: verifier,
-    redirect_uri: redirectUri,
-    ...more,
-  })
+const { asked, documents, env, open, publish, readings, redeem, server, user } = await createDocumentScene(t)
 
 t.test('one that is disabled stays so, whatever its document says and however long nobody used it', async (t) => {
   const client = publish({}, { 'cache-control': 'max-age=60' })

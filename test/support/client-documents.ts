@@ -1,4 +1,10 @@
 import { createOutbound, type Outbound, type OutboundAnswer } from '../../src/platform/outbound/index.js'
+import { authorizationUrl, redirectUri } from './authorization.js'
+import { TestBrowser } from './browser.js'
+import { verifier } from './grants.js'
+import { createTestServer, type Owner, type TestClient } from './server.js'
+
+type Named = Pick<TestClient, 'clientId'>
 
 export const clientUrl = 'https://agent.example/client.json'
 
@@ -13,6 +19,8 @@ export interface TestDocuments {
   readonly asked: string[]
   /** What an address answers from now on; without a document: that there is none. */
   set(url: string, document?: unknown, answer?: Partial<OutboundAnswer>): void
+  /** A client of its own. */
+  publish(more?: Readonly<Record<string, unknown>>, headers?: Readonly<Record<string, string>>): Named
 }
 
 /** Everybody out there, of whom nobody is really asked; what may be asked at all is decided as ever. */
@@ -21,6 +29,7 @@ export function createTestDocuments(): TestDocuments {
   const asked: string[] = []
   const real = createOutbound({ allow: [], resolve: async () => ['93.184.215.14'] })
   const missing: OutboundAnswer = { status: 404, headers: {}, body: Buffer.alloc(0) }
+  let published = 0
   return {
     asked,
     outbound: {
@@ -35,5 +44,36 @@ export function createTestDocuments(): TestDocuments {
       const headers = { 'content-type': 'application/json', ...answer.headers }
       answers.set(url, document === undefined ? missing : { status: 200, body, ...answer, headers })
     },
+    publish(more = {}, headers = {}) {
+      const clientId = `https://agent.example/${++published}/client.json`
+      this.set(clientId, documentOf(clientId, more), { headers })
+      return { clientId }
+    },
+  }
+}
+
+/** A server that reads documents, a user, and what a client with one does there. */
+export async function createDocumentScene(t: Owner) {
+  const env = { CLIENT_ID_METADATA_DOCUMENTS: 'on', REGISTRATION_QUOTA: '1000' }
+  const asked = { scope: 'openid' }
+  const documents = createTestDocuments()
+  const server = await createTestServer(t, { env, outbound: documents.outbound })
+  const user = await server.createUser()
+  return {
+    ...{ env, asked, documents, server, user, publish: documents.publish.bind(documents) },
+    open: (client: Named, more: object = {}) =>
+      new TestBrowser(server).open(authorizationUrl(client, { ...asked, ...more })),
+    /** How often its document was asked for. */
+    readings: ({ clientId }: Named) => documents.asked.filter((url) => url === clientId).length,
+    /** A form to /token with which nothing is wrong. */
+    redeem: (clientId: string, code = '', more: Readonly<Record<string, string>> = {}) =>
+      server.post('/token', {
+        grant_type: 'authorization_code',
+        client_id: clientId,
+        code,
+        code_verifier: verifier,
+        redirect_uri: redirectUri,
+        ...more,
+      }),
   }
 }

@@ -4,7 +4,7 @@ import { ConfigError, loadConfig } from '../../../../src/platform/config/index.j
 t.test('registration is off, and says nothing then', async (t) => {
   const env = { REGISTRATION_REQUIRE_PKCE: 'off', REGISTRATION_UNSIGNED_REQUESTS: 'on' }
   const { config, warnings } = loadConfig({ env })
-  t.match(config.registration, { mode: 'off', redirectHosts: [], quota: 60, unusedDays: 30 })
+  t.match(config.registration, { mode: 'off', redirectHosts: [], quota: 100, unusedDays: 30 })
   t.same(warnings, [])
 })
 
