@@ -110,7 +110,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
     revocations.follow({
       onNews(entries) {
         for (const { kind, target } of entries) {
-          if (kind === 'client') clients.drop(target)
+          if (kind === 'client' || kind === 'client_secret') clients.drop(target)
           if (kind === 'user') users.drop(target)
           if (kind === 'role') clients.drop(roleHolder(target))
         }

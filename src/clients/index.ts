@@ -20,7 +20,7 @@ export {
 } from './registration.js'
 export { type CreatedResource, createResource, deleteResource } from './resource-servers.js'
 export { defaultSecretOverlap, rotateSecret } from './rotate-secret.js'
-export { findKeyedSecret, generateSecret, hashSecret, strongSecretLength } from './secrets.js'
+export { findKeyedSecret, firstSecretEnd, generateSecret, hashSecret, strongSecretLength } from './secrets.js'
 export { sectorOf } from './sector.js'
 export { shareOf } from './share.js'
 export { deleteClient, disableClient, enableClient, endAndRemoveClient } from './state.js'

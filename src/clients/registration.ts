@@ -2,7 +2,7 @@ import { actOf, type By, newEvent } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { InvalidClientMetadataError, implicitGrantType } from '../oauth/index.js'
 import { ConflictError } from '../platform/administration-errors.js'
-import { coverCommit } from '../revocation/index.js'
+import { coverCommit, describeRevocation } from '../revocation/index.js'
 import {
   auditEvents,
   type ClientSecret,
@@ -181,7 +181,14 @@ export async function changeClient(
     const clientSecret = isFirst ? drawn : undefined
     await more?.(tx, stored, changed, clientSecret)
     const detail = { changed: changedNames(stored, changed) }
-    await auditEvents.create(tx, newEvent(ctx, { ...actOf(by), type: 'client.updated', clientId, detail }))
+    const event = newEvent(ctx, { ...actOf(by), type: 'client.updated', clientId, detail })
+    const isOtherMethod = stored.tokenEndpointAuthMethod !== changed.tokenEndpointAuthMethod
+    if (usesSecret(stored) && isOtherMethod) {
+      // Whoever remembers that its password was right asks again.
+      const target = { kind: 'client_secret', clientId, resources: stored.allowedResources } as const
+      const outdated = describeRevocation(ctx, target, { ...by, reason: 'client_method_changed' })
+      await revocations.create(tx, { ...outdated, event })
+    } else await auditEvents.create(tx, event)
     const change = { clientId, before: stored, after: changed, by }
     const narrowed = await narrowKeys(ctx, tx, change)
     return { narrowed, isOther: await endOtherSubjects(ctx, tx, change), clientSecret }

@@ -98,3 +98,9 @@ export function takeOver(ctx: Context, secret: ClientSecret, presented: string):
 export function isLive(secret: ClientSecret, now: Date): boolean {
   return secret.expiresAt === undefined || secret.expiresAt > now
 }
+
+/** The earliest end of a secret that lives: of two while they are exchanged, whichever was shown. */
+export function firstSecretEnd(secrets: readonly ClientSecret[], now: Date): Date | undefined {
+  const ends = secrets.flatMap(({ expiresAt }) => (expiresAt && expiresAt > now ? [expiresAt.getTime()] : []))
+  return ends.length === 0 ? undefined : new Date(Math.min(...ends))
+}

@@ -41,6 +41,8 @@ export type RevocationTarget =
       /** The key lives, and what was exchanged for it up to now ends. */
       readonly lives?: boolean
     }
+  /** Another secret took its place: whoever remembers that the one before was right asks again. @param resources none: all */
+  | { readonly kind: 'client_secret'; readonly clientId: string; readonly resources: readonly string[] }
   /** Without `ending` they live, and whoever remembers one asks again. */
   | { readonly kind: 'api_keys'; readonly set: KeySet; readonly ending?: KeyEnding }
 
@@ -189,6 +191,15 @@ export function describeRevocation(
         event: { ...event(type, owner), detail: { key: target.id } },
       }
     }
+    case 'client_secret':
+      return {
+        ...common,
+        kind: 'client_secret',
+        target: target.clientId,
+        terminal: false,
+        audiences: target.resources,
+        event: event('client.secret_rotated', { clientId: target.clientId }),
+      }
     case 'api_keys':
       return {
         ...common,

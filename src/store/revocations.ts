@@ -18,6 +18,7 @@ export type RevocationKind =
   | 'api_key'
   | 'api_keys'
   | 'api_key_state'
+  | 'client_secret'
 
 /** An entry of the revocation list. */
 export interface Revocation {
@@ -25,7 +26,7 @@ export interface Revocation {
   /**
    * A jti, grant_id, sid, client_id, sub, kid or the id of an API key; for a role the holder and the resource, separated by a
    * space; for `api_keys` which ones: `all`, `prefix:…`, `owner:user:…` or `owner:client:…`. `api_key_state` ends nothing: who
-   * remembers what the key is worth asks again.
+   * remembers what the key is worth asks again. Nor does `client_secret`, of a client_id: who remembers what its password is worth does.
    */
   readonly target: string
   /** The target never comes back (until enabled again). Else tokens issued up to `instant` are ended. */

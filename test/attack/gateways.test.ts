@@ -171,7 +171,7 @@ t.test('attack 102: whoever guesses passwords through a gateway keeps out neithe
 })
 
 t.test('attack 102: gateways that forward no address do not pay for the callers of each other', async (t) => {
-  const secret = { client_secret: 'chosen by a person' }
+  const secret = { client_secret: 'chosen by a person, and no shorter than it may be' }
   const person = await server.createClient(
     { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read', ...secret },
     true,
@@ -196,7 +196,9 @@ t.test('attack 102: gateways that forward no address do not pay for the callers 
     true,
   )
   t.equal(await show(one, other.basic), 429, 'a gateway has the bound of a network')
-  t.equal(await show(one, other.basic, beside), 429, 'over all processes')
+  for (const authorization of [basicOf(other.clientId, 'wrong'), other.basic]) {
+    t.equal(await show(one, authorization, beside), 429, 'over all processes')
+  }
   for (const at of [server, beside]) t.equal(await show(two, other.basic, at), 200)
   const direct = await server.post('/token', { grant_type: 'client_credentials' }, { authorization: other.basic })
   t.equal(direct.statusCode, 200, 'nor does who comes by themselves')

@@ -32,6 +32,8 @@ function patternOf(output: string): RegExp {
     // By which of its addresses this machine is called.
     [/127\\\.0\\\.0\\\.0\/24/g, '(?:127\\.0\\.0\\.0/24|::/64)'],
     [/\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT/g, '\\w{3}, \\d\\d \\w{3} \\d{4} [\\d:]{8} GMT'],
+    // Everywhere within the second.
+    [/\d+ ms later/g, '\\d{1,3} ms later'],
     [/("age":|;t=|retry-after: )[\d\\.]+/g, '$1[\\d.]+'],
   ]
   return new RegExp(`^${times.reduce((text, [what, by]) => text.replace(what, by), exact)}$`)

@@ -1,15 +1,20 @@
 import { spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { signRequest } from '../../packages/resource-server/src/sign.js'
+import { createApiKey } from '../../src/api-keys/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { retryFor } from '../../src/platform/retry.js'
+import { updateResource } from '../../src/resources/index.js'
 import { TestBrowser } from '../support/browser.js'
 import { createRunningServer, freePort } from '../support/running-server.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const [api = '', app = ''] = [...readFileSync(`${root}README.md`, 'utf8').matchAll(/^```js\n(.*?)^```$/gms)].map(
-  ([, code]) => code,
-)
+const [api = '', app = '', anyCredential = ''] = [
+  ...readFileSync(`${root}README.md`, 'utf8').matchAll(/^```js\n(.*?)^```$/gms),
+].map(([, code]) => code)
 
 /** Runs a program of README.md as it stands there, but for the ports, and waits until it listens. */
 async function run(t: Test, code: string, port: number, env: Readonly<Record<string, string>> = {}): Promise<void> {
@@ -90,4 +95,50 @@ t.test('the application and the API of README.md work together', async (t) => {
     )
     t.equal((await ask(reply.json().access_token)).status, 403, 'RFC 6750 §3.1: a token without the scope')
   })
+})
+
+t.test('the five lines of README.md take whatever an API is shown', async (t) => {
+  const server = await createRunningServer(t)
+  const { ctx } = server
+  const audience = 'https://orders.example'
+  const orders = await server.createResource(audience, 'orders:read', { acceptsBasic: true })
+  const service = await server.createService('orders:read')
+  const by = { actor: 'operator' }
+  await createTier(ctx, 'small', { limit: 10, window: 600, burst: 5 }, by)
+  await server.refresh()
+  const port = await freePort()
+  const code = anyCredential.replaceAll('http://localhost:3000', ctx.config.server.issuer)
+  const env = { CLIENT_ID: orders.clientId, CLIENT_SECRET: orders.clientSecret }
+  await run(t, code.replaceAll('8081', String(port)), port, env)
+  const url = `http://localhost:${port}/orders`
+
+  async function tokenNow(): Promise<string> {
+    const form = { grant_type: 'client_credentials', scope: 'orders:read' }
+    return (await server.post('/token', form, { authorization: service.basic })).json().access_token
+  }
+  const jwt = await tokenNow()
+  await updateResource(ctx, audience, { tokenFormat: 'opaque' }, { by })
+  await server.refresh()
+  const opaque = await tokenNow()
+  t.match([jwt, opaque], [/^ey/, /^oat_/])
+  const owner = { kind: 'client', id: service.clientId } as const
+  const { text = '' } = await createApiKey(ctx, { owner, name: 'Test', scope: ['orders:read'] }, by)
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  const publicJwk = publicKey.export({ format: 'jwk' })
+  const signing = { owner, kind: 'signing', name: 'Signed', scope: ['orders:read'], publicJwk } as const
+  const { key } = await createApiKey(ctx, signing, by)
+
+  const shown: Readonly<Record<string, HeadersInit>> = {
+    jwt: { authorization: `Bearer ${jwt}` },
+    opaque: { authorization: `Bearer ${opaque}` },
+    key: { 'x-api-key': text },
+    password: { authorization: service.basic },
+    signature: await signRequest({ key: privateKey.export({ format: 'jwk' }), keyId: key.id, url }),
+  }
+  for (const [what, headers] of Object.entries(shown)) {
+    const answer = await fetch(url, { headers })
+    t.equal(answer.status, 200, what)
+    t.same(await answer.json(), { orders: [{ id: 1, item: 'A door' }], for: service.clientId }, what)
+  }
+  t.equal((await fetch(url)).status, 401)
 })

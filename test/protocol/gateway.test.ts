@@ -1,12 +1,12 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
 import { createApiKey, endApiKey, endApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
-import { disableClient } from '../../src/clients/index.js'
+import { disableClient, rotateSecret } from '../../src/clients/index.js'
 import { deleteGateway, updateGateway } from '../../src/gateways/index.js'
 import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, updateResource, withdrawRole } from '../../src/resources/index.js'
 import { createTestGateway } from '../support/gateways.js'
-import { createTestServer, type TestServer } from '../support/server.js'
+import { basicOf, createTestServer, type TestServer } from '../support/server.js'
 import { claimsOf, lookupsOf, postAs, revokeAt } from '../support/tokens.js'
 
 const server = await createTestServer(t)
@@ -227,6 +227,93 @@ t.test('a password is accepted while its API has Basic on, by the gateway that i
   t.match(await updateGateway(ctx, 'both', { tokenLifetime: 30 }, by), { accept: ['api-key', 'basic'] })
   await updateResource(ctx, api, { acceptsBasic: true }, { by })
   t.same([(await both.ask(shown)).statusCode, (await alone.ask(shown)).statusCode], [200, 200])
+})
+
+t.test(
+  'RFC 7617 §4: a password is taken by https, or on the machine of the gateway, as the gateway says',
+  async (t) => {
+    const blind = await createTestGateway(server, 'unsaid', {
+      resource: identifier,
+      scope: ['read'],
+      accept: ['basic'],
+    })
+    const key = await makeKey()
+    const far = '203.0.113.50'
+    const show = (gateway: typeof orders, says: string, more: Readonly<Record<string, string>> = {}) =>
+      gateway.ask({ authorization: service.basic, ...more, 'x-gateway-authorization': `${gateway.basic}${says}` })
+    for (const says of [`; for=${far}; proto=https`, '; proto=https', '; for=127.0.0.1', '; for=::1; proto=http']) {
+      t.equal((await show(orders, says)).statusCode, 200, says)
+    }
+    t.equal((await show(orders, '', { 'x-forwarded-for': '127.0.0.1' })).statusCode, 200)
+    t.equal((await show(orders, '; by=10.0.0.1;proto=https')).statusCode, 200)
+    t.equal((await show(blind, '; proto=https')).statusCode, 200, 'no address is needed for that')
+    const refused = [
+      [orders, `; for=${far}; proto=http`],
+      [orders, `; for=${far}; proto=`],
+      [orders, `; for=${far}; proto=https, http`],
+      [orders, `; for=${far}`],
+      [orders, ''],
+      [blind, '; for=127.0.0.1'],
+    ] as const
+    const failures = (await server.audit('client.authentication_failed')).length
+    for (const [gateway, says] of refused) {
+      // Whoever sends these, or a proxy on the way, is not the gateway.
+      for (const more of [
+        undefined,
+        { 'x-forwarded-proto': 'https', forwarded: 'proto=https', 'x-forwarded-ssl': 'on' },
+      ]) {
+        const reply = await show(gateway, says, more)
+        t.equal(reply.statusCode, 401, says)
+        t.match(reply.json(), { error: 'invalid_request', error_description: 'A password is accepted by https alone.' })
+      }
+    }
+    const events = (await server.audit('token.refused')).filter(({ reason }) => reason?.startsWith('transport_'))
+    t.same(
+      new Set(events.map(({ actor, reason, count, detail }) => `${actor} ${detail?.['gateway']} ${reason} ${count}`)),
+      new Set([
+        `client:${orders.clientId} orders transport_insecure 6`,
+        `client:${orders.clientId} orders transport_not_said 4`,
+        `client:${blind.clientId} unsaid transport_not_said 2`,
+      ]),
+    )
+    t.equal((await server.audit('client.authentication_failed')).length, failures, 'none of them was looked at')
+    t.equal((await show(orders, `; for=${far}; proto=http`, key.bearer)).statusCode, 200, 'keys are the API’s own care')
+    for (const says of ['; proto=https; for=10.0.0.1', '; proto=https; proto=https', '; scheme=https']) {
+      t.equal((await show(orders, says)).statusCode, 400, says)
+    }
+  },
+)
+
+t.test('a service account has a generated password: one that a person may have chosen is refused', async (t) => {
+  const chosen = { redirect_uris: undefined, grant_types: ['client_credentials'], scope: 'read' }
+  const account = await server.createClient({ ...chosen, client_secret: 'Tr0ub4dor&3' }, true)
+  t.equal((await orders.ask({ authorization: account.basic })).statusCode, 401)
+  const { clientId } = account
+  const refusals = (await server.audit('client.authentication_failed')).filter((event) => event.clientId === clientId)
+  t.match(refusals, [{ reason: 'client_secret_chosen' }])
+  const { clientSecret } = await rotateSecret(ctx, clientId, { by })
+  t.equal((await orders.ask({ authorization: basicOf(clientId, clientSecret) })).statusCode, 200)
+})
+
+t.test('what is remembered of a password knows that it was rotated, and ends with the overlap', async (t) => {
+  const account = await server.createService('read')
+  const show = (at: TestServer, secret = account.clientSecret) =>
+    orders.ask({ authorization: basicOf(account.clientId, secret) }, { at })
+  for (const at of [server, beside]) t.equal((await show(at)).statusCode, 200)
+  const { clientSecret } = await rotateSecret(ctx, account.clientId, { overlap: 5, by })
+  // By the list alone, as where the notification was lost.
+  await beside.ctx.revocations.refresh()
+  for (const at of [server, beside]) {
+    t.equal(claimsOf(passedOn(await show(at)))['exp'], seconds() + 5, 'nothing that is passed on outlives it')
+  }
+  clock.advance(5)
+  for (const at of [server, beside]) {
+    t.equal((await show(at)).statusCode, 401)
+    t.equal((await show(at, clientSecret)).statusCode, 200)
+  }
+  await rotateSecret(ctx, account.clientId, { overlap: 0, by })
+  await beside.ctx.revocations.refresh()
+  for (const at of [server, beside]) t.equal((await show(at, clientSecret)).statusCode, 401, 'at once')
 })
 
 t.test('what is lacking is said by challenges that every proxy passes on', async (t) => {

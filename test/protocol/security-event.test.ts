@@ -1,6 +1,6 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
-import { deleteClient, disableClient, enableClient } from '../../src/clients/index.js'
+import { deleteClient, disableClient, enableClient, rotateSecret } from '../../src/clients/index.js'
 import { disableUser, enableUser } from '../../src/identity/index.js'
 import { createDelivery } from '../../src/jobs/index.js'
 import { nameReceivers } from '../../src/protocol/revocation/index.js'
@@ -135,6 +135,13 @@ t.test('every kind of revocation has its event, and its entry is the one of the 
       `${iss}/event-type/client-enabled`,
       opaque(clientId),
       { kind: 'client', id: clientId, nbf },
+    ],
+    [
+      'a secret of its',
+      () => rotateSecret(ctx, clientId, { by }),
+      `${iss}/event-type/client-secret-changed`,
+      opaque(clientId),
+      { kind: 'client_secret', id: clientId, nbf },
     ],
     [
       'and deleted',

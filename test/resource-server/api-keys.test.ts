@@ -104,9 +104,11 @@ t.test('attack 113: a key in an address is refused, and its owner hears of it', 
     ...[bytes, encodeURIComponent(bytes), `redirect=${encodeURIComponent(`https://x.example/?k=${text}`)}`],
     ...[`x[a]=${text}`, `a=b;k=${text}`, `my_${text}`, `k=${text}#x`],
   ]
-  for (const query of queries) {
-    const request = { method: 'GET', url: `/orders?${query}`, headers: {} }
-    t.match(await api.check(request), { status: 400, reason: 'credentials_in_query' }, query.slice(0, 20))
+  const paths = [text, bytes, encodeURIComponent(bytes), `${text}/lines?page=2`, `a_${text}_b;v=1`, `a%2Fb%20${text}`]
+  const urls = [...queries.map((query) => `/orders?${query}`), ...paths.map((path) => `/orders/${path}`)]
+  for (const url of [...urls, `https://orders.example/orders/${text}`]) {
+    const request = { method: 'GET', url, headers: {} }
+    t.match(await api.check(request), { status: 400, reason: 'credentials_in_query' }, url.slice(0, 30))
   }
   await until('it was reported', () => reported.length > 0)
   t.equal(asked(), 1)
@@ -119,8 +121,16 @@ t.test('attack 113: a key in an address is refused, and its owner hears of it', 
   t.equal(await outcome(also), 'credentials_in_query', 'whatever the headers say')
   const mistyped = `${text.slice(0, -1)}${text.endsWith('x') ? 'y' : 'x'}`
   t.equal(await outcome({ headers: {}, url: `/?k=${mistyped}` }), 'credentials_in_query', 'it looks like one')
-  const harmless = { ...withKey(text), url: `/orders?id=${id}&cursor=${'a_b-'.repeat(40)}&page=2` }
-  t.equal(await outcome(harmless), 'ok')
+  for (const url of [
+    `/orders?id=${id}&cursor=${'a_b-'.repeat(40)}&page=2`,
+    // A name that looks like one by chance has no checksum.
+    `/orders/${mistyped}`,
+    `/orders/${encodeURIComponent(mistyped)}?page=50%25`,
+    `/orders/${text.slice(0, -1)}`,
+    `/orders/${text}x`,
+  ]) {
+    t.equal(await outcome({ ...withKey(text), url }), 'ok', url.slice(0, 30))
+  }
   t.equal(reported.length, 1, 'what is no key is no leak')
 })
 

@@ -1,13 +1,13 @@
 import t from 'tap'
-import { apiKey, basic, bearer, type RequestLike } from '../../packages/resource-server/src/index.js'
-import { disableClient } from '../../src/clients/index.js'
+import { apiKey, basic, bearer, type Platform, type RequestLike } from '../../packages/resource-server/src/index.js'
+import { disableClient, rotateSecret, updateClient } from '../../src/clients/index.js'
 import { createRole, grantRole, updateResource, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { usage } from '../../src/store/index.js'
 import type { TestClient } from '../support/server.js'
 import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withKey } from './support/keys.js'
-import { until } from './support/platform.js'
+import { until, WaitingPlatform } from './support/platform.js'
 
 t.setTimeout(180_000)
 
@@ -196,6 +196,81 @@ t.test('a password that was right is asked about again after a minute, as keys a
   await opened.heard()
   t.equal(await opened.outcome(right), 'ok')
   t.equal(tokensAsked(opened), before + 1)
+})
+
+t.test('a secret that was rotated is asked about again at once, and ends with its overlap', async (t) => {
+  const opened = await open(t)
+  const { outcome, heard } = opened
+  const account = await server.createService('orders:read')
+  const { clientId } = account
+  const show = (clientSecret: string) => outcome(withPassword(passwordOf({ ...account, clientSecret })))
+  const move = async (seconds: number) => {
+    server.clock.advance(seconds)
+    await heard()
+  }
+  t.equal(await show(account.clientSecret), 'ok')
+  const { clientSecret: second } = await rotateSecret(server.ctx, clientId, { overlap: 10, by })
+  await heard()
+  const before = tokensAsked(opened)
+  for (let use = 0; use < 3; use++) {
+    for (const secret of [account.clientSecret, second]) t.equal(await show(secret), 'ok', 'both are good')
+  }
+  t.equal(tokensAsked(opened), before + 2, 'each was asked about, and is remembered')
+  await move(9)
+  t.equal(await show(account.clientSecret), 'ok')
+  await move(1)
+  t.equal(await show(account.clientSecret), 'password_wrong', 'the overlap is over')
+  t.equal(await show(second), 'ok')
+
+  const { clientSecret: third } = await rotateSecret(server.ctx, clientId, { overlap: 0, by })
+  await heard()
+  t.equal(await show(second), 'password_wrong', 'without an overlap it is over at once')
+  t.equal(await show(third), 'ok')
+  const asked = tokensAsked(opened)
+  await rotateSecret(server.ctx, service.clientId, { by })
+  await heard()
+  t.equal(await show(third), 'ok')
+  t.equal(tokensAsked(opened), asked, 'that of another client changes nothing')
+  const registration = { by, grantTypes: ['client_credentials'] }
+  await updateClient(server.ctx, clientId, { token_endpoint_auth_method: 'client_secret_post' }, registration)
+  await heard()
+  t.equal(await show(third), 'password_wrong', 'nor is it one of a client that proves itself otherwise now')
+})
+
+t.test('a rotation that is heard while the server is asked counts', async (t) => {
+  const account = await server.createService('orders:read')
+  let late = async (): Promise<void> => undefined
+  const own = new WaitingPlatform(server.clock)
+  const platform: Platform = {
+    ...own,
+    // The answer is made, and comes late.
+    async fetch(url, init) {
+      const answer = await own.fetch(url, init)
+      await late()
+      return answer
+    },
+  }
+  const { outcome, heard } = await openApi(t, scene, { schemes: [bearer, basic()], platform })
+  late = async () => {
+    late = async () => undefined
+    await rotateSecret(server.ctx, account.clientId, { overlap: 0, by })
+    await heard()
+  }
+  t.equal(await outcome(withPassword(passwordOf(account))), 'password_wrong')
+})
+
+t.test('a service account has a generated password: one that a person may have chosen is refused', async (t) => {
+  const { outcome } = await open(t)
+  const chosen = { grant_types: ['client_credentials'], redirect_uris: undefined, scope: 'orders:read' }
+  const account = await server.createClient({ ...chosen, client_secret: 'Tr0ub4dor&3' }, true)
+  const direct = await server.post('/token', { grant_type: 'client_credentials' }, { authorization: account.basic })
+  t.equal(direct.statusCode, 200, 'it is good at the server itself')
+  t.equal(await outcome(withPassword(passwordOf(account))), 'password_wrong')
+  const { clientId } = account
+  const refusals = (await server.audit('client.authentication_failed')).filter((event) => event.clientId === clientId)
+  t.match(refusals, [{ reason: 'client_secret_chosen' }])
+  const { clientSecret } = await rotateSecret(server.ctx, clientId, { by })
+  t.equal(await outcome(withPassword(passwordOf({ ...account, clientSecret }))), 'ok')
 })
 
 t.test('RFC 7617 §2: what is malformed is refused without a request', async (t) => {

@@ -89,6 +89,7 @@ t.test('what an API key was exchanged for ends with the key, with others, and wi
     issuer.revoke(
       terminal('client', 'key-1'),
       terminal('api_key_state', 'key-1'),
+      terminal('client_secret', 'key-1'),
       terminal('api_keys', 'prefix:pk'),
       terminal('api_keys', 'owner:client:user-2'),
       { kind: 'api_key', id: 'key-2', nbf: now, exp: now + 3600 },

@@ -8,7 +8,7 @@ export interface TestGateway {
   readonly clientSecret: string
   /** For X-Gateway-Authorization. */
   readonly basic: string
-  /** What it asks about a request that has these header fields; `undefined` leaves one of its own out. */
+  /** What it asks about a request that came by https and has these header fields; `undefined` leaves one of its own out. */
   readonly ask: (headers?: Headers, how?: How) => Promise<LightMyRequestResponse>
 }
 
@@ -38,7 +38,7 @@ export async function createTestGateway(
     clientSecret,
     basic,
     ask(headers = {}, { method = 'GET', path = '', at = server, name: asked = name, payload, remoteAddress } = {}) {
-      const all = { 'x-gateway-authorization': basic, ...headers }
+      const all = { 'x-gateway-authorization': `${basic}; proto=https`, ...headers }
       const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
       const url = `/forward-auth/${asked}${path}`
       return send(at.app, { method, url, headers: given as Record<string, string>, payload, remoteAddress })

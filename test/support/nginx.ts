@@ -25,9 +25,10 @@ export const skip = example.nginx === undefined ? 'no nginx was found: install i
  * @param server port of the server
  * @param api port of what is behind it
  * @param credential of the gateway `orders`
+ * @param more how it listens, and further directives: what would stand behind its address
  * @returns its port
  */
-export async function startNginx(t: Test, server: number, api: number, credential: string): Promise<number> {
+export async function startNginx(t: Test, server: number, api: number, credential: string, more = ''): Promise<number> {
   const port = await freePort()
   const folder = await makeFolder(t)
   const listen = `127.0.0.1:${port}`
@@ -35,7 +36,7 @@ export async function startNginx(t: Test, server: number, api: number, credentia
     folder,
     server: `localhost:${server}`,
     api: `127.0.0.1:${api}`,
-    listen,
+    listen: `${listen}${more}`,
     credential,
   })
   await run(t, child, listen)

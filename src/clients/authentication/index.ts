@@ -49,6 +49,10 @@ export interface AuthenticationOptions {
   readonly via?: string
   /** Of the request: a slow hash does not count, since who waits for one has bounds of its own. */
   readonly deadline?: Deadline
+  /** For whoever remembers the answer: what is in memory here may be from before a rotation, and is not good enough. */
+  readonly exact?: boolean
+  /** A secret that a person may have chosen is none here: it is not even compared. */
+  readonly strongSecrets?: boolean
 }
 
 /**
@@ -64,7 +68,7 @@ export async function authenticateClient(
   authorization: string | undefined,
   parameters: Parameters,
   origin: Origin,
-  { place, via, deadline }: AuthenticationOptions = {},
+  { place, via, deadline, exact = false, strongSecrets = false }: AuthenticationOptions = {},
 ): Promise<Client> {
   const { address } = place ?? { address: origin.ip }
   const { method, credentials } = readAudited(ctx, authorization, parameters, origin)
@@ -75,7 +79,7 @@ export async function authenticateClient(
   // What nobody guesses is compared also past a bound: whoever is right is not kept out by failures of their neighbours.
   if (canBeGuessed(credentials)) ctx.failures.check(subject)
   const since = monotonicMilliseconds()
-  let client = await ctx.clients.find(credentials.clientId)
+  let client = await ctx.clients.find(credentials.clientId, exact ? since : undefined)
   const now = ctx.clock.now()
 
   /** What is in memory may be from before a change. */
@@ -110,6 +114,7 @@ export async function authenticateClient(
       isProved = secret !== undefined
       if (secret && !isLive(secret, now)) return refuse(secretIsOver)
       if (!secret && hasSlowSecret(client.secrets, now)) {
+        if (strongSecrets) return refuse('client_secret_chosen')
         deadline?.hold()
         try {
           attempt = await ctx.failures.attempt(subject)

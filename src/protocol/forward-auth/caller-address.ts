@@ -28,26 +28,30 @@ interface Said {
   readonly from: string | undefined
   /** Where the gateway itself is, an address or a network. */
   readonly by: string | undefined
+  /** By what the caller came to it. */
+  readonly proto: string | undefined
 }
 
-const nothing: Said = { credential: undefined, from: undefined, by: undefined }
+const nothing: Said = { credential: undefined, from: undefined, by: undefined, proto: undefined }
 
 /**
- * The credential of the gateway and, behind it, `; for=ADDRESS` or `; by=ADDRESS` (the words of RFC 7239 §5). They stand in the
- * field of the credential, since nobody who lacks that can write them there, whatever else of their header a gateway lets through;
- * and no proxy between the gateway and this server has a reason to touch it, as each has with X-Forwarded-For.
+ * The credential of the gateway and, behind it, `; for=ADDRESS` or `; by=ADDRESS`, and `; proto=SCHEME` (the words of RFC 7239 §5).
+ * They stand in the field of the credential, since nobody who lacks that can write them there, whatever else of their header a
+ * gateway lets through; and no proxy between the gateway and this server has a reason to touch it, as each has with X-Forwarded-For.
  *
  * @throws {InvalidClientError} where anything else stands there
  */
 export function readGatewayField({ headers }: Pick<IncomingMessage, 'headers'>): Said {
   const field = headers[credentialField]?.toString()
   if (field === undefined) return nothing
-  const [, credential = '', name, value = ''] = /^([^;]*)(?:; *(for|by)=([^;]*))?$/.exec(field) ?? []
-  const by = name === 'by' ? parseNetwork(value.trim()) : undefined
-  if (credential === '' || (name === 'by' && by === undefined)) {
+  const [, credential = '', where, place, proto] =
+    /^([^;]*)(?:; *(for|by)=([^;]*))?(?:; *proto=([^;]*))?$/.exec(field) ?? []
+  const by = where === 'by' ? parseNetwork(place!.trim()) : undefined
+  if (credential === '' || (where === 'by' && by === undefined)) {
     throw new InvalidClientError(`${credentialField} is malformed.`, { reason: 'gateway_credential_malformed' })
   }
-  return { credential: credential.trimEnd(), from: name === 'for' ? value.trim() : undefined, by }
+  const from = where === 'for' ? place!.trim() : undefined
+  return { credential: credential.trimEnd(), from, by, proto: proto?.trim() }
 }
 
 export type ReadCallerAddress = (request: IncomingMessage, gateway: Gateway) => CallerAddress

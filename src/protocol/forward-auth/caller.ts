@@ -9,6 +9,7 @@ import {
   TemporarilyUnavailableError,
 } from '../../oauth/index.js'
 import type { AddressProblem, CallerAddress } from './caller-address.js'
+import { problemOfTransport } from './caller-transport.js'
 
 /** Whoever sent the gateway a request, and what they showed. */
 export interface Caller {
@@ -64,6 +65,8 @@ export function readCaller(request: IncomingMessage, { gateway, accepted, rest, 
     const reason = gateway.accept.includes(shown.kind) ? basicOff : 'kind_not_accepted'
     throw new MissingTokenError('This kind of credential is not accepted here.', { reason })
   }
+  const insecure = shown.kind === 'basic' ? problemOfTransport(request, address) : undefined
+  if (insecure) throw new InvalidRequestError('A password is accepted by https alone.', { reason: insecure })
   return { ...shown, from: { ip: address.ip, requestId }, addressUnknown: address.unknown, page: headers.origin }
 }
 

@@ -1,5 +1,5 @@
 import { countUse, mayBeUsedFrom, showApiKey, type UsableApiKey } from '../../api-keys/index.js'
-import type { Client } from '../../clients/index.js'
+import { type Client, firstSecretEnd } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { InvalidClientError, InvalidTokenError, intersect, TemporarilyUnavailableError } from '../../oauth/index.js'
@@ -114,19 +114,14 @@ export async function worthOfService(ctx: Context, gateway: Gateway, client: Cli
     sub: clientId,
     clientId,
     scope: allowedByRoles(resource, own, held),
-    endsAt: firstEnd(client, ctx.clock.now()),
+    endsAt: firstSecretEnd(client.secrets, ctx.clock.now()),
     targets: [
       { kind: 'client', target: clientId },
+      { kind: 'client_secret', target: clientId },
       { kind: 'role', target: roleTarget(clientId, resource.identifier) },
     ],
     claims: {},
   }
-}
-
-/** Of two secrets while they are exchanged, whichever was shown. */
-function firstEnd({ secrets }: Client, now: Date): Date | undefined {
-  const ends = secrets.flatMap(({ expiresAt }) => (expiresAt && expiresAt > now ? [expiresAt.getTime()] : []))
-  return ends.length === 0 ? undefined : new Date(Math.min(...ends))
 }
 
 /** @throws {TemporarilyUnavailableError} where this process has not heard of it yet */

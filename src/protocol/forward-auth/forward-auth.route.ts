@@ -9,6 +9,7 @@ import { InvalidClientError, InvalidRequestError, OAuthError } from '../../oauth
 import { within } from '../../platform/deadline.js'
 import { addressesOf, basicOff, credentialInAddress, inAddress, readCaller, repeatedFields } from './caller.js'
 import { callerAddressReader, credentialField, readGatewayField } from './caller-address.js'
+import type { TransportProblem } from './caller-transport.js'
 import { refuseCaller, refuseGateway } from './refusal.js'
 import { createVerifiedCredentials } from './verified-credentials.js'
 
@@ -48,15 +49,21 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
       if (error instanceof InvalidRequestError && error.reason === inAddress) {
         await lookForKeys(addressesOf(request, rest), { requestId: origin.requestId })
       }
-      if (error instanceof OAuthError && error.reason === basicOff) auditBasicOff(ctx, gateway, origin)
+      if (error instanceof OAuthError && unlooked.has(error.reason)) auditUnlooked(ctx, gateway, error.reason, origin)
       return refuseCaller(ctx, gateway, error, origin.requestId)
     }
   })
 }
 
+/** Why a password is refused without a look at it. */
+const unlooked: ReadonlySet<string> = new Set<string>([
+  basicOff,
+  ...(['transport_insecure', 'transport_not_said'] satisfies TransportProblem[]),
+])
+
 /** No password was compared, so nothing else says that one was shown. */
-function auditBasicOff(ctx: Context, { name, resource, clientId }: Gateway, { ip }: Origin): void {
-  const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason: basicOff, ip }
+function auditUnlooked(ctx: Context, { name, resource, clientId }: Gateway, reason: string, { ip }: Origin): void {
+  const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason, ip }
   ctx.audit.count({ ...event, detail: { gateway: name, resource } })
 }
 

@@ -128,7 +128,8 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       const place = { address: from.ip, unknown: addressUnknown }
       const via = gateway.name
       // A password is compared at every use, so that its failures count and its end is its end.
-      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from, { place, via }) : undefined
+      const how = { place, via, strongSecrets: true }
+      const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from, how) : undefined
       const limit = client?.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, from)
       const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
       const known = remembered.get(id)

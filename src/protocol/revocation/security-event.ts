@@ -132,6 +132,8 @@ function eventOf(issuer: string, { kind, target, terminal, lifted }: AnnouncedRe
     case 'api_key':
     case 'api_key_state':
       return { type: own(terminal ? 'api-key-revoked' : 'api-key-changed'), subject: opaque }
+    case 'client_secret':
+      return { type: own('client-secret-changed'), subject: opaque }
     case 'grant':
     case 'key':
     case 'api_keys':

@@ -13,6 +13,8 @@ const kinds = [
   'api_keys',
   // Ends nothing: whoever remembers what an API key is worth asks again.
   'api_key_state',
+  // Nor does this: whoever remembers that a password of the client was right asks again.
+  'client_secret',
 ] as const
 
 export type RevocationKind = (typeof kinds)[number]
@@ -72,6 +74,7 @@ export function createRevocations(): Revocations {
     api_key: new Map(),
     api_keys: new Map(),
     api_key_state: new Map(),
+    client_secret: new Map(),
   }
   const news = createNews()
   let version = 0

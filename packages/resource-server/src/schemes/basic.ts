@@ -95,6 +95,9 @@ const countedFor = 600_000
 /** Milliseconds that the server's word for a password stands, as for a key. */
 const longestAnswer = 60_000
 
+/** The server may go on saying things while it is asked. */
+const attempts = 3
+
 /**
  * At once: each may cost the server a slow hash. Those that were right before have turns of their own, which no guess takes; and
  * of them no more wait than there are.
@@ -105,8 +108,11 @@ interface Right {
   readonly token: string
   /** That the account may be used from, in CIDR notation; empty: from anywhere. */
   readonly networks: readonly string[]
-  /** When it was asked about, in monotonic milliseconds. */
+  /** When it was asked about, in monotonic milliseconds, and in moments of what the server says. */
   readonly at: number
+  readonly moment: number
+  /** When it may be another secret, in monotonic milliseconds. */
+  readonly until: number
 }
 
 interface NotRight {
@@ -117,6 +123,9 @@ interface NotRight {
 }
 
 type Answer = Right | NotRight
+
+/** Seconds of a secret that was not rotated. */
+const lasting = Number.POSITIVE_INFINITY
 
 /** Characters of a name in a map, and of an address beside it. */
 const nameLength = 44
@@ -132,7 +141,7 @@ interface Caller {
 }
 
 function createAccounts(tools: Tools): Accounts {
-  const { platform, credentials: own, verifier, cacheSize } = tools
+  const { platform, credentials: own, verifier, revocations, cacheSize } = tools
   const good = createBoundedMap<Right>(cacheSize, cacheSize * nameLength)
   // Apart, so that made-up passwords drive no good one out.
   const bad = createBoundedMap<NotRight>(cacheSize, cacheSize * (nameLength + addressLength))
@@ -160,14 +169,18 @@ function createAccounts(tools: Tools): Accounts {
    */
   async function fetchToken({ credentials, address }: Caller): Promise<Answer> {
     const askedAt = platform.monotonic()
+    const moment = revocations.news.moment()
     try {
       const text = await exchange.ask({
         subject_token: basicOf(credentials).slice('Basic '.length),
         ...(address === unknown ? {} : { subject_address: address }),
       })
-      const { access_token, allowed_networks: networks = [] } = parseObject(text) ?? {}
+      const answer = parseObject(text) ?? {}
+      const { access_token: token, allowed_networks: networks = [], secret_expires_in: life = lasting } = answer
       // What is not understood to the last word could be a restriction.
-      if (typeof access_token === 'string' && isStrings(networks)) return { token: access_token, networks, at: askedAt }
+      if (typeof token === 'string' && isStrings(networks) && typeof life === 'number') {
+        return { token, networks, at: askedAt, moment, until: askedAt + life * 1000 }
+      }
     } catch (error) {
       // It compared nothing, so it was no guess.
       if (exchange.isOff()) return { reason: 'passwords_off', until: 0 }
@@ -224,6 +237,11 @@ function createAccounts(tools: Tools): Accounts {
     return turns.first.take(ask, siteOf(caller.address))
   }
 
+  /** The client's secret was rotated since it was asked about: whether, and how long, this one is good, the server knows. */
+  function isOutdated({ credentials: { clientId: id } }: Caller, { moment }: Right): boolean {
+    return revocations.news.isOf([{ kind: 'client_secret', id }], moment)
+  }
+
   /** One request for all who ask meanwhile. Past the bounds none but for what was right before. */
   async function ask(caller: Caller): Promise<Answer> {
     const slot = slotOf(caller)
@@ -247,7 +265,9 @@ function createAccounts(tools: Tools): Accounts {
   function kept(caller: Caller, ended: string | undefined): Answer | undefined {
     const now = platform.monotonic()
     const right = good.get(caller.name)
-    if (right && isNear(right, caller.address) && right.token !== ended && now - right.at < longestAnswer) return right
+    const standing = Math.min(longestAnswer, tools.standing())
+    const stands = right !== undefined && now - right.at < standing && now < right.until && !isOutdated(caller, right)
+    if (stands && right.token !== ended && isNear(right, caller.address)) return right
     const refused = bad.get(slotOf(caller))
     return refused && now < refused.until ? refused : undefined
   }
@@ -272,11 +292,12 @@ function createAccounts(tools: Tools): Accounts {
       const caller = { credentials, name: await nameOf(credentials), address: normaliseAddress(from) }
       let reason: Reason = 'password_unverifiable'
       let ended: string | undefined
-      for (let attempt = 0; attempt < 2; attempt++) {
+      for (let attempt = 0; attempt < attempts; attempt++) {
         const answer = kept(caller, ended) ?? (await ask(caller))
         if ('reason' in answer) return refusalOf(caller, answer)
         // Others may have asked, from elsewhere, or a server of the release before, which compares no places.
         if (!isNear(answer, caller.address)) return refusalOf(caller, { reason: 'password_wrong', until: 0 })
+        if (isOutdated(caller, answer)) continue
         const known = await verifier.verify(answer.token)
         if (typeof known !== 'string') return known.token
         reason = known

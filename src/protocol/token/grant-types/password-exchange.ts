@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { authenticateClient, type Client, type Place } from '../../../clients/index.js'
+import { authenticateClient, type Client, firstSecretEnd, type Place } from '../../../clients/index.js'
 import type { Context, Origin } from '../../../context.js'
 import { FieldedAnswer } from '../../../http/index.js'
 import { countRequest } from '../../../limits/index.js'
@@ -30,8 +30,8 @@ const parse = compileParameters(
 /**
  * Exchanges the password that a service account showed to an API for a token of that account, for this API alone. RFC 8693
  * §2. The API proves who it is, and says from where the account sent it: whether it may be there is decided here, as at /token.
- * The answer says the networks all the same, since the API remembers it. Failures count as those of the API's own address:
- * otherwise it could guess from as many as it makes up.
+ * The answer says the networks all the same, and when a secret that was rotated ends, since the API remembers it. Failures count as
+ * those of the API's own address: otherwise it could guess from as many as it makes up.
  *
  * @throws {UnauthorizedClientError} for a resource that has Basic off, whatever the password is: nothing is compared or counted
  * @throws {InvalidRequestError} for a password that is wrong, or whose client gets no tokens by itself. RFC 8693 §2.2.2
@@ -44,16 +44,20 @@ export async function exchangePassword(
   // After that, so that an API can ask without a password whether it may send any.
   const { subject_token, subject_address } = parse(sent)
   const place = { address: addressOf(subject_address) }
+  // Before it is compared: one that ends meanwhile still has its end in the answer.
+  const askedAt = ctx.clock.now()
   const account = await authenticateAccount(ctx, subject_token, origin, place)
-  const { rateTier, allowedNetworks } = account
+  const { rateTier, allowedNetworks, secrets } = account
   const limit = rateTier === undefined ? undefined : await countRequest(ctx, account, rateTier, origin)
   const parameters = { grant_type: clientCredentials.name, resource: [audience] }
   // The API's address is none of the account's, in the audit as little as in its usage.
   const from = { ...origin, ip: place.address }
   const answer = await clientCredentials.handle(ctx, { client: account, parameters, sent: parameters, origin: from })
+  const endsAt = firstSecretEnd(secrets, askedAt)
   const more = {
     issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
     ...(allowedNetworks.length > 0 ? { allowed_networks: allowedNetworks } : {}),
+    ...(endsAt ? { secret_expires_in: Math.floor((endsAt.getTime() - askedAt.getTime()) / 1000) } : {}),
   }
   const body = { ...(answer instanceof FieldedAnswer ? answer.body : answer), ...more }
   return limit ? new FieldedAnswer(body, limit) : (body as GrantAnswer)
@@ -83,7 +87,11 @@ function addressOf(sent = ''): string | undefined {
 /** As at /token; the API is told no more than whether it is right. */
 async function authenticateAccount(ctx: Context, subjectToken: string, origin: Origin, place: Place): Promise<Client> {
   try {
-    const account = await authenticateClient(ctx, `Basic ${subjectToken}`, {}, origin, { place })
+    const account = await authenticateClient(ctx, `Basic ${subjectToken}`, {}, origin, {
+      place,
+      exact: true,
+      strongSecrets: true,
+    })
     if (account.grantTypes.includes(clientCredentials.name)) return account
   } catch (error) {
     if (!(error instanceof InvalidClientError)) throw error
