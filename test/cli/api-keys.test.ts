@@ -130,6 +130,22 @@ t.test('a key in its overlap is ended, and its successor stays the only one', as
   await json(['revoke', next.id])
 })
 
+t.test('attack 116: a key whose successor is over is followed by another, and both commands say so', async (t) => {
+  const { id } = await json(['create', '--owner', user.email, '--name', 'Chain', '--scope', 'read'])
+  const next = await json(['rotate', id])
+  await json(['revoke', next.id])
+  t.match(await run(['api-key', 'rotate', id]), {
+    status: 1,
+    stderr: `has a successor already, ${next.id}, which is over: make a new one`,
+  })
+  const ended = await run(['api-key', 'revoke', id, '--replace', '--json'])
+  const [made] = ended.json().successors
+  t.match(ended.stderr, `It had a successor before, ${next.id}, which is over.`)
+  t.equal(await isActive(made?.key ?? ''), true)
+  t.match(await json(['show', id]), { state: 'ended', successor: made?.id })
+  await json(['revoke', made?.id ?? ''])
+})
+
 t.test('attack 116: a signing key that ends gets no successor, and the command says so', async (t) => {
   writeFileSync(join(folder, 'signer.jwk'), JSON.stringify(newPublicJwk()))
   const make = ['create', '--owner', user.email, '--name', 'Signer', '--scope', 'read', '--public-key', 'signer.jwk']
