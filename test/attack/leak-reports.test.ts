@@ -8,6 +8,7 @@ import { drawApiKey, drawApiKeyId } from '../../src/api-keys/format.js'
 import { endApiKey, findApiKey, rotateApiKey } from '../../src/api-keys/index.js'
 import { updateClient } from '../../src/clients/index.js'
 import { createTier } from '../../src/limits/index.js'
+import { listNotices, noticeText } from '../../src/notices/index.js'
 import { loadConfig } from '../../src/platform/config/index.js'
 import { most } from '../../src/protocol/leaks/schemas.js'
 import { isActive } from '../support/exchange.js'
@@ -114,6 +115,20 @@ t.test('LEAKED_KEYS=warn: the owner is told, once, and the key lives', async (t)
   t.match(await noticesOf(server), [{ kind: 'leaked', subject: warned.id }])
   t.equal((await noticesOf(server)).length, 1)
   t.match(await server.audit('api_key.leaked'), [{ actor: `client:${scanner.clientId}`, reason: 'warned' }])
+})
+
+t.test('a key in its overlap that is still good: its owner is told to move or to end it', async (t) => {
+  const { server, ctx, key, tell } = await openLeaks(t, { LEAKED_KEYS: 'warn' })
+  const { text, key: rotated } = await key()
+  await rotateApiKey(ctx, rotated.id, { by })
+  await tell([found(text)])
+  const [notice] = await listNotices(ctx)
+  t.match(notice, { kind: 'leaked', subject: { id: rotated.id }, detail: { rotated: true } })
+  const { body } = noticeText(notice!, ctx.config.server.issuer)
+  t.match(body, /has a successor already: move your programs to that one, or end this one now/)
+  t.match(body, `${rotated.id}/end`)
+  t.notMatch(body, '/rotate')
+  t.match(await noticesOf(server), [{ kind: 'leaked' }])
 })
 
 t.test('a publishable key never ends by a report; what is over stays as it is', async (t) => {
