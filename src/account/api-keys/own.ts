@@ -21,14 +21,17 @@ export function ownerOf({ userId }: Pick<Session, 'userId'>): ApiKeyOwner {
 export async function findOwnKey(ctx: Context, { id, session, base, by }: AccountVisit): Promise<ApiKey> {
   const key = isApiKeyId(id) ? await findIfAny(ctx, id) : undefined
   if (key && isOwn(key, session)) return key
-  // Whoever tries the ids of others is seen.
-  if (key) {
-    const event = { type: 'api_key.refused', subject: session.userId, reason: 'key_of_another', detail: { key: id } }
-    ctx.audit.count({ ...event, actor: by.actor, ip: by.origin?.ip })
-  }
   const { message, advice } = errorTexts.apiKeyUnknown
   const actions = [{ href: `${base}/api-keys`, label: 'Your API keys' }]
-  throw new PageError(message, { status: 404, reason: key ? 'key_of_another' : 'key_unknown', advice, actions })
+  const reason = key ? 'key_of_another' : 'key_unknown'
+  const error = new PageError(message, { status: 404, reason, advice, actions })
+  // Whoever tries the ids of others is seen.
+  if (key) {
+    const event = { type: 'api_key.refused', subject: session.userId, reason, detail: { key: id } }
+    ctx.audit.count({ ...event, actor: by.actor, ip: by.origin?.ip })
+    ctx.audit.told(error)
+  }
+  throw error
 }
 
 /** The same where none is an answer too. */
