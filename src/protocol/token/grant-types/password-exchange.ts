@@ -9,6 +9,7 @@ import {
   InvalidRequestError,
   type Parameters,
   TemporarilyUnavailableError,
+  TooManyRequestsError,
   UnauthorizedClientError,
 } from '../../../oauth/index.js'
 import { normaliseAddress, UNKNOWN_ADDRESS } from '../../../platform/network.js'
@@ -45,8 +46,8 @@ export async function exchangePassword(
   const { subject_token, subject_address } = parse(sent)
   const place = { address: addressOf(subject_address) }
   const account = await authenticateAccount(ctx, subject_token, origin, place)
-  const { rateTier, allowedNetworks } = account
-  const limit = rateTier === undefined ? undefined : await countRequest(ctx, account, rateTier, origin)
+  const { allowedNetworks } = account
+  const limit = await countAccount(ctx, account, origin)
   const parameters = { grant_type: clientCredentials.name, resource: [audience] }
   // The API's address is none of the account's, in the audit as little as in its usage.
   const from = { ...origin, ip: place.address }
@@ -102,6 +103,17 @@ async function authenticateAccount(ctx: Context, subjectToken: string, origin: O
     throw isInvalid(error.reason, error)
   }
   throw isInvalid('grant_type_not_registered')
+}
+
+/** Whoever asks is told that it is the tier of the account: then the password was right, and it is no guess that is refused. */
+async function countAccount(ctx: Context, account: Client, origin: Origin) {
+  if (account.rateTier === undefined) return undefined
+  try {
+    return await countRequest(ctx, account, account.rateTier, origin)
+  } catch (error) {
+    if (error instanceof TooManyRequestsError) error.exceeded = 'tier_of_subject'
+    throw error
+  }
 }
 
 function isInvalid(reason: string, cause?: InvalidClientError): InvalidRequestError {
