@@ -382,6 +382,24 @@ t.test(
   },
 )
 
+t.test(
+  'attack 116: nor is a key followed while the row of its successor does not say yet that it ended, too',
+  async (t) => {
+    const { ctx, owner, active, make } = await openScene(t)
+    const { key } = await make()
+    const next = await rotateApiKey(ctx, key.id, { overlap: 3_600, by })
+    const broken = await ctx.db.transaction(async (tx) => {
+      await tx.prisma.$executeRaw`SELECT FROM api_key WHERE id = ${next.key.id} FOR UPDATE`
+      return endApiKeys(ctx, { kind: 'owner', owner }, { cause, replace: true })
+    })
+    t.match(broken, { isComplete: false, successors: { length: 0 } })
+    const { successors, isComplete } = await continueEnd(ctx, broken.id, { cause })
+    t.match([isComplete, successors.map(({ previous }) => previous)], [true, [next.key.id]])
+    t.equal(successors.length, 1)
+    t.equal(await active(successors[0]?.text ?? ''), true)
+  },
+)
+
 t.test('a command that died behind its end owes all successors, whoever wrote the rows', async (t) => {
   const { server, ctx, make } = await openScene(t)
   for (const isWritten of [false, true]) {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { updateClient } from '../../src/clients/index.js'
+import { atAccount } from '../support/account.js'
 import { keyApi, openKeyScene } from '../support/api-keys.js'
 import { exchange, exchangeGrant } from '../support/exchange.js'
 import { issueCode } from '../support/grants.js'
@@ -53,6 +54,14 @@ t.test('what is refused at /api-keys stands in the audit, with the client that a
   await call('GET', '/api-keys/nothing/at/all', { token: ada.token })
   await call('PUT', '/api-keys', { token: ada.token, body })
   t.same(await refusals(), [], 'what is no address, or no method, is in the log alone')
+})
+
+t.test('a page about the key of somebody else is refused once', async (t) => {
+  const key = await make(ada.token)
+  const hers = await atAccount(server, await server.createUser('eve@example.com'))
+  await refusals()
+  t.equal((await hers.open(`/account/api-keys/${key.id}`)).status, 404)
+  t.same(await refusals(), ['api_key.refused key_of_another - 1'])
 })
 
 t.test('a client from elsewhere is refused once', async (t) => {
