@@ -70,7 +70,7 @@ t.test('a person reads the same', async (t) => {
   const [, id = ''] = / id +(\S+)/.exec(made.stdout) ?? []
   t.match(
     (await run(['api-key', 'show', id])).stdout,
-    /networks +192\.0\.2\.0\/24\n[\s\S]*expires +never\n +state +live\n/,
+    /networks +192\.0\.2\.0\/24\n +managed +yes: [\s\S]*expires +never\n +state +live\n/,
   )
   t.match((await run(['api-key', 'list'])).stdout, new RegExp(`${id} +Import +${client.clientId}`))
   t.match(
