@@ -120,7 +120,11 @@ function requireNoWider(ctx: Context, before: ApiKey, after: ApiKeyChange, { act
     detail: { key: before.id, field },
   }
   ctx.audit.count({ type: 'api_key.refused', actor, ...event })
-  throw new ReservedValueError('An administrator said what this key may do: only they make it wider.', { field })
+  const error = new ReservedValueError('An administrator said what this key may do: only they make it wider.', {
+    field,
+  })
+  ctx.audit.told(error)
+  throw error
 }
 
 /** By its name on the wire. */

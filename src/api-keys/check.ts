@@ -57,7 +57,7 @@ export async function checkSigningKey(ctx: Context, id: string): Promise<UsableA
   return problemOf(found, ctx.clock.now()) ?? usable(found)
 }
 
-/** Whether a key may be used from an address: its own networks and those of its owner must both let it in. */
+/** Whether a key may be used from an address: its own networks and, but for a publishable one, those of its owner must let it in. */
 export function mayBeUsedFrom({ isNowhere, networks }: UsableApiKey, address: string | undefined): boolean {
   return !isNowhere && isLetIn(address, networks)
 }
@@ -73,8 +73,10 @@ const known = new WeakMap<PresentedApiKey, UsableApiKey>()
 function usable(presented: PresentedApiKey): UsableApiKey {
   let key = known.get(presented)
   if (!key) {
-    const { networks } = presented.key
-    const common = commonNetworks(networks, presented.ownerNetworks)
+    const { networks, kind } = presented.key
+    // Whoever reads the page shows such a key, from wherever they are: its origins bound it, and networks of its own.
+    const ofOwner = kind === 'publishable' ? [] : presented.ownerNetworks
+    const common = commonNetworks(networks, ofOwner)
     const place = { networks: common ?? networks, isNowhere: common === undefined }
     key = { ...withinOwner(presented), ...place, limit: limitOf(presented) }
     known.set(presented, key)

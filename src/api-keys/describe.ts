@@ -76,3 +76,8 @@ export function stateOf(key: ApiKey, now: Date): ApiKeyState {
   if (key.expiresAt && key.expiresAt <= now) return 'expired'
   return key.successor === undefined ? 'live' : 'rotated'
 }
+
+/** It is good for nothing any more. */
+export function isOver(key: ApiKey, now: Date): boolean {
+  return ['ended', 'expired'].includes(stateOf(key, now))
+}

@@ -11,7 +11,7 @@ import { type ApiKey, type ApiKeyEnd, apiKeyEnds, apiKeys, type Db, revocations 
 import { findApiKey } from './describe.js'
 import { type Handed, type Replaced, type Replacing, replaceAll, replaceEnded } from './replace.js'
 
-/** No successor where none were asked for, and in no case of a key that has one, or whose owner ended or may do nothing any more. */
+/** No successor where none were asked for, and in no case of a key whose own one lives, or whose owner ended or may do nothing any more. */
 export interface EndedApiKeys extends Handed {
   /** As they were, but for their end. */
   readonly ended: readonly ApiKey[]

@@ -29,7 +29,7 @@ export async function reportExposed(ctx: Context, id: string, exposure: Exposure
       kind: 'exposed',
       owner: key.owner,
       subject: { kind: 'api_key', id: key.id },
-      detail: { name: key.name, found_at: api },
+      detail: { name: key.name, found_at: api, rotated: key.successor !== undefined || undefined },
       by,
       event: { type: 'api_key.exposed', reason: 'in_address', detail: { where, api } },
     } as const

@@ -19,6 +19,7 @@ export {
   type ApiKeyPage,
   describeApiKey,
   findApiKey,
+  isOver,
   isUnknown,
   listApiKeys,
   pageOfApiKeys,

@@ -69,7 +69,12 @@ function leakNotice(ctx: Context, { key, foundAt }: FoundKey, kind: 'ended' | 'l
     kind,
     owner: key.owner,
     subject: { kind: 'api_key', id: key.id },
-    detail: { name: key.name, found_at: foundAt, publishable: key.kind === 'publishable' || undefined },
+    detail: {
+      name: key.name,
+      found_at: foundAt,
+      publishable: key.kind === 'publishable' || undefined,
+      rotated: key.successor !== undefined || undefined,
+    },
     by,
     event: { type: 'api_key.leaked', reason: kind === 'ended' ? 'ended' : 'warned' },
   })

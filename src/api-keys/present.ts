@@ -22,7 +22,7 @@ export async function presentApiKey(ctx: Context, text: string, origin: Origin):
   if (id === undefined) {
     // No guess, since the checksum is known: it costs no statement, and is counted against nobody (attack 113).
     ctx.audit.count({ ...refused, reason: 'key_malformed', ip: origin.ip })
-    throw invalid('key_malformed')
+    throw invalid(ctx, 'key_malformed')
   }
   const subject = { kind: 'client', id: `api-key ${id}`, ip: origin.ip ?? '' } as const
   const shown = await showApiKey(ctx, text)
@@ -42,7 +42,7 @@ export async function presentApiKey(ctx: Context, text: string, origin: Origin):
     countUse(ctx, shown.key, { api: '', scope: [], outcome: outcomeOf(reason), ip: origin.ip })
     if (writesByItself) await record(ctx, event)
   }
-  throw invalid(reason)
+  throw invalid(ctx, reason)
 }
 
 const refused = { type: 'api_key.refused', actor: 'system' } as const
@@ -69,6 +69,9 @@ function wholeSecond(time: Date): number {
   return Math.floor(time.getTime() / 1000)
 }
 
-function invalid(reason: Refusal): InvalidRequestError {
-  return new InvalidRequestError('The subject token is invalid.', { reason })
+/** Its event is `api_key.refused`. */
+function invalid(ctx: Context, reason: Refusal): InvalidRequestError {
+  const error = new InvalidRequestError('The subject token is invalid.', { reason })
+  ctx.audit.told(error)
+  return error
 }

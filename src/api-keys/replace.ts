@@ -93,7 +93,7 @@ export async function replaceAll(
   cause: RevocationCause,
 ): Promise<Handed> {
   if (ended.length === 0) return { successors: [], needKeyPair: [] }
-  const due = await replaceable(tx, ended)
+  const due = await replaceable(tx, ended, ctx.clock.now())
   const replaced = due.filter(({ kind }) => kind !== 'signing')
   const needKeyPair = due.filter(({ kind }) => kind === 'signing').map(({ id }) => id)
   const successors = replaced.length === 0 ? [] : await drawAll(ctx, tx, replaced)
@@ -121,15 +121,17 @@ async function drawAll(ctx: Context, tx: Db, replaced: readonly ApiKey[]): Promi
 }
 
 /**
- * None of a key whose owner ended, or may do nothing any more; nor of one in its overlap: only the newest of a chain is followed,
- * so that a chain has one key that stays.
+ * None of a key whose owner ended, or may do nothing any more; nor of one whose successor lives, or ends with it: only the newest
+ * of a chain is followed, so that a chain has one key that stays.
  */
-async function replaceable(tx: Db, ended: readonly ApiKey[]): Promise<readonly ApiKey[]> {
+async function replaceable(tx: Db, ended: readonly ApiKey[], now: Date): Promise<readonly ApiKey[]> {
   const held = await apiKeys.findHeld(
     tx,
     ended.map(({ id }) => id),
   )
+  const rotated = ended.filter(({ successor }) => successor !== undefined).map(({ id }) => id)
+  const followed = new Set(rotated.length === 0 ? [] : await apiKeys.listFollowed(tx, rotated, now))
   return held
     .flatMap((each) => (each?.ownerStands ? [withinOwner(each)] : []))
-    .filter(({ scope, successor }) => scope.length > 0 && successor === undefined)
+    .filter(({ id, scope }) => scope.length > 0 && !followed.has(id))
 }

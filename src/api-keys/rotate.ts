@@ -2,10 +2,10 @@ import type { By } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { ConflictError } from '../platform/administration-errors.js'
 import { coverCommit, describeRevocation, type RevocationTarget } from '../revocation/index.js'
-import { type ApiKey, apiKeys, type PresentedApiKey, revocations } from '../store/index.js'
+import { type ApiKey, apiKeys, type Db, type PresentedApiKey, revocations } from '../store/index.js'
 import { chainOf, withinOwner } from './check.js'
 import { type ApiKeyDescription, type CreatedApiKey, writeApiKey } from './create.js'
-import { isUnknown, stateOf } from './describe.js'
+import { isOver, isUnknown, stateOf } from './describe.js'
 import { nextPrefix } from './prefix.js'
 import { nextPublicJwk, type PublicJwk } from './public-jwk.js'
 
@@ -48,12 +48,12 @@ export async function rotateApiKey(
     if (!before) throw isUnknown(id)
     requireOwner(before)
     const now = ctx.clock.now()
-    if (stateOf(before.key, now) !== 'live') throw new ConflictError(whyNot(before.key, now))
+    if (stateOf(before.key, now) !== 'live') throw new ConflictError(await whyNot(tx, before.key, now))
     const next = { publicJwk: await nextPublicJwk(tx, before.key, publicJwk), createdByClient }
     const { key, text } = await writeApiKey(ctx, tx, { ...successorOf(requireScope(withinOwner(before))), ...next }, by)
     const expiresAt = new Date(now.getTime() + overlap * 1000)
     const previous = await apiKeys.rotate(tx, id, { successor: key.id, now, expiresAt })
-    if (!previous) throw new ConflictError(whyNot(before.key, now))
+    if (!previous) throw new ConflictError(await whyNot(tx, before.key, now))
     // Whoever remembers the old one asks again, and hears of its end and its successor.
     const revocation = describeRevocation(ctx, endsNow(previous, overlap), { ...by, reason: 'api_key_rotated' })
     await revocations.create(tx, revocation)
@@ -89,8 +89,12 @@ function requireScope(key: ApiKey): ApiKey {
   throw new ConflictError(`The API key ${key.id} may do nothing that its owner may: make a new one.`)
 }
 
-function whyNot(key: ApiKey, now: Date): string {
-  const state = stateOf(key, now)
-  if (state === 'rotated') return `The API key ${key.id} has a successor already: ${key.successor}.`
+async function whyNot(tx: Db, key: ApiKey, now: Date): Promise<string> {
+  const { successor } = key
+  if (stateOf(key, now) === 'rotated' && successor !== undefined) {
+    const [next] = await apiKeys.findHeld(tx, [successor])
+    if (next && !isOver(next.key, now)) return `The API key ${key.id} has a successor already: ${successor}.`
+    return `The API key ${key.id} has a successor already, ${successor}, which is over: make a new one.`
+  }
   return `The API key ${key.id} is over: make a new one.`
 }

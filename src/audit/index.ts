@@ -31,7 +31,7 @@ export interface AuditTrail {
   readonly writesByItself: (source: string, event: NewEvent) => boolean
   /**
    * Counts a refused request, with its exact reason, once for each error: whoever knows most of it comes first. Where another
-   * event says so already, `told` goes before.
+   * event says so already, `told` goes before: of the error, or of its cause.
    */
   readonly refused: (error: Refusal, about: Pick<NewEvent, 'clientId' | 'ip'>) => void
   readonly told: (error: object) => void
@@ -42,6 +42,7 @@ export interface AuditTrail {
 interface Refusal {
   readonly code: string
   readonly reason: string
+  readonly cause?: unknown
 }
 
 /** Kinds of events that are counted at once; beyond it they are written early, and only their type is told apart. */
@@ -108,7 +109,7 @@ export function createAuditTrail(options: { db: Database; clock: Clock; random: 
     count,
     told: (error) => void told.add(error),
     refused(error, { clientId, ip }) {
-      if (told.has(error)) return
+      if (told.has(error) || (error.cause instanceof Error && told.has(error.cause))) return
       told.add(error)
       const { code, reason } = error
       count({ type: 'request.refused', actor: 'system', clientId, ip, reason, detail: { error: code } })

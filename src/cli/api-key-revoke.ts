@@ -4,6 +4,8 @@ import {
   type EndedApiKeys,
   endApiKey,
   endApiKeys,
+  findApiKey,
+  isOver,
   type SuccessorApiKey,
 } from '../api-keys/index.js'
 import type { Context } from '../context.js'
@@ -35,7 +37,7 @@ export const revoke = defineCommand({
   description:
     'Acts at once, everywhere. With --replace each gets a successor with the same rights; these are printed this once, ' +
     'as they are made. Where that was broken off, --continue hands out the rest. A key that was rotated already gets no other ' +
-    'successor, and a signing key none: make a new key pair, and a new key.',
+    'successor while its own lives, and a signing key none: make a new key pair, and a new key.',
   words: ['ID?'],
   options: {
     owner: { ...ownerOption, description: 'All keys of this owner.' },
@@ -64,7 +66,7 @@ export const revoke = defineCommand({
       if (!key) throw new NotFoundError('api-key', `The API key ${id} was over before.`)
       const answer = endedAnswer(ctx, ended)
       if (!replace || key.successor === undefined) return answer
-      return { ...answer, warnings: [`It has a successor already, ${key.successor}, and gets no other.`] }
+      return { ...answer, warnings: [await aboutSuccessor(ctx, key.successor, ended)] }
     }
     if (end !== undefined) return printSuccessors(ctx, io, { asked: { end }, json })
     const set = await keySetOf(ctx, { owner, prefix })
@@ -75,6 +77,14 @@ export const revoke = defineCommand({
 })
 
 const cause = { ...operator, reason: 'revoked_by_operator' }
+
+/** @param id of the one that it had before it was ended */
+async function aboutSuccessor(ctx: Context, id: string, { successors: [made] }: EndedApiKeys): Promise<string> {
+  if (!isOver(await findApiKey(ctx, id), ctx.clock.now()))
+    return `It has a successor already, ${id}, and gets no other.`
+  const before = `It had a successor before, ${id}, which is over`
+  return made ? `${before}.` : `${before}; it gets no other: ostiary api-key show ${id}`
+}
 
 /** Prints successors as they are made: once they are committed, what is not printed is lost. */
 async function printSuccessors(

@@ -223,6 +223,7 @@ function fields(key: ApiKey): readonly (readonly [string, string | undefined])[]
     ['networks', key.networks.join(' ')],
     ['origins', key.origins.join(' ')],
     ['tier', key.tier],
+    ['managed', key.managed ? 'yes: administrators alone make it wider' : undefined],
     ['created', timeText(key.createdAt)],
     ['made through', key.createdByClient],
     ['expires', key.expiresAt ? timeText(key.expiresAt) : 'never'],

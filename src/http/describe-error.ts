@@ -14,6 +14,11 @@ export interface DescribedError {
 /** Hears of requests that the protocol refused: not of what is no address here, too large or too often. */
 export type RefusalListener = (error: OAuthError) => void
 
+/** Whether the protocol said no. */
+export function isRefusal(error: OAuthError): boolean {
+  return error.status < 500 && error.status !== 429 && !(error instanceof HttpError)
+}
+
 /** Names what was thrown, and writes it down. */
 export function nameError(
   thrown: unknown,
@@ -23,7 +28,7 @@ export function nameError(
 ): DescribedError {
   const error = asOAuthError(thrown)
   const { code, reason, status } = error
-  if (status < 500 && status !== 429 && !(error instanceof HttpError)) onRefusal?.(error)
+  if (isRefusal(error)) onRefusal?.(error)
   if (status === 500) log.error({ err: error.cause ?? error, reason }, 'request failed')
   else if (status === 503) log.warn({ err: error.cause, reason }, 'request not served')
   else log.info({ error: code, reason, ...expectationOf(reason) }, 'request refused')

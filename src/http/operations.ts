@@ -2,9 +2,10 @@ import { FormatRegistry, type Static, type TObject, type TSchema, Type } from '@
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { Value, type ValueErrorIterator } from '@sinclair/typebox/value'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { InvalidRequestError } from '../oauth/errors.js'
+import { InvalidRequestError, OAuthError } from '../oauth/errors.js'
 import { readParameters } from '../oauth/parameters.js'
-import { type FieldProblem, ProblemError } from './problem-scope.js'
+import { isRefusal } from './describe-error.js'
+import { asProblem, type FieldProblem, ProblemError } from './problem-scope.js'
 import { encodedQuery } from './request.js'
 
 /** What an operation says of itself. From it come the route, the check of what comes in, and the OpenAPI document. */
@@ -74,11 +75,17 @@ export function operation<Caller, Query extends TObject, Body extends TObject>(
   }
 }
 
-/** @param authorize runs before the body is read: who may not send one does not learn what would be wrong with it */
+export interface OperationCallers<Caller> {
+  /** Runs before the body is read: who may not send one does not learn what would be wrong with it. */
+  readonly authorize: (request: FastifyRequest) => Promise<Caller>
+  /** Hears of what a caller was refused, before the scope does, which knows of none. */
+  readonly onRefusal?: (error: OAuthError, caller: Caller, request: FastifyRequest) => void
+}
+
 export function operationRoutes<Caller>(
   scope: FastifyInstance,
   operations: readonly Operation<Caller>[],
-  authorize: (request: FastifyRequest) => Promise<Caller>,
+  { authorize, onRefusal }: OperationCallers<Caller>,
 ): void {
   const callers = new WeakMap<FastifyRequest, Caller>()
   for (const { method, path, success, run } of operations) {
@@ -91,12 +98,11 @@ export function operationRoutes<Caller>(
       handler: async (request, reply) => {
         const { id = '' } = request.params
         const query = readQuery(request)
-        const { headers = {}, body } = await run({
-          request,
-          caller: callers.get(request)!,
-          id,
-          query,
-          body: request.body,
+        const caller = callers.get(request)!
+        const { headers = {}, body } = await run({ request, caller, id, query, body: request.body }).catch((thrown) => {
+          const error = asProblem(thrown)
+          if (error instanceof OAuthError && isRefusal(error)) onRefusal?.(error, caller, request)
+          throw error
         })
         reply.code(success.status).headers(headers)
         return body ?? reply.send()

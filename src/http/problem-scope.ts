@@ -21,6 +21,7 @@ import { takeJson } from './json-body.js'
 import { type Register, registerWithAllMethods } from './methods.js'
 import { pageSettings } from './pages.js'
 import { HttpError } from './refusal.js'
+import { originOf } from './request.js'
 import { noStore } from './security-headers.js'
 
 /** What is wrong with one member of what was sent. */
@@ -98,7 +99,8 @@ export function problemScope(app: FastifyInstance, register: Register): void {
 }
 
 function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { error, status, headers } = nameError(asProblem(thrown), request.log, request.id)
+  const onRefusal = (error: OAuthError): void => pageSettings(reply).onRefusal?.(error, originOf(request).ip)
+  const { error, status, headers } = nameError(asProblem(thrown), request.log, request.id, onRefusal)
   reply.code(status).headers(headers)
   if (isAboutToken(error)) reply.header('WWW-Authenticate', bearerChallenge(error, pageSettings(reply).issuer))
   const errors = error instanceof ProblemError && error.errors.length > 0 ? { errors: error.errors } : {}
@@ -125,7 +127,7 @@ function isAboutToken(error: OAuthError): boolean {
 }
 
 /** What administration refuses, as what HTTP calls it; everything else as it came. */
-function asProblem(thrown: unknown): unknown {
+export function asProblem(thrown: unknown): unknown {
   if (thrown instanceof NotFoundError) {
     return new ProblemError(thrown.message, { status: 404, kind: 'not-found', reason: `${thrown.noun}_unknown` })
   }
@@ -135,7 +137,8 @@ function asProblem(thrown: unknown): unknown {
   if (thrown instanceof InvalidValueError) {
     const errors = thrown.field === undefined ? [] : [{ pointer: `/${thrown.field}`, detail: thrown.message }]
     if (thrown instanceof ReservedValueError) {
-      return new ProblemError(thrown.message, { status: 403, kind: 'forbidden', reason: 'value_reserved', errors })
+      const options = { status: 403, kind: 'forbidden', reason: 'value_reserved', cause: thrown, errors }
+      return new ProblemError(thrown.message, options)
     }
     return new ProblemError(thrown.message, { kind: 'invalid-value', reason: 'value_invalid', errors })
   }

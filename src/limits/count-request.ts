@@ -108,5 +108,6 @@ async function count(
   if (!verdict) return undefined
   const headers = rateLimitFields(verdict)
   if (verdict.accepted) return headers
-  throw new TooManyRequestsError(`${message} Try again later.`, { reason, retryAfter: verdict.retryAfter, headers })
+  const { retryAfter } = verdict
+  throw new TooManyRequestsError(`${message} Try again later.`, { reason, retryAfter, headers, exceeded: 'tier' })
 }

@@ -41,14 +41,14 @@ export function noticeText(notice: Notice, issuer: string): NoticeText {
         subject: `The ${what} was sent in an address`,
         body:
           'What stands in the address of a request stands in logs and histories, where others read it. Send it in a header. ' +
-          `It was sent to ${found === undefined ? 'this server' : displayText(found, 300)}.\n\n${howToRotate(notice, issuer)}`,
+          `It was sent to ${found === undefined ? 'this server' : displayText(found, 300)}.\n\n${howToReplace(notice, issuer)}`,
       }
     case 'leaked':
       return {
         subject: `The ${what} was found in public`,
         body: publishable
           ? `It was found ${where}. It is made to stand in pages: where that is one of yours, nothing is to be done.`
-          : `It was found ${where}. It is still good: take it out of there, and replace it now.\n\n${howToRotate(notice, issuer)}`,
+          : `It was found ${where}. It is still good: take it out of there, and replace it now.\n\n${howToReplace(notice, issuer)}`,
       }
     case 'ended':
       return {
@@ -59,6 +59,17 @@ export function noticeText(notice: Notice, issuer: string): NoticeText {
           `ended:\n\n  ${notice.owner.kind === 'user' ? `${issuer}/account/api-keys/${notice.subject.id}` : `ostiary api-key show ${notice.subject.id}`}`,
       }
   }
+}
+
+/** Of a key that is in wrong hands. One in its overlap gets no other successor. */
+function howToReplace(notice: Notice, issuer: string): string {
+  const { subject, owner, detail } = notice
+  if (!detail.rotated) return howToRotate(notice, issuer)
+  const how =
+    owner.kind === 'user'
+      ? `  ${issuer}/account/api-keys/${subject.id}/end`
+      : `  ostiary api-key revoke ${subject.id}\n\nor DELETE /api-keys/${subject.id}`
+  return `It has a successor already: move your programs to that one, or end this one now:\n\n${how}`
 }
 
 function howToRotate({ subject, owner, detail }: Notice, issuer: string): string {

@@ -17,7 +17,12 @@ export type OAuthErrorOptions = {
 export type OAuthErrorBody = {
   readonly error: string
   readonly error_description: string
+  /** Of a 429, where a tier was passed: whoever asked for others learns whose it is. */
+  readonly exceeded?: Exceeded
 }
+
+/** `tier`: of whoever sent the request, or where it came from. `tier_of_subject`: of the subject of a token exchange. */
+export type Exceeded = 'tier' | 'tier_of_subject'
 
 /** Everything that `error_description` may not hold. RFC 6749 §5.2. */
 const outsideDescription = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g
@@ -103,7 +108,7 @@ export class TemporarilyUnavailableError extends OAuthError {
   override readonly status = 503
 }
 
-type TooManyRequestsOptions = OAuthErrorOptions & { readonly retryAfter: number }
+type TooManyRequestsOptions = OAuthErrorOptions & { readonly retryAfter: number; readonly exceeded?: Exceeded }
 
 /**
  * A limit was passed. The specifications have no code of its own for it, so the code is the one that tells a client
@@ -112,9 +117,17 @@ type TooManyRequestsOptions = OAuthErrorOptions & { readonly retryAfter: number 
 export class TooManyRequestsError extends OAuthError {
   override readonly code = 'temporarily_unavailable'
   override readonly status = 429
+  /** Undefined: no tier, such as the bound on failures. Who knows whose tier it is may say so. */
+  exceeded: Exceeded | undefined
 
-  constructor(message: string, options: TooManyRequestsOptions) {
+  constructor(message: string, { exceeded, ...options }: TooManyRequestsOptions) {
     super(message, options)
+    this.exceeded = exceeded
+  }
+
+  override toJSON(): OAuthErrorBody {
+    const { exceeded } = this
+    return { ...super.toJSON(), ...(exceeded ? { exceeded } : {}) }
   }
 }
 

@@ -142,6 +142,7 @@ const tokens: Entries = {
   actor_not_supported: ['no actor_token', 'RFC 8693 §2.1'],
   client_no_resource_server: ['the client of an API', 'RFC 8693 §2.1'],
   basic_off: ['a resource with Basic on: `ostiary resource update IDENTIFIER --accepts-basic`', 'RFC 6749 §5.2'],
+  nothing_accepted: ['an API with Basic on: `ostiary resource update IDENTIFIER --accepts-basic`', 'RFC 9110 §15.5.2'],
   key_malformed: ['an API key with a right checksum', 'RFC 8693 §2.2.2'],
   key_unknown: ['a key that there is', 'RFC 8693 §2.2.2, RFC 7515 §4.1.4'],
   key_network: ['a request from where the API key may be used', 'RFC 8693 §2.2.2'],

@@ -61,7 +61,9 @@ async function requireNetwork(ctx: Context, request: FastifyRequest, { claims }:
   const { ip } = originOf(request)
   if (!client || isLetIn(ip, client.allowedNetworks)) return
   ctx.audit.count({ type: 'token.refused', actor: `client:${clientId}`, clientId, reason: 'client_network', ip })
-  throw invalid('client_network')
+  const error = invalid('client_network')
+  ctx.audit.told(error)
+  throw error
 }
 
 /** Whether it has ended since it was accepted: for answers that go on. */

@@ -134,6 +134,29 @@ export async function nameSuccessors(
      WHERE k.id = i.id AND k.awaits_successor`
 }
 
+/**
+ * Of keys that end: those that were rotated, and whose chain goes on by itself. Somewhere behind them is a key that lives, or
+ * one that ends together with them, or waits for its successor.
+ */
+export async function listFollowed(db: Db, ids: readonly string[], now: Date): Promise<readonly string[]> {
+  const rows = await db.query(
+    'api_keys.list_followed',
+    `WITH RECURSIVE behind AS (
+       SELECT id AS first, end_id, successor FROM api_key WHERE id = ANY ($1::text[]) AND successor IS NOT NULL
+        UNION
+       SELECT b.first, b.end_id, s.successor FROM behind b JOIN api_key s ON s.id = b.successor
+        WHERE s.successor IS NOT NULL
+     )
+     SELECT DISTINCT b.first FROM behind b
+       JOIN api_key s ON s.id = b.successor
+       LEFT JOIN LATERAL (${endOf('s')}) e ON s.ended_at IS NULL
+      WHERE s.id = ANY ($1::text[]) OR s.awaits_successor OR s.end_id = b.end_id OR e.replaces
+         OR (s.ended_at IS NULL AND e.id IS NULL AND (s.expires_at IS NULL OR s.expires_at > $2::timestamptz))`,
+    [ids, now.toISOString()],
+  )
+  return rows.map((row) => row['first'])
+}
+
 export interface ApiKeyUse {
   readonly id: string
   readonly at: Date

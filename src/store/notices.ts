@@ -33,6 +33,8 @@ export interface NoticeDetail {
   readonly publishable?: boolean | undefined
   /** Requests are signed by it: its successor needs another key pair. */
   readonly signing?: boolean | undefined
+  /** It has a successor, and gets no other: whoever uses it has to move. */
+  readonly rotated?: boolean | undefined
   /** Where it was found: an address, or in words. */
   readonly found_at?: string | undefined
 }

@@ -1,7 +1,8 @@
 import type { InjectOptions } from 'light-my-request'
 import t from 'tap'
 import { drawApiKey } from '../../src/api-keys/format.js'
-import { createApiKey, findApiKey, findApiKeys } from '../../src/api-keys/index.js'
+import { createApiKey, findApiKey, findApiKeys, rotateApiKey } from '../../src/api-keys/index.js'
+import { listNotices, noticeText } from '../../src/notices/index.js'
 import { createTestGateway } from '../support/gateways.js'
 import { SeededRandom } from '../support/random.js'
 import { createTestServer, send, sql, type TestServer } from '../support/server.js'
@@ -60,6 +61,21 @@ t.test('attack 113: at every address, by every method, a key is refused with 400
     'and stands in no log',
   )
   t.notOk(JSON.stringify(await sql(server, 'SELECT * FROM audit_event')).match(/sk_live_\w{65}/), 'nor in the audit')
+})
+
+t.test('the owner of a key in its overlap is told to move or to end it: it gets no other successor', async (t) => {
+  const [live, rotated] = [await makeKey(), await makeKey()]
+  await rotateApiKey(ctx, rotated.id, { by })
+  for (const { text } of [live, rotated]) t.equal((await ask('GET', `/healthz?key=${text}`)).statusCode, 400)
+  const bodyFor = async (id: string) => {
+    const notice = (await listNotices(ctx, owner)).find(({ subject }) => subject.id === id)
+    return notice ? noticeText(notice, ctx.config.server.issuer).body : ''
+  }
+  t.match(await bodyFor(live.id), `ostiary api-key rotate ${live.id}`)
+  const body = await bodyFor(rotated.id)
+  t.match(body, /has a successor already: move your programs to that one, or end this one now/)
+  t.match(body, `ostiary api-key revoke ${rotated.id}`)
+  t.notMatch(body, 'api-key rotate')
 })
 
 t.test('it is refused in the form of what is asked for, whoever asks', async (t) => {

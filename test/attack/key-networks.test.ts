@@ -117,6 +117,30 @@ t.test('where they have nothing in common the key is good from nowhere, and not 
   t.equal((await exchangeFrom(far, successors[0]!.text!)).statusCode, 200)
 })
 
+t.test('a publishable key is good from wherever its page is read; its own networks bound it', async (t) => {
+  const page = 'https://shop.example'
+  const request = { scope: ['read'], kind: 'publishable', origins: [page] } as const
+  const askFromPage = (address: string, text: string) =>
+    gateway.ask({ 'x-api-key': text, 'x-forwarded-for': address, origin: page })
+  for (const kind of ['client', 'user'] as const) {
+    const owner = await newOwner(kind)
+    const [free, bound] = [
+      await makeKey(server, { ...request, owner }),
+      await makeKey(server, { ...request, owner, networks: ['203.0.113.0/24'] }),
+    ]
+    clock.advance(2)
+    await bind(owner, ['192.0.2.0/24'])
+    clock.advance(2)
+    for (const from of [near, far]) t.equal((await askFromPage(from, free.text)).statusCode, 200, `${kind} ${from}`)
+    t.same(await networksOf(free.text), [])
+    t.same(await networksOf(bound.text), ['203.0.113.0/24'])
+    t.equal((await askFromPage(far, bound.text)).statusCode, 200)
+    t.equal((await askFromPage(near, bound.text)).statusCode, 401)
+    const elsewhere = { 'x-api-key': free.text, 'x-forwarded-for': near, origin: 'https://elsewhere.example' }
+    t.equal((await gateway.ask(elsewhere)).statusCode, 401, 'its origins do, too')
+  }
+})
+
 t.test('such a key is marked, taken back and ended like any other', async (t) => {
   const service = await server.createService('read', { allowed_networks: ['127.0.0.0/8'] })
   const owner = { kind: 'client', id: service.clientId } as const

@@ -8,6 +8,7 @@ import { drawApiKey, drawApiKeyId } from '../../src/api-keys/format.js'
 import { endApiKey, findApiKey, rotateApiKey } from '../../src/api-keys/index.js'
 import { updateClient } from '../../src/clients/index.js'
 import { createTier } from '../../src/limits/index.js'
+import { listNotices, noticeText } from '../../src/notices/index.js'
 import { loadConfig } from '../../src/platform/config/index.js'
 import { most } from '../../src/protocol/leaks/schemas.js'
 import { isActive } from '../support/exchange.js'
@@ -116,6 +117,20 @@ t.test('LEAKED_KEYS=warn: the owner is told, once, and the key lives', async (t)
   t.match(await server.audit('api_key.leaked'), [{ actor: `client:${scanner.clientId}`, reason: 'warned' }])
 })
 
+t.test('a key in its overlap that is still good: its owner is told to move or to end it', async (t) => {
+  const { server, ctx, key, tell } = await openLeaks(t, { LEAKED_KEYS: 'warn' })
+  const { text, key: rotated } = await key()
+  await rotateApiKey(ctx, rotated.id, { by })
+  await tell([found(text)])
+  const [notice] = await listNotices(ctx)
+  t.match(notice, { kind: 'leaked', subject: { id: rotated.id }, detail: { rotated: true } })
+  const { body } = noticeText(notice!, ctx.config.server.issuer)
+  t.match(body, /has a successor already: move your programs to that one, or end this one now/)
+  t.match(body, `${rotated.id}/end`)
+  t.notMatch(body, '/rotate')
+  t.match(await noticesOf(server), [{ kind: 'leaked' }])
+})
+
 t.test('a publishable key never ends by a report; what is over stays as it is', async (t) => {
   const { server, ctx, owner, key, tell } = await openLeaks(t)
   const origins = ['https://shop.example']
@@ -202,15 +217,15 @@ t.test('only who proves it by the very bytes may report, and nobody is asked for
   server.clock.advance(10)
   t.equal((await report([], next)).statusCode, 200, 'a file that is half written leaves the keys as they were')
   server.clock.advance(10)
-  for (let n = 0; n < 10; n++) {
-    const reply = await post({ server, headers: signed(other, body), body })
-    if (reply.statusCode === 429) break
-  }
-  const late = await report([found(text)], next)
+  const wrong = () => post({ server, headers: signed(other, body), body })
+  for (let n = 0; n < 10; n++) if ((await wrong()).statusCode === 429) break
+  const late = await wrong()
   t.equal(late.statusCode, 429, 'as after any failed authentications')
   t.ok(Number(late.headers['retry-after']) > 0)
+  t.equal((await post({ server, headers: signed(stranger, body), body })).statusCode, 429, 'forged')
+  t.match((await report([found(text)], next)).json(), [{ label: 'true_positive' }], 'who is right pays for nobody')
   server.clock.advance(601)
-  t.match((await report([found(text)], next)).json(), [{ label: 'true_positive' }])
+  t.equal((await wrong()).statusCode, 401)
 })
 
 t.test('an access token reports with the scope, and for the client itself alone', async (t) => {

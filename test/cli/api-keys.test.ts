@@ -70,7 +70,7 @@ t.test('a person reads the same', async (t) => {
   const [, id = ''] = / id +(\S+)/.exec(made.stdout) ?? []
   t.match(
     (await run(['api-key', 'show', id])).stdout,
-    /networks +192\.0\.2\.0\/24\n[\s\S]*expires +never\n +state +live\n/,
+    /networks +192\.0\.2\.0\/24\n +managed +yes: [\s\S]*expires +never\n +state +live\n/,
   )
   t.match((await run(['api-key', 'list'])).stdout, new RegExp(`${id} +Import +${client.clientId}`))
   t.match(
@@ -128,6 +128,22 @@ t.test('a key in its overlap is ended, and its successor stays the only one', as
   t.match(ended.stderr, `It has a successor already, ${next.id}, and gets no other.`)
   t.equal(await isActive(next.key), true)
   await json(['revoke', next.id])
+})
+
+t.test('attack 116: a key whose successor is over is followed by another, and both commands say so', async (t) => {
+  const { id } = await json(['create', '--owner', user.email, '--name', 'Chain', '--scope', 'read'])
+  const next = await json(['rotate', id])
+  await json(['revoke', next.id])
+  t.match(await run(['api-key', 'rotate', id]), {
+    status: 1,
+    stderr: `has a successor already, ${next.id}, which is over: make a new one`,
+  })
+  const ended = await run(['api-key', 'revoke', id, '--replace', '--json'])
+  const [made] = ended.json().successors
+  t.match(ended.stderr, `It had a successor before, ${next.id}, which is over.`)
+  t.equal(await isActive(made?.key ?? ''), true)
+  t.match(await json(['show', id]), { state: 'ended', successor: made?.id })
+  await json(['revoke', made?.id ?? ''])
 })
 
 t.test('attack 116: a signing key that ends gets no successor, and the command says so', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { createApiKey, endApiKey, reportExposed, rotateApiKey } from '../../src/api-keys/index.js'
+import { updateUser } from '../../src/identity/index.js'
 import { createRole, grantRole } from '../../src/resources/index.js'
 import { atAccount, idOf, makeKeyByPage, openAccountScene, shownKey } from '../support/account.js'
 import { keyApi } from '../support/api-keys.js'
@@ -143,6 +144,28 @@ t.test('a key is renamed', async (t) => {
   const wrong = await browser.submit(form, { name: '\u200b' }, { button: 'change-key' })
   t.equal(wrong.status, 400)
   t.match(wrong.html, /id="name-error"/)
+})
+
+t.test('what bounds a key besides stands beside it: the networks of its owner, and an administrator', async (t) => {
+  const eve = await server.createUser('eve@example.com')
+  const request = { owner: { kind: 'user', id: eve.id } as const, name: 'Bound', scope: ['read'], resources: [keyApi] }
+  const own = { ...by, actor: `user:${eve.id}` }
+  const { key: free } = await createApiKey(ctx, request, own)
+  const { key: bound } = await createApiKey(ctx, { ...request, networks: ['192.0.2.0/24'] }, by)
+  const origins = ['https://shop.example']
+  const { key: page } = await createApiKey(ctx, { ...request, kind: 'publishable', origins }, by)
+  let hers = await atAccount(server, eve)
+  const text = async ({ id }: { readonly id: string }, what = '') =>
+    (await hers.open(`/account/api-keys/${id}${what}`)).text
+  t.notMatch(await text(free), 'Within')
+  t.match(await text(free, '/change'), 'Left empty: from anywhere.')
+  await updateUser(ctx, eve.id, { allowedNetworks: ['192.0.2.0/24'] }, by)
+  hers = await atAccount(server, eve)
+  t.match(await text(free), /Any network\s+Within\s+192\.0\.2\.0\/24/)
+  t.match(await text(free, '/change'), 'Left empty: from 192.0.2.0/24, where your account may be used.')
+  t.notMatch(await text(page), 'Within', 'its readers are anywhere')
+  t.notMatch(await text(free, '/change'), 'An administrator')
+  t.match(await text(bound, '/change'), 'An administrator said what this key may do')
 })
 
 t.test('a key is rotated once, and its successor shown once', async (t) => {

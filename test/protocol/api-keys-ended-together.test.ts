@@ -354,6 +354,52 @@ t.test('attack 116: a chain of three that ends is followed by one key, and not b
   t.match(await endApiKey(ctx, newest!.id, { cause, replace: true }), { successors: [{ previous: newest?.id }] })
 })
 
+t.test(
+  'attack 116: where all behind a key are over it is followed, and by one where several of a chain end',
+  async (t) => {
+    const { ctx, clock, owner, active, make } = await openScene(t)
+    const rotate = async (id: string) => (await rotateApiKey(ctx, id, { overlap: 86_400, by })).key.id
+    /** Of three, the last one over. */
+    const [first, lone] = [await make(), await make()]
+    const second = await rotate(first.key.id)
+    const third = await rotate(second)
+    await endApiKey(ctx, third, { cause })
+    // The second is over, the third lives.
+    const kept = await rotate(await rotate(lone.key.id))
+    const { successor } = await findApiKey(ctx, lone.key.id)
+    await endApiKey(ctx, successor ?? '', { cause })
+    t.same((await endApiKey(ctx, lone.key.id, { cause, replace: true })).successors, [], 'one behind it lives')
+    t.equal((await findApiKey(ctx, kept)).endedAt, undefined)
+    await endApiKey(ctx, kept, { cause })
+    clock.advance(2)
+    const { successors } = await endApiKeys(ctx, { kind: 'owner', owner }, { cause, replace: true })
+    t.same(
+      successors.map(({ previous }) => previous),
+      [second],
+    )
+    t.equal(await active(successors[0]?.text ?? ''), true)
+    t.equal((await findApiKey(ctx, first.key.id)).successor, second)
+  },
+)
+
+t.test(
+  'attack 116: nor is a key followed while the row of its successor does not say yet that it ended, too',
+  async (t) => {
+    const { ctx, owner, active, make } = await openScene(t)
+    const { key } = await make()
+    const next = await rotateApiKey(ctx, key.id, { overlap: 3_600, by })
+    const broken = await ctx.db.transaction(async (tx) => {
+      await tx.prisma.$executeRaw`SELECT FROM api_key WHERE id = ${next.key.id} FOR UPDATE`
+      return endApiKeys(ctx, { kind: 'owner', owner }, { cause, replace: true })
+    })
+    t.match(broken, { isComplete: false, successors: { length: 0 } })
+    const { successors, isComplete } = await continueEnd(ctx, broken.id, { cause })
+    t.match([isComplete, successors.map(({ previous }) => previous)], [true, [next.key.id]])
+    t.equal(successors.length, 1)
+    t.equal(await active(successors[0]?.text ?? ''), true)
+  },
+)
+
 t.test('a command that died behind its end owes all successors, whoever wrote the rows', async (t) => {
   const { server, ctx, make } = await openScene(t)
   for (const isWritten of [false, true]) {

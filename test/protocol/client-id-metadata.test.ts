@@ -135,6 +135,11 @@ t.test(
     t.equal(await server.ctx.clients.find(url), undefined)
     const refused = await server.audit('client.document_refused')
     t.ok(refused.some(({ reason }) => reason === 'client_document_client_id_differs'))
+    const others = (await server.audit('request.refused')).map(({ reason }) => reason)
+    t.notOk(
+      others.some((reason) => reason?.startsWith('client_document_')),
+      'and once',
+    )
 
     for (const type of ['application/json; charset=utf-8', 'application/oauth-client+json', 'Application/JSON']) {
       const client = publish({ other: { a: 1 } }, { 'content-type': type })

@@ -6,7 +6,7 @@ import { deleteGateway, updateGateway } from '../../src/gateways/index.js'
 import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, updateResource, withdrawRole } from '../../src/resources/index.js'
 import { createTestGateway } from '../support/gateways.js'
-import { basicOf, createTestServer, type TestServer } from '../support/server.js'
+import { basicOf, createTestServer, sql, type TestServer } from '../support/server.js'
 import { claimsOf, lookupsOf, postAs, revokeAt } from '../support/tokens.js'
 
 const server = await createTestServer(t)
@@ -142,6 +142,38 @@ t.test('attack 117: a key, and a service account, are counted by their tiers, re
   }
 })
 
+t.test(
+  'attack 117: a key that lacks the scope is counted by its tier; what its tier refuses is in its usage',
+  async (t) => {
+    await createTier(ctx, 'two', { limit: 2, window: 60, burst: 2 }, by)
+    const { id, bearer } = await makeKey({ scope: ['write'], tier: 'two' })
+    const slow = await server.createService('read', { rate_tier: 'two' })
+    await server.refresh()
+    const ask = async (headers: Readonly<Record<string, string>>) => (await orders.ask(headers)).statusCode
+    const asked = [await ask(bearer), await ask(bearer), await ask(bearer), await ask(bearer)]
+    t.same(asked, [403, 403, 429, 429])
+    const shown = { authorization: slow.basic }
+    t.same([await ask(shown), await ask(shown), await ask(shown)], [200, 200, 429])
+    await ctx.usage.flush()
+    const outcomes = async (credential: string) =>
+      (
+        await sql(
+          server,
+          `SELECT outcome, sum(count)::int AS uses FROM usage_count WHERE credential = $1 AND scope = '' GROUP BY 1 ORDER BY 1`,
+          [credential],
+        )
+      ).map(({ outcome, uses }) => [outcome, uses])
+    t.same(await outcomes(id), [
+      ['insufficient_scope', 2],
+      ['rate_limited', 2],
+    ])
+    t.same(await outcomes(slow.clientId), [
+      ['accepted', 2],
+      ['rate_limited', 1],
+    ])
+  },
+)
+
 t.test('an end of the signing key ends what is remembered', async (t) => {
   const { bearer } = await makeKey()
   const before = passedOn(await orders.ask(bearer))
@@ -212,6 +244,8 @@ t.test('a password is accepted while its API has Basic on, by the gateway that i
   t.equal((await both.ask()).headers['www-authenticate'], realm)
   const none = await alone.ask(shown)
   t.match(none, { statusCode: 503, headers: { 'retry-after': '60' } }, 'RFC 9110 §15.5.2: a 401 names what would do')
+  t.match(await alone.ask(), { statusCode: 503 })
+  t.match(await alone.ask({ authorization: 'Bearer nothing' }), { statusCode: 503 })
   const events = (await server.audit('token.refused')).filter(({ reason }) => reason === 'basic_off')
   t.same(
     events.map(({ actor, count, detail }) => ({ actor, count, ...detail })),

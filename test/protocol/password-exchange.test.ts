@@ -43,8 +43,9 @@ t.test('RFC 6749 §5.2: a new resource has Basic off, and its API is told so wha
     t.equal(reply.headers['cache-control'], 'no-store')
   }
   const refused = await server.audit('token.refused')
-  t.match(refused, [{ actor: `client:${api.clientId}`, clientId: api.clientId, reason: 'basic_off', count: 5 }])
+  t.match(refused, [{ actor: `client:${api.clientId}`, clientId: api.clientId, reason: 'basic_off', count: 4 }])
   t.same(refused[0]?.detail, { resource: identifier })
+  t.match(await server.audit('request.refused'), [{ clientId: api.clientId, reason: 'basic_off' }], 'it only asked')
   t.ok(
     server.logs.some((line) => line.includes('"reason":"basic_off"') && line.includes('--accepts-basic')),
     'the log says what is expected',

@@ -1,10 +1,11 @@
 import t from 'tap'
 import { apiKey, basic, bearer, type Platform, type RequestLike } from '../../packages/resource-server/src/index.js'
 import { disableClient, rotateSecret, updateClient } from '../../src/clients/index.js'
+import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, updateResource, withdrawRole } from '../../src/resources/index.js'
 import { revoke } from '../../src/revocation/index.js'
 import { usage } from '../../src/store/index.js'
-import type { TestClient } from '../support/server.js'
+import { registration, type TestClient } from '../support/server.js'
 import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withKey } from './support/keys.js'
 import { until, WaitingPlatform } from './support/platform.js'
@@ -180,6 +181,50 @@ t.test('what the server limits is answered 503', async (t) => {
   const refused = await opened.api.check(withPassword(encode(`${limited.clientId}:another`)))
   t.match(refused, { status: 503, headers: { 'retry-after': /^\d+$/ } })
   if (!refused.ok) t.ok(Number(refused.headers['retry-after']) > 1, 'as long as the server said')
+})
+
+t.test('attack 101: a right password past a tier is no guess, and is told the tier of its account', async (t) => {
+  await createTier(server.ctx, 'single', { limit: 1, window: 60, burst: 1 }, by)
+  const opened = await open(t)
+  // More than an API asks about guesses from one network.
+  const accounts = await Promise.all(
+    Array.from({ length: 11 }, () => server.createService('orders:read', { rate_tier: 'single' })),
+  )
+  for (const account of accounts) {
+    const authorization = passwordOf(account)
+    const spend = () => server.post('/token', { grant_type: 'client_credentials' }, { authorization })
+    t.equal((await spend()).statusCode, 200)
+    t.match((await spend()).json(), { error: 'temporarily_unavailable', exceeded: 'tier' })
+    const decision = await opened.api.check(withPassword(authorization))
+    t.match(decision, { ok: false, status: 429, reason: 'rate_exceeded' })
+    const { headers } = decision as { headers: Record<string, string> }
+    t.match(headers['Retry-After'], /^[1-9]\d*$/)
+    t.match(headers['RateLimit'], /^"single";r=0;t=\d+$/)
+    t.equal(headers['RateLimit-Policy'], '"single";q=1;w=60')
+  }
+  t.equal(await opened.outcome(withPassword(passwordOf(service))), 'ok', 'nobody of its network has to wait')
+  server.clock.advance(60)
+  await opened.heard()
+  t.equal(await opened.outcome(withPassword(passwordOf(accounts[0]!))), 'ok')
+  await opened.api.close()
+  await server.ctx.usage.flush()
+  const since = new Date(server.clock.now().getTime() - 3_600_000)
+  const filter = { kind: 'client', credentials: [accounts[1]!.clientId], since, now: server.clock.now() } as const
+  const counted = (await usage.totals(server.ctx.db, filter)).filter(({ outcome }) => outcome === 'rate_limited')
+  t.match(counted, [{ count: 1 }])
+})
+
+t.test('where the API itself has to wait for a tier, it says so by 503, and of no tier of the account', async (t) => {
+  const resource = await server.createResource('https://slow.example', 'slow:read', { acceptsBasic: true })
+  await createTier(server.ctx, 'slow', { limit: 3, window: 60, burst: 3 }, by)
+  await updateClient(server.ctx, resource.clientId, { rate_tier: 'slow' }, registration)
+  const options = { audience: 'https://slow.example', schemes: [bearer, basic()] }
+  const { api, platform } = await openApi(t, { ...scene, resource }, options)
+  for (const wrong of ['one', 'two', 'three']) await api.check(withPassword(encode(`${service.clientId}:${wrong}`)))
+  const decision = await api.check(withPassword(passwordOf(service)))
+  t.equal(platform.answers.at(-1)?.status, 429)
+  t.match(decision, { status: 503, reason: 'password_unverifiable', headers: { 'retry-after': /^[1-9]\d*$/ } })
+  t.notOk('RateLimit' in (decision as { headers: object }).headers)
 })
 
 t.test('a password that was right is asked about again after a minute, as keys are', async (t) => {

@@ -7,6 +7,8 @@ export interface SaidError {
   readonly code: string
   /** For whoever reads a log: one line, without quotation marks. */
   readonly description: string
+  /** Of a 429: which tier was passed; undefined where it was none. */
+  readonly exceeded?: string | undefined
 }
 
 /** The server cannot be asked now, or answers what cannot be relied on. */
@@ -18,6 +20,8 @@ export class UnavailableError extends Error {
   readonly retryAfter: number | undefined
   /** What the answer says of itself, where it is of a form that was sent. RFC 6749 §5.2. */
   readonly error: SaidError | undefined
+  /** Header fields of the limit that was passed, as they came. */
+  readonly limit: Readonly<Record<string, string>>
 
   constructor(
     message: string,
@@ -25,12 +29,14 @@ export class UnavailableError extends Error {
       readonly status?: number
       readonly retryAfter?: number | undefined
       readonly error?: SaidError | undefined
+      readonly limit?: Readonly<Record<string, string>>
     } = {},
   ) {
     super(message, options)
     this.status = options.status
     this.retryAfter = options.retryAfter
     this.error = options.error
+    this.limit = options.limit ?? {}
   }
 }
 

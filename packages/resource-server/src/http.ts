@@ -56,13 +56,14 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
     const unchanged = response.status === 304 && options.etag !== undefined
     if (unchanged) return { text: '', headers, unchanged }
     if (response.status !== (options.status ?? 200)) {
-      const error = options.form && response.status === 400 ? await readError(response, signal) : undefined
+      const error = options.form && [400, 429].includes(response.status) ? await readError(response, signal) : undefined
       response.body?.cancel().catch(() => undefined)
       const [retryAfter] = /^\d{1,5}$/.exec(headers.get('retry-after') ?? '') ?? []
       throw new UnavailableError(`${url} answered ${response.status}`, {
         status: response.status,
         retryAfter: retryAfter === undefined ? undefined : Number(retryAfter),
         error,
+        limit: limitOf(headers),
       })
     }
     return { text: await readText(response, options.limit, signal), headers, unchanged }
@@ -78,13 +79,25 @@ export async function fetchText(platform: Platform, url: string, options: FetchO
 /** RFC 6749 §5.2. @returns undefined for whatever is not of that form */
 async function readError(response: Response, signal: AbortSignal): Promise<SaidError | undefined> {
   try {
-    const { error: code, error_description: description = '' } =
-      parseObject(await readText(response, 4_096, signal)) ?? {}
+    const {
+      error: code,
+      error_description: description = '',
+      exceeded,
+    } = parseObject(await readText(response, 4_096, signal)) ?? {}
     if (typeof code !== 'string' || typeof description !== 'string') return undefined
-    return { code, description: description.slice(0, 200).replace(/[^ !#-[\]-~]/g, '') }
+    return {
+      code,
+      description: description.slice(0, 200).replace(/[^ !#-[\]-~]/g, ''),
+      exceeded: typeof exceeded === 'string' ? exceeded : undefined,
+    }
   } catch {
     return undefined
   }
+}
+
+function limitOf(headers: Headers): Readonly<Record<string, string>> {
+  const names = ['RateLimit', 'RateLimit-Policy', 'Retry-After']
+  return Object.fromEntries(names.flatMap((name) => (headers.has(name) ? [[name, headers.get(name) ?? '']] : [])))
 }
 
 async function readText(response: Response, limit: number, signal: AbortSignal): Promise<string> {

@@ -81,6 +81,13 @@ export interface UnavailableFor {
   readonly retryAfter: number
 }
 
+/** The request has to wait for a tier of the server's, which says so itself. */
+export interface RateExceeded {
+  readonly reason: 'rate_exceeded'
+  /** Of the limit, with `Retry-After`. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
 const unavailable: readonly string[] = [
   'starting',
   'knowledge_stale',

@@ -170,7 +170,10 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     if (!connection || closing.signal.aborted) return refusal('starting', requirement, shownBy)
     const found = await authenticate(shown, request, connection.tools)
     if (typeof found === 'string') return refusal(found, requirement, shownBy)
-    if ('retryAfter' in found) return refusal(found.reason, requirement, shownBy, found.retryAfter)
+    if ('reason' in found) {
+      if ('headers' in found) return refuseTooMany(found.headers)
+      return refusal(found.reason, requirement, shownBy, found.retryAfter)
+    }
     // Also what it is not good enough for costs its client something.
     const shares = sharesOf(found, limits)
     const counted = shares.length === 0 ? undefined : await count(shares)

@@ -34,11 +34,16 @@ export function ChangeKeyPage({ base, csrfToken, view, filled, failure }: Change
       {failure && (
         <Alert focused={besideNone}>{besideNone ? failure.message : 'Nothing was changed: see below.'}</Alert>
       )}
+      {view.managed && (
+        <p class="notice">
+          An administrator said what this key may do: you can make it narrower, and only they make it wider.
+        </p>
+      )}
       <form method="post">
         <CsrfToken value={csrfToken} />
         <NameField value={filled.name} failure={failure} />
         <DescriptionField value={filled.description} failure={failure} />
-        <NetworksField value={filled.networks} failure={failure} />
+        <NetworksField value={filled.networks} failure={failure} ownerNetworks={view.ownerNetworks} />
         <div class="steps">
           <button id="change-key" class="button primary" type="submit">
             Save

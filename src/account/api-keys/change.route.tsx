@@ -5,7 +5,7 @@ import type { AccountRoute } from '../frame.js'
 import { ChangeKeyPage } from './change.page.js'
 import { failureOf } from './failure.js'
 import { wordsOf } from './new.route.js'
-import { countForm, findOwnKey, viewOf } from './own.js'
+import { countForm, findOwnKey, wholeViewOf } from './own.js'
 
 /** Another name or description, other networks. */
 export function changeKeyRoute(ctx: Context): AccountRoute {
@@ -14,7 +14,7 @@ export function changeKeyRoute(ctx: Context): AccountRoute {
     recent: true,
     async show(visit) {
       const { reply, base, csrfToken } = visit
-      const view = await viewOf(ctx, await findOwnKey(ctx, visit), base)
+      const view = await wholeViewOf(ctx, await findOwnKey(ctx, visit), base)
       const { name, description = '', networks } = view
       const filled = { name, description, networks: networks.join(' ') }
       return sendPage(reply, 200, <ChangeKeyPage {...{ base, csrfToken, view, filled }} />)
@@ -37,7 +37,7 @@ export function changeKeyRoute(ctx: Context): AccountRoute {
         await changeApiKey(ctx, key.id, { request, by })
       } catch (error) {
         const failure = failureOf(error)
-        const view = await viewOf(ctx, key, base)
+        const view = await wholeViewOf(ctx, key, base)
         return sendPage(reply, failure.status, <ChangeKeyPage {...{ base, csrfToken, view, filled, failure }} />)
       }
       return seeOther(reply, `${base}/api-keys/${key.id}`)

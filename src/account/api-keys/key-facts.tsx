@@ -14,6 +14,10 @@ export interface KeyView {
   /** As the APIs call themselves. */
   readonly resources: readonly string[]
   readonly networks: readonly string[]
+  /** Of its owner, where they bound it: it must be in these, too. */
+  readonly ownerNetworks?: readonly string[] | undefined
+  /** An administrator said what it may do. */
+  readonly managed?: boolean | undefined
   readonly origins: readonly string[]
   readonly state: ApiKeyStateName
   readonly createdAt: Date
@@ -57,7 +61,19 @@ const kinds = {
 
 /** @param props.whole with what the list leaves out */
 export function KeyFacts({ view, whole = false }: { readonly view: KeyView; readonly whole?: boolean }) {
-  const { id, scope, resources, networks, origins, createdAt, exposedAt, lastUsedAt, lastUsedFrom, through } = view
+  const {
+    id,
+    scope,
+    resources,
+    networks,
+    ownerNetworks = [],
+    origins,
+    createdAt,
+    exposedAt,
+    lastUsedAt,
+    lastUsedFrom,
+    through,
+  } = view
   return (
     <dl class="facts pairs small">
       {view.kind === 'signing' ? (
@@ -93,6 +109,11 @@ export function KeyFacts({ view, whole = false }: { readonly view: KeyView; read
         </Fact>
       )}
       {whole && <Fact name="Used from">{networks.length > 0 ? <Words words={networks} /> : 'Any network'}</Fact>}
+      {whole && ownerNetworks.length > 0 && (
+        <Fact name="Within">
+          <Words words={ownerNetworks} />, from where your account may be used
+        </Fact>
+      )}
       {whole && view.kind === 'publishable' && (
         <Fact name="Stands in pages of">
           <Words words={origins} />

@@ -24,10 +24,16 @@ export function DescriptionField({ value, failure }: FieldProps) {
   return <TextField name="description" label="Description" value={value} error={error} maxLength={500} />
 }
 
-/** @param value each separated by a space */
-export function NetworksField({ value, failure }: FieldProps) {
-  const hint =
-    'From where it may be used, such as 192.0.2.0/24; several with a space between. Left empty: from anywhere.'
+interface NetworksFieldProps extends FieldProps {
+  /** Of the owner, which bound the key besides; empty: none. */
+  readonly ownerNetworks?: readonly string[] | undefined
+}
+
+/** @param props.value each separated by a space */
+export function NetworksField({ value, failure, ownerNetworks = [] }: NetworksFieldProps) {
+  const anywhere =
+    ownerNetworks.length === 0 ? 'from anywhere' : `from ${ownerNetworks.join(' ')}, where your account may be used`
+  const hint = `From where it may be used, such as 192.0.2.0/24; several with a space between. Left empty: ${anywhere}.`
   return (
     <TextField
       name="networks"

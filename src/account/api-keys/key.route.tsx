@@ -2,7 +2,7 @@ import type { Context } from '../../context.js'
 import { sendPage } from '../../http/index.js'
 import type { AccountRoute } from '../frame.js'
 import { KeyPage } from './key.page.js'
-import { findOwnKey, viewOf } from './own.js'
+import { findOwnKey, wholeViewOf } from './own.js'
 
 /** All about one key. */
 export function keyRoute(ctx: Context): AccountRoute {
@@ -10,7 +10,7 @@ export function keyRoute(ctx: Context): AccountRoute {
     url: '/account/api-keys/:id',
     async show(visit) {
       const { reply, base } = visit
-      const view = await viewOf(ctx, await findOwnKey(ctx, visit), base)
+      const view = await wholeViewOf(ctx, await findOwnKey(ctx, visit), base)
       return sendPage(reply, 200, <KeyPage base={base} view={view} />)
     },
   }

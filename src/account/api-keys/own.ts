@@ -3,7 +3,7 @@ import type { Context } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import { TooManyRequestsError } from '../../oauth/index.js'
 import { NotFoundError } from '../../platform/administration-errors.js'
-import type { ApiKey, ApiKeyOwner, Session } from '../../store/index.js'
+import { type ApiKey, type ApiKeyOwner, type Session, users } from '../../store/index.js'
 import { errorTexts } from '../../ui/index.js'
 import type { AccountVisit } from '../frame.js'
 import type { KeyView } from './key-facts.js'
@@ -21,14 +21,17 @@ export function ownerOf({ userId }: Pick<Session, 'userId'>): ApiKeyOwner {
 export async function findOwnKey(ctx: Context, { id, session, base, by }: AccountVisit): Promise<ApiKey> {
   const key = isApiKeyId(id) ? await findIfAny(ctx, id) : undefined
   if (key && isOwn(key, session)) return key
-  // Whoever tries the ids of others is seen.
-  if (key) {
-    const event = { type: 'api_key.refused', subject: session.userId, reason: 'key_of_another', detail: { key: id } }
-    ctx.audit.count({ ...event, actor: by.actor, ip: by.origin?.ip })
-  }
   const { message, advice } = errorTexts.apiKeyUnknown
   const actions = [{ href: `${base}/api-keys`, label: 'Your API keys' }]
-  throw new PageError(message, { status: 404, reason: key ? 'key_of_another' : 'key_unknown', advice, actions })
+  const reason = key ? 'key_of_another' : 'key_unknown'
+  const error = new PageError(message, { status: 404, reason, advice, actions })
+  // Whoever tries the ids of others is seen.
+  if (key) {
+    const event = { type: 'api_key.refused', subject: session.userId, reason, detail: { key: id } }
+    ctx.audit.count({ ...event, actor: by.actor, ip: by.origin?.ip })
+    ctx.audit.told(error)
+  }
+  throw error
 }
 
 /** The same where none is an answer too. */
@@ -61,6 +64,14 @@ export async function countForm(ctx: Context, { session, base, by }: AccountVisi
     const actions = [{ href: `${base}/api-keys`, label: 'Your API keys' }]
     throw new PageError(message, { status, reason, retryAfter, headers, advice, actions, cause: error })
   }
+}
+
+/** The same with what bounds it besides. Readers of the page that a publishable key stands in are anywhere. */
+export async function wholeViewOf(ctx: Context, key: ApiKey, base: string): Promise<KeyView> {
+  const view = await viewOf(ctx, key, base)
+  if (key.kind === 'publishable') return view
+  const owner = await users.findById(ctx.db, key.owner.id)
+  return { ...view, ownerNetworks: owner?.allowedNetworks }
 }
 
 /** A key as the pages show it. */

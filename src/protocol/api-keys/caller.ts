@@ -48,7 +48,9 @@ export async function authorizeCaller(ctx: Context, request: FastifyRequest): Pr
   if (!isLetIn(origin.ip, user.allowedNetworks)) {
     const event = { actor: `user:${sub}`, clientId, subject: sub, reason: 'account_network', ip: origin.ip }
     ctx.audit.count({ type: 'api_keys.refused', ...event })
-    throw isElsewhere()
+    const error = isElsewhere()
+    ctx.audit.told(error)
+    throw error
   }
   return {
     owner: { kind: 'user', id: user.id },

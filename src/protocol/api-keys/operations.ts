@@ -193,7 +193,7 @@ export function apiKeyOperations(ctx: Context): readonly Operation<Caller>[] {
     description:
       'For administrators. With replace each gets a successor, whose key is in the answer this once. An answer has 500 of ' +
       'them at most: where complete is false, ask again with continue. Of those that ended it names 500 at most; the list ' +
-      'has them all. A key that was rotated already gets no other successor. A signing key gets none: its owner makes a new key pair, and registers the public half.',
+      'has them all. A key that was rotated already gets no other successor while its own lives. A signing key gets none: its owner makes a new key pair, and registers the public half.',
     body: schemas.revokeBody,
     success: { status: 200, description: 'What has ended, and the successors.', schema: schemas.endedApiKeys },
     failures: { 404: 'Nothing was ended by the end to continue.' },

@@ -21,7 +21,9 @@ const resources = Type.Array(Type.String({ maxLength: 2048 }), {
 })
 const networks = Type.Array(Type.String({ maxLength: 80 }), {
   maxItems: 100,
-  description: 'From where it may be used, in CIDR notation; empty: from anywhere.',
+  description:
+    'From where it may be used, in CIDR notation; empty: from anywhere. The networks of its owner bound it besides, but for a ' +
+    'publishable key.',
 })
 const origins = Type.Array(Type.String({ maxLength: 300 }), {
   maxItems: 100,

@@ -64,6 +64,7 @@ async function readAudited(ctx: Context, clientId: string, known: Client | undef
       reason,
       ip: origin.ip,
     })
+    ctx.audit.told(error as object)
     // An address with a mistake in it may have a password, too.
     const address = documentUrlProblem(clientId) === undefined ? clientId : undefined
     const problem = (error as Error).message

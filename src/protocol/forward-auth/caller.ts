@@ -58,7 +58,9 @@ export function readCaller(request: IncomingMessage, { gateway, accepted, rest, 
     throw new InvalidRequestError('Two credentials are shown: send one.', { reason: 'credentials_mixed' })
   }
   if (accepted.length === 0) {
-    throw new TemporarilyUnavailableError('Nothing is accepted here now.', { reason: basicOff, retryAfter: 60 })
+    // The audit says of passwords alone that they were refused without a look.
+    const reason = isBasic(authorization) ? basicOff : 'nothing_accepted'
+    throw new TemporarilyUnavailableError('Nothing is accepted here now.', { reason, retryAfter: 60 })
   }
   const shown = key === undefined ? readAuthorization(authorization) : readKey(key)
   if (!accepted.includes(shown.kind)) {
@@ -72,8 +74,12 @@ export function readCaller(request: IncomingMessage, { gateway, accepted, rest, 
 
 type Shown = Pick<Caller, 'kind' | 'credential'>
 
+function isBasic(field = ''): boolean {
+  return /^Basic(?: |$)/i.test(field)
+}
+
 function readAuthorization(field = ''): Shown {
-  if (/^Basic(?: |$)/i.test(field)) return { kind: 'basic', credential: field }
+  if (isBasic(field)) return { kind: 'basic', credential: field }
   if (!/^Bearer(?: |$)/i.test(field)) {
     throw new MissingTokenError('A credential is missing.', { reason: 'credential_missing' })
   }

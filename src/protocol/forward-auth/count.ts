@@ -11,7 +11,7 @@ import { type CredentialWorth, elsewhere } from './credential-worth.js'
 export interface Shown {
   readonly gateway: Gateway
   readonly caller: Caller
-  readonly worth: CredentialWorth
+  readonly worth: Pick<CredentialWorth, 'credential' | 'clientId' | 'key'>
 }
 
 /**

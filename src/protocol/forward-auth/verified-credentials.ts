@@ -1,5 +1,5 @@
 import { countKeyRequest, deprecationFields } from '../../api-keys/index.js'
-import { authenticateClient } from '../../clients/index.js'
+import { authenticateClient, type Client } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import type { Gateway } from '../../gateways/index.js'
 import { countRequest } from '../../limits/index.js'
@@ -7,7 +7,7 @@ import { InsufficientScopeError, isSubset, TemporarilyUnavailableError } from '.
 import { hmacSha256 } from '../../platform/crypto/hash.js'
 import type { EndableBy } from '../../store/index.js'
 import type { Caller } from './caller.js'
-import { counted, refusalsCounted } from './count.js'
+import { counted, refusalsCounted, type Shown } from './count.js'
 import {
   type CredentialWorth,
   requirePlace,
@@ -91,7 +91,7 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       const worth = await worthOf()
       await refusalsCounted(ctx, { gateway, caller, worth }, async () => {
         if (worth.key) requirePlace(worth.key, caller)
-        requireScope(gateway, worth)
+        await requireScope(gateway, worth, caller)
       })
       const token = await signGatewayToken(ctx, gateway, worth)
       if (!token || ctx.revocations.listedBehind(worth.targets, askedAt)) continue
@@ -121,6 +121,30 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
     return key && countKeyRequest(ctx, key, from)
   }
 
+  /** @throws {TooManyRequestsError} past the tier of a service account */
+  async function countAccount(client: Client, shown: Omit<Shown, 'worth'>): Promise<PassedOn['limit']> {
+    const { clientId, rateTier } = client
+    if (rateTier === undefined) return undefined
+    return refusalsCounted(ctx, { ...shown, worth: { credential: 'basic', clientId } }, () =>
+      countRequest(ctx, client, rateTier, shown.caller.from),
+    )
+  }
+
+  /**
+   * What is not good enough is not remembered, so it is counted here: each such request costs a question to the database.
+   *
+   * @throws {InsufficientScopeError} RFC 6750 §3.1
+   * @throws {TooManyRequestsError}
+   */
+  async function requireScope({ scope }: Gateway, worth: CredentialWorth, { from }: Caller): Promise<void> {
+    if (isSubset(scope, worth.scope)) return
+    if (worth.key) await countKeyRequest(ctx, worth.key, from)
+    throw new InsufficientScopeError('The credential does not have the scope.', {
+      reason: 'scope_missing',
+      scope: scope.join(' '),
+    })
+  }
+
   return {
     async verify(gateway, caller) {
       ctx.assertFresh()
@@ -130,7 +154,7 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       // A password is compared at every use, so that its failures count and its end is its end.
       const how = { place, via, strongSecrets: true }
       const client = kind === 'basic' ? await authenticateClient(ctx, credential, {}, from, how) : undefined
-      const limit = client?.rateTier === undefined ? undefined : await countRequest(ctx, client, client.rateTier, from)
+      const limit = client && (await countAccount(client, { gateway, caller }))
       const id = idOf(gateway, caller, client?.updatedAt.getTime() ?? 0)
       const known = remembered.get(id)
       if (known && isGood(known, gateway)) {
@@ -151,13 +175,4 @@ export function createVerifiedCredentials(ctx: Context): VerifiedCredentials {
       })
     },
   }
-}
-
-/** @throws {InsufficientScopeError} RFC 6750 §3.1 */
-function requireScope({ scope }: Gateway, worth: CredentialWorth): void {
-  if (isSubset(scope, worth.scope)) return
-  throw new InsufficientScopeError('The credential does not have the scope.', {
-    reason: 'scope_missing',
-    scope: scope.join(' '),
-  })
 }

@@ -32,8 +32,6 @@ export function reporterAuthorization(ctx: Context): (request: FastifyRequest) =
       return { isSigner: false, prove: async () => ({ name }) }
     }
     const origin = originOf(request)
-    const subject = { kind: 'client', id: 'leak reporter', ip: origin.ip ?? '' } as const
-    ctx.failures.check(subject)
     const key = isOne(identifier) && isIdentifier(identifier) ? await keys.find(identifier) : undefined
     if (!key) throw await refuse(ctx, origin, 'signature_key_unknown')
     return {
@@ -77,10 +75,18 @@ function isOne(field: string | readonly string[] | undefined): field is string {
   return typeof field === 'string'
 }
 
-/** Counted as failed authentications are: nobody has us verify as much as they like. @throws {TooManyRequestsError} */
+/**
+ * Counted as failed authentications are. Nobody guesses a signature, so past a bound a wrong one is refused before anything is
+ * written, and a reporter who signs is let in whatever others of their network fail at.
+ *
+ * @throws {TooManyRequestsError}
+ */
 async function refuse(ctx: Context, origin: Origin, reason: string): Promise<InvalidTokenError> {
   const subject = { kind: 'client', id: 'leak reporter', ip: origin.ip ?? '' } as const
+  ctx.failures.check(subject)
   const event = { type: 'leak.refused', actor: 'system', reason, ...origin }
   await ctx.failures.fail(subject, ctx.audit.writesByItself(subject.ip, event) ? newEvent(ctx, event) : undefined)
-  return new InvalidTokenError('The report is not signed by a key that this server knows.', { reason })
+  const error = new InvalidTokenError('The report is not signed by a key that this server knows.', { reason })
+  ctx.audit.told(error)
+  return error
 }

@@ -61,6 +61,8 @@ function keyView(text: string): KeyView {
     scope: [text, text],
     resources: [text],
     networks: [text],
+    ownerNetworks: [text],
+    managed: true,
     origins: [text],
     state: 'live',
     createdAt: new Date(0),

@@ -5,7 +5,7 @@ import { ConfigurationError, UnavailableError } from '../errors.js'
 import { isStrings, parseObject } from '../json.js'
 import { normaliseAddress, siteOf, unknown } from '../limits/address.js'
 import { isInNetworks, isLoopbackAddress } from '../limits/network.js'
-import { isUnavailable, type Reason, type UnavailableFor } from '../problems.js'
+import { isUnavailable, type RateExceeded, type Reason, type UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
 import { createTurns } from '../turns.js'
@@ -85,7 +85,7 @@ interface Accounts {
   readonly check: (
     credentials: Credentials,
     address: string | undefined,
-  ) => Promise<AccessToken | Reason | UnavailableFor>
+  ) => Promise<AccessToken | Reason | UnavailableFor | RateExceeded>
 }
 
 /** Milliseconds that a password is remembered as wrong, or not as verifiable; and that a wrong one counts, as at the server. */
@@ -116,8 +116,10 @@ interface Right {
 }
 
 interface NotRight {
-  readonly reason: 'password_wrong' | 'password_unverifiable' | 'passwords_off'
+  readonly reason: 'password_wrong' | 'password_unverifiable' | 'passwords_off' | 'rate_exceeded'
   readonly until: number
+  /** Of the tier of the account, as the server said it. */
+  readonly limit?: Readonly<Record<string, string>>
   /** That it counts as a wrong guess, where the server was shown one. */
   readonly counts?: number
 }
@@ -184,7 +186,7 @@ function createAccounts(tools: Tools): Accounts {
     } catch (error) {
       // It compared nothing, so it was no guess.
       if (exchange.isOff()) return { reason: 'passwords_off', until: 0 }
-      const status = error instanceof UnavailableError ? error.status : undefined
+      const { status, retryAfter: wait, error: said, limit } = error instanceof UnavailableError ? error : {}
       // Wrong, or right and of a client that may do nothing here, or not from there. 401 would be about the API itself.
       if (status === 400) {
         return {
@@ -193,8 +195,15 @@ function createAccounts(tools: Tools): Accounts {
           counts: platform.monotonic() + countedFor,
         }
       }
+      // The password was right, and the account has to wait. What the server says of its tier is true for a moment.
+      if (status === 429 && said?.exceeded === 'tier_of_subject') {
+        return { reason: 'rate_exceeded', until: askedAt + refusedFor.limited, limit }
+      }
+      // The API itself has to wait: whoever shows a password did not guess.
+      if (status === 429 && said?.exceeded !== undefined && wait !== undefined) {
+        return { reason: 'password_unverifiable', until: askedAt + wait * 1000 }
+      }
       // It takes no further attempts for now, and said for how long. Nor does it hear of ever new ones from here.
-      const wait = error instanceof UnavailableError ? error.retryAfter : undefined
       if (status === 429 && wait !== undefined) {
         const until = askedAt + wait * 1000
         return { reason: 'password_unverifiable', until, counts: until }
@@ -273,12 +282,19 @@ function createAccounts(tools: Tools): Accounts {
   }
 
   /** The client is told the same of a wrong password and of one that is right elsewhere; logs and counts say which. */
-  function refusalOf({ credentials, name, address }: Caller, { reason, until }: NotRight): Reason | UnavailableFor {
+  function refusalOf(
+    { credentials, name, address }: Caller,
+    { reason, until, limit = {} }: NotRight,
+  ): Reason | UnavailableFor | RateExceeded {
     if (reason === 'passwords_off') return reason
     const right = good.get(name)
     const isElsewhere = right !== undefined && !isNear(right, address)
     const credential = { kind: 'client', id: credentials.clientId, superseded: false } as const
     if (isElsewhere) tools.usage?.count(credential, { outcome: 'network', scope: '', address })
+    if (reason === 'rate_exceeded') {
+      tools.usage?.count(credential, { outcome: 'rate_limited', scope: '', address })
+      return { reason, headers: limit }
+    }
     if (reason === 'password_wrong') return isElsewhere ? 'network_not_allowed' : reason
     return { reason, retryAfter: Math.max(1, Math.ceil((until - platform.monotonic()) / 1000)) }
   }

@@ -1,5 +1,5 @@
 import { type AccessToken, keyChainOf, keyIdOf } from '../access-token.js'
-import type { Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
+import type { RateExceeded, Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
 import type { CountedCredential } from '../usage.js'
 import type { Tools } from './tools.js'
@@ -46,7 +46,7 @@ export interface ShownToken {
 
 /** No token: the scheme says itself what the request may do. It is called once, where nothing else is shown. */
 export interface ShownOther {
-  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason | UnavailableFor>
+  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason | UnavailableFor | RateExceeded>
   /** The name of a scheme that would take the same for its own. */
   readonly insteadOf?: string | undefined
 }
@@ -115,11 +115,11 @@ export async function authenticate(
   credentials: readonly Credentials[],
   request: RequestLike,
   tools: Tools,
-): Promise<Authenticated | Reason | UnavailableFor> {
+): Promise<Authenticated | Reason | UnavailableFor | RateExceeded> {
   let whole: Authenticated | undefined
   for (const { scheme, shown } of credentials) {
     const token = await ('token' in shown ? verify(scheme, shown.token, request, tools) : shown.authenticate(tools))
-    if (typeof token === 'string' || 'retryAfter' in token) return token
+    if (typeof token === 'string' || 'reason' in token) return token
     if (whole && whole.token.sub !== token.sub) return 'subjects_differ'
     const headers = scheme.headers?.(token)
     const counted = scheme.counts ? [...(whole?.counted ?? []), scheme.counts(token)] : (whole?.counted ?? nobody)

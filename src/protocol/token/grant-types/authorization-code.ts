@@ -43,14 +43,14 @@ export const authorizationCode = defineGrantType({
     if (code.clientId !== client.clientId) {
       const event = refusal(code, 'code_of_another_client', request)
       if (ctx.audit.writesByItself(origin.ip ?? '', event)) await record(ctx, event)
-      throw invalidCode('code_of_another_client')
+      throw toldOf(ctx, invalidCode('code_of_another_client'))
     }
 
     // Nothing can be tried twice against a code: one failed check spends it.
     const mismatch = whatDoesNotMatch(code, parameters)
     if (mismatch) {
       await authorizationCodes.spend(ctx.db, code, newEvent(ctx, refusal(code, mismatch, request)))
-      throw invalidCode(mismatch)
+      throw toldOf(ctx, invalidCode(mismatch))
     }
     if (code.usedAt) return endReplayed(ctx, code, request)
     if (code.expiresAt <= ctx.clock.now()) throw invalidCode('code_expired')
@@ -78,6 +78,12 @@ export const authorizationCode = defineGrantType({
 /** The reason stands in the log; the client learns nothing that helps to tell two failures apart. */
 function invalidCode(reason: string): InvalidGrantError {
   return new InvalidGrantError('The code is invalid.', { reason })
+}
+
+/** Of what an event of its own says. */
+function toldOf(ctx: Context, error: InvalidGrantError): InvalidGrantError {
+  ctx.audit.told(error)
+  return error
 }
 
 /** For the audit: somebody has a code that is not theirs, or a client is broken. */

@@ -9,6 +9,7 @@ import {
   InvalidRequestError,
   type Parameters,
   TemporarilyUnavailableError,
+  TooManyRequestsError,
   UnauthorizedClientError,
 } from '../../../oauth/index.js'
 import { normaliseAddress, UNKNOWN_ADDRESS } from '../../../platform/network.js'
@@ -40,15 +41,15 @@ export async function exchangePassword(
   ctx: Context,
   { client: api, parameters: sent, origin }: GrantRequest<Parameters>,
 ): Promise<GrantAnswer> {
-  const audience = audienceOf(ctx, api, origin)
+  const audience = audienceOf(ctx, api, sent, origin)
   // After that, so that an API can ask without a password whether it may send any.
   const { subject_token, subject_address } = parse(sent)
   const place = { address: addressOf(subject_address) }
   // Before it is compared: one that ends meanwhile still has its end in the answer.
   const askedAt = ctx.clock.now()
   const account = await authenticateAccount(ctx, subject_token, origin, place)
-  const { rateTier, allowedNetworks, secrets } = account
-  const limit = rateTier === undefined ? undefined : await countRequest(ctx, account, rateTier, origin)
+  const { allowedNetworks, secrets } = account
+  const limit = await countAccount(ctx, account, origin)
   const parameters = { grant_type: clientCredentials.name, resource: [audience] }
   // The API's address is none of the account's, in the audit as little as in its usage.
   const from = { ...origin, ip: place.address }
@@ -64,7 +65,12 @@ export async function exchangePassword(
 }
 
 /** The API that asks, where its resource has passwords switched on. */
-function audienceOf(ctx: Context, { clientId, resourceServerOf: identifier }: Client, { ip }: Origin): string {
+function audienceOf(
+  ctx: Context,
+  { clientId, resourceServerOf: identifier }: Client,
+  { subject_token: shown }: Parameters,
+  { ip }: Origin,
+): string {
   if (identifier === undefined) {
     throw new UnauthorizedClientError('Passwords are exchanged by APIs alone.', { reason: 'client_no_resource_server' })
   }
@@ -74,9 +80,15 @@ function audienceOf(ctx: Context, { clientId, resourceServerOf: identifier }: Cl
     throw new TemporarilyUnavailableError('The server cannot answer now.', { reason, retryAfter: 5 })
   }
   if (resource.acceptsBasic) return identifier
-  const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason: 'basic_off', ip }
-  ctx.audit.count({ ...event, detail: { resource: identifier } })
-  throw new UnauthorizedClientError('Basic is switched off for this resource.', { reason: 'basic_off' })
+  const reason = 'basic_off'
+  const error = new UnauthorizedClientError('Basic is switched off for this resource.', { reason })
+  // Nothing is compared, so nothing else says that somebody showed a password. An API that only asks shows none.
+  if (shown !== undefined) {
+    const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason, ip }
+    ctx.audit.count({ ...event, detail: { resource: identifier } })
+    ctx.audit.told(error)
+  }
+  throw error
 }
 
 function addressOf(sent = ''): string | undefined {
@@ -95,11 +107,23 @@ async function authenticateAccount(ctx: Context, subjectToken: string, origin: O
     if (account.grantTypes.includes(clientCredentials.name)) return account
   } catch (error) {
     if (!(error instanceof InvalidClientError)) throw error
-    throw isInvalid(error.reason)
+    // What that event says is not said again.
+    throw isInvalid(error.reason, error)
   }
   throw isInvalid('grant_type_not_registered')
 }
 
-function isInvalid(reason: string): InvalidRequestError {
-  return new InvalidRequestError('The subject token is invalid.', { reason })
+/** Whoever asks is told that it is the tier of the account: then the password was right, and it is no guess that is refused. */
+async function countAccount(ctx: Context, account: Client, origin: Origin) {
+  if (account.rateTier === undefined) return undefined
+  try {
+    return await countRequest(ctx, account, account.rateTier, origin)
+  } catch (error) {
+    if (error instanceof TooManyRequestsError) error.exceeded = 'tier_of_subject'
+    throw error
+  }
+}
+
+function isInvalid(reason: string, cause?: InvalidClientError): InvalidRequestError {
+  return new InvalidRequestError('The subject token is invalid.', { reason, cause })
 }

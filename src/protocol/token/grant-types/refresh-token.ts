@@ -39,7 +39,9 @@ export const refreshToken = defineGrantType({
     // From another client it is an unknown token and ends nothing: else a stolen token would log people out (attack 57).
     if (token.clientId !== client.clientId) {
       await recordStranger(ctx, token, request)
-      throw invalidToken('refresh_token_of_another_client')
+      const error = invalidToken('refresh_token_of_another_client')
+      ctx.audit.told(error)
+      throw error
     }
     if (!token.standing) throw invalidToken('grant_ended')
     if (token.usedAt) return retried(ctx, presented, token, request)
