@@ -1,8 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Context } from '../../context.js'
-import { bearerToken, type DirectText, directAnswers, encodedBody, refuseTokenInQuery } from '../../http/index.js'
+import {
+  bearerToken,
+  type DirectText,
+  directAnswers,
+  encodedBody,
+  originOf,
+  refuseTokenInQuery,
+} from '../../http/index.js'
 import { compileParameters, InvalidRequestError, readParameters } from '../../oauth/index.js'
+import type { AddressOf } from '../bearer.js'
 import { userInfo } from './userinfo.js'
 
 const parse = compileParameters(Type.Object({ access_token: Type.Optional(Type.String()) }))
@@ -10,21 +18,24 @@ const parse = compileParameters(Type.Object({ access_token: Type.Optional(Type.S
 /** `GET` and `POST /userinfo`. OIDC Core §5.3.1. */
 export function userInfoRoute(app: FastifyInstance, ctx: Context): void {
   // As it is asked for most: the token in the header, and no query.
-  directAnswers(app).opened(app, '/userinfo', async ({ headers }) => answer(ctx, bearerToken({ headers, url: '' })))
+  directAnswers(app).opened(app, '/userinfo', async ({ headers }, ipOf) =>
+    answer(ctx, bearerToken({ headers, url: '' }), ipOf),
+  )
   for (const method of ['GET', 'POST'] as const) {
     app.route({
       method,
       url: '/userinfo',
       async handler(request, reply) {
-        const { contentType, text } = await answer(ctx, method === 'GET' ? bearerToken(request) : tokenOf(request))
+        const token = method === 'GET' ? bearerToken(request) : tokenOf(request)
+        const { contentType, text } = await answer(ctx, token, () => originOf(request).ip)
         return reply.type(contentType).send(text)
       },
     })
   }
 }
 
-async function answer(ctx: Context, token: string): Promise<DirectText> {
-  const { claims, jwt } = await userInfo(ctx, token)
+async function answer(ctx: Context, token: string, ipOf: AddressOf): Promise<DirectText> {
+  const { claims, jwt } = await userInfo(ctx, token, ipOf)
   if (jwt !== undefined) return { contentType: 'application/jwt', text: jwt }
   return { contentType: 'application/json; charset=utf-8', text: JSON.stringify(claims) }
 }
