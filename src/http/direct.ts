@@ -47,11 +47,7 @@ export interface DirectAnswers {
   ) => void
   readonly document: (scope: FastifyInstance, path: string, current: () => CachedDocument) => void
   /** A GET of what an access token opens. */
-  readonly opened: (
-    scope: FastifyInstance,
-    path: string,
-    answer: (request: Pick<IncomingMessage, 'headers'>, origin: Origin) => Promise<DirectText>,
-  ) => void
+  readonly opened: (scope: FastifyInstance, path: string, answer: AnswerOpened) => void
   /**
    * Whatever is asked below the path, by any method, is answered here alone: for requests that hold another's, so that no
    * header but those that the answer reads means anything, and no body is read.
@@ -96,6 +92,9 @@ export interface DirectOptions {
 }
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void
+
+/** It reads the address only where that matters. */
+type AnswerOpened = (request: Pick<IncomingMessage, 'headers'>, ipOf: () => string) => Promise<DirectText>
 
 export function createDirectAnswers(options: DirectOptions): DirectAnswers {
   const { log, random, issuer, trusted, headers, bodyLimit, routing, onRefusal } = options
@@ -164,11 +163,7 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
     }
   }
 
-  function answerOpened(
-    path: string,
-    fixed: readonly string[],
-    answer: (request: Pick<IncomingMessage, 'headers'>, origin: Origin) => Promise<DirectText>,
-  ): Answer {
+  function answerOpened(path: string, fixed: readonly string[], answer: AnswerOpened): Answer {
     const refuse = (response: ServerResponse, thrown: unknown, { ip, requestId }: Required<Origin>): void => {
       const heard = onRefusal && ((error: OAuthError) => onRefusal(error, ip))
       const asked = { log, requestId, issuer, onRefusal: heard }
@@ -178,12 +173,13 @@ export function createDirectAnswers(options: DirectOptions): DirectAnswers {
       else send(response, status, withJson(fields), body)
     }
     return (request, response) => {
-      const origin = { ip: peerAddress(request, trusted), requestId: random.uuid() }
-      if (log.isLevelEnabled('info')) logged(response, 'GET', path, origin.requestId)
-      answer(request, origin).then(
+      const requestId = random.uuid()
+      const ipOf = () => peerAddress(request, trusted)
+      if (log.isLevelEnabled('info')) logged(response, 'GET', path, requestId)
+      answer(request, ipOf).then(
         ({ contentType, text, fields }) =>
           sendText(response, 200, [...fixed, ...flat(fields), 'Content-Type', contentType], text),
-        (error) => refuse(response, error, origin),
+        (error) => refuse(response, error, { ip: ipOf(), requestId }),
       )
     }
   }

@@ -3,6 +3,7 @@
 
 export { clientLogoRoute } from './consent/client-logo.route.js'
 export { consentRoute } from './consent/consent.route.js'
+export { DeferredError } from './deferred-error.js'
 export {
   addressOf,
   alreadyOver,

@@ -30,6 +30,12 @@ export async function countRequest(
   return count(ctx, key, tier, refusal)
 }
 
+/** Whether the settings give a tier to addresses or to networks. */
+export function limitsOrigins({ config }: Pick<Context, 'config'>): boolean {
+  const { rateTierAddress, rateTierNetwork } = config.limits
+  return rateTierAddress !== undefined || rateTierNetwork !== undefined
+}
+
 /**
  * Counts a request by where it comes from, for the tiers that the settings give to addresses and networks: before anybody asks
  * who sends it, which is the work that this bounds.
@@ -41,8 +47,8 @@ export function countOrigin(
   ctx: Pick<Context, 'rateLimits' | 'config'>,
   { ip = '' }: Origin,
 ): Promise<Fields> | undefined {
+  if (!limitsOrigins(ctx)) return undefined
   const { rateTierAddress: ofAddress, rateTierNetwork: ofNetwork } = ctx.config.limits
-  if (ofAddress === undefined && ofNetwork === undefined) return undefined
   return countPlaces(ctx, ip, ofAddress, ofNetwork)
 }
 

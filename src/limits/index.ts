@@ -1,6 +1,6 @@
 // Owns the limits on requests that succeed: tiers, how they are counted over all processes, and what answers say of them.
 
-export { countOrigin, countRequest, countUser } from './count-request.js'
+export { countOrigin, countRequest, countUser, limitsOrigins } from './count-request.js'
 export { countExactly, type Excess, excessOf } from './exact.js'
 export { rateLimitFields } from './fields.js'
 export { conform, type Policy } from './gcra.js'

@@ -5,6 +5,9 @@ import { InsufficientScopeError, InvalidTokenError } from '../oauth/index.js'
 import { isLetIn } from '../platform/network.js'
 import { type PresentedToken, readAccessToken } from './introspection/index.js'
 
+/** Where a request comes from. */
+export type AddressOf = () => string | undefined
+
 /** Seconds. */
 const day = 86_400
 
@@ -16,8 +19,9 @@ const day = 86_400
  * @throws {TemporarilyUnavailableError} while what is revoked is not known
  */
 export async function authorizeBearer(ctx: Context, request: FastifyRequest, scope: string): Promise<PresentedToken> {
-  const token = await readLiveToken(ctx, bearerToken(request))
-  if (token.claims.aud !== ctx.config.server.issuer) throw aboutClient(ctx, token, invalid('token_of_another'))
+  const ipOf = () => originOf(request).ip
+  const token = await readLiveToken(ctx, bearerToken(request), ipOf)
+  if (token.claims.aud !== ctx.config.server.issuer) throw aboutClient(ctx, token, ipOf, invalid('token_of_another'))
   if (!token.claims.scope?.split(' ').includes(scope)) {
     throw new InsufficientScopeError('The access token does not have the scope.', { reason: 'scope_missing', scope })
   }
@@ -28,24 +32,30 @@ export async function authorizeBearer(ctx: Context, request: FastifyRequest, sco
 /**
  * The same, for whomever it is and whatever it allows.
  *
+ * @param ipOf who asks: for the audit, and read by what is refused alone
  * @throws {InvalidTokenError} {TemporarilyUnavailableError}
  */
-export async function readLiveToken(ctx: Context, value: string): Promise<PresentedToken> {
+export async function readLiveToken(ctx: Context, value: string, ipOf: AddressOf): Promise<PresentedToken> {
   ctx.assertFresh()
   const token = await readAccessToken(ctx, value)
-  if (!token) throw await refusalOf(ctx, value)
-  if (isRevoked(ctx, token)) throw aboutClient(ctx, token, invalid('token_ended'))
+  if (!token) throw await refusalOf(ctx, value, ipOf)
+  if (isRevoked(ctx, token)) throw aboutClient(ctx, token, ipOf, invalid('token_ended'))
   return token
 }
 
 /** For the audit: whoever integrates must not have to guess whether it was a token at all. */
-async function refusalOf(ctx: Context, value: string): Promise<InvalidTokenError> {
+async function refusalOf(ctx: Context, value: string, ipOf: AddressOf): Promise<InvalidTokenError> {
   const expired = await readAccessToken(ctx, value, { late: day })
-  return expired ? aboutClient(ctx, expired, invalid('token_expired')) : invalid()
+  return expired ? aboutClient(ctx, expired, ipOf, invalid('token_expired')) : invalid()
 }
 
-function aboutClient(ctx: Context, { claims }: PresentedToken, error: InvalidTokenError): InvalidTokenError {
-  ctx.audit.refused(error, { clientId: claims.client_id })
+function aboutClient(
+  ctx: Context,
+  { claims }: PresentedToken,
+  ipOf: AddressOf,
+  error: InvalidTokenError,
+): InvalidTokenError {
+  ctx.audit.refused(error, { clientId: claims.client_id, ip: ipOf() })
   return error
 }
 

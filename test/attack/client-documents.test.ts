@@ -68,8 +68,8 @@ t.test('attack 95: a client_id does not make us ask a private network, by whatev
 
 t.test('attack 95: nor do the addresses in a document', async (t) => {
   const resolve = async (host: string) => (host === 'inside.example' ? ['10.0.0.7'] : ['93.184.215.14'])
-  const { check, problemOf } = createOutbound({ allow: [], resolve })
-  const outbound = { ...documents.outbound, check, problemOf }
+  const { checks, problemOf } = createOutbound({ allow: [], resolve })
+  const outbound = { ...documents.outbound, checks, problemOf }
   const looking = await createTestServer(t, { beside: server, env, outbound })
   let number = 0
   for (const name of [

@@ -15,6 +15,7 @@ import {
 } from '../support/client-keys.js'
 import { issueCode } from '../support/grants.js'
 import { refused } from '../support/refused.js'
+import { ask as askRegistration, metadata, registered } from '../support/registration.js'
 import { createTestServer, registration, type TestServer, testIssuer } from '../support/server.js'
 import { application } from '../support/tokens.js'
 
@@ -153,6 +154,42 @@ t.test('CLIENT_ASSERTION_AUDIENCE: the token endpoint counts where the server or
   const older = await server.createService('', byKey([key.jwk], { client_assertion_audience: 'endpoint' }))
   t.equal((await ask(older.clientId, { claims: { aud: endpoint } })).statusCode, 200)
 })
+
+t.test(
+  'attack 69: clients that register themselves have the audience of the policy, whatever they were before',
+  async (t) => {
+    const env = { REGISTRATION: 'open', REGISTRATION_GRANT_TYPES: 'authorization_code client_credentials' }
+    const bound = { ...env, CLIENT_ASSERTION_AUDIENCE: 'endpoint', REGISTRATION_ASSERTION_AUDIENCE: 'issuer' }
+    const of = await createTestServer(t, { beside: server, env: bound })
+    const claims = { aud: `${testIssuer}/token` }
+    const grants = { grant_types: ['authorization_code', 'client_credentials'] }
+    const own = { ...metadata, ...grants, ...byKey() }
+    const change = async ({ path, clientId, token }: { path: string; clientId: string; token: string }, to: object) => {
+      const reply = await askRegistration(of, 'PUT', path, { client_id: clientId, ...to }, { token })
+      t.equal(reply.statusCode, 200)
+      return { path, clientId, token: reply.json().registration_access_token as string }
+    }
+    const status = async (clientId: string, at = of) => (await ask(clientId, { claims }, at)).statusCode
+
+    const always = await registered(of, own)
+    t.equal(await status(always.clientId), 401)
+    let later = await change(await registered(of, grants), own)
+    t.equal(await status(later.clientId), 401, 'one that had a secret before')
+
+    await updateClient(server.ctx, later.clientId, { client_assertion_audience: 'endpoint' }, registration)
+    await of.refresh()
+    t.equal(await status(later.clientId), 200, 'an administrator decides otherwise')
+    later = await change(await change(later, { ...metadata, ...grants }), own)
+    t.equal(await status(later.clientId), 200, 'and that stays')
+
+    const lenient = await createTestServer(t, {
+      beside: server,
+      env: { ...env, REGISTRATION_ASSERTION_AUDIENCE: 'endpoint' },
+    })
+    t.equal(await status(always.clientId, lenient), 200, 'the policy of today counts')
+    t.equal(await status((await server.createService('', byKey())).clientId, lenient), 401, 'for no other client')
+  },
+)
 
 t.test('RFC 7523 §3, 7: an assertion is good once, and of two clients each has its own', async (t) => {
   const claims = { jti: 'the same' }

@@ -1,17 +1,19 @@
 import t from 'tap'
 import { revoke } from '../../src/revocation/index.js'
-import { authorizationUrl, signedIn } from '../support/authorization.js'
+import { authorizationUrl, logIn, signedIn } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
 import { listenOnLoopback } from '../support/http.js'
 import { idTokensFor, logoutUrl, relyingParty } from '../support/logout.js'
+import { registered } from '../support/registration.js'
 import { createTestServer } from '../support/server.js'
 import { by } from '../support/telling.js'
 
-const server = await createTestServer(t)
+const server = await createTestServer(t, { env: { REGISTRATION: 'open' } })
 const { ctx } = server
 const user = await server.createUser('ada@example.com')
 const client = await server.createClient({ ...relyingParty, first_party: true })
 const { clientId } = client
+const port = await listenOnLoopback(server.app)
 
 /** What of refused requests was written since. */
 async function refusals(): Promise<
@@ -36,6 +38,15 @@ t.test('a refused authorization request stands in the audit, whoever is told of 
   t.match(await refusals(), [[/^login_/, clientId]])
 })
 
+t.test('RFC 9700 §4.11.2: once, where its client is told after a login alone', async (t) => {
+  const stranger = await registered(server)
+  const browser = new TestBrowser(server)
+  const login = await browser.open(authorizationUrl(stranger, { scope: 'unknown' }))
+  t.equal(login.step, 'login')
+  t.match((await logIn(browser, login, user)).answer, { error: 'invalid_scope' })
+  t.same(await refusals(), [['scope_not_registered', stranger.clientId, 1]])
+})
+
 t.test('so does what the token endpoint refuses, by the exact check', async (t) => {
   const ask = (form: Record<string, string>) => server.post('/token', form, { authorization: client.basic })
   const { refresh_token } = await idTokensFor(server, client, user, undefined, 'openid offline_access')
@@ -57,7 +68,6 @@ t.test('so does what the token endpoint refuses, by the exact check', async (t) 
 })
 
 t.test('and by the direct way, as a server listens', async (t) => {
-  const port = await listenOnLoopback(server.app)
   const headers = { authorization: client.basic }
   const body = new URLSearchParams({ grant_type: 'password' })
   t.equal((await fetch(`http://127.0.0.1:${port}/token`, { method: 'POST', headers, body })).status, 400)
@@ -66,6 +76,22 @@ t.test('and by the direct way, as a server listens', async (t) => {
     401,
   )
   t.same((await refusals()).map(([reason]) => reason).sort(), ['grant_type_unknown', 'token_invalid'])
+})
+
+t.test('of a token that was a client’s it says from where, by both ways and at every endpoint', async (t) => {
+  const { access_token } = await idTokensFor(server, client, user)
+  const headers = { authorization: `Bearer ${access_token}` }
+  server.clock.advance(3_601)
+  await server.get('/api-keys', headers)
+  await server.get('/userinfo', headers)
+  await fetch(`http://127.0.0.1:${port}/userinfo`, { headers })
+  await fetch(`http://127.0.0.1:${port}/userinfo`, { method: 'POST', headers })
+  await ctx.audit.flush()
+  const events = await server.audit('request.refused')
+  await refusals()
+  t.same(events.map(({ reason, clientId: of, ip, count }) => [reason, of, ip, count ?? 1]).sort(), [
+    ['token_expired', clientId, '127.0.0.1', 4],
+  ])
 })
 
 t.test('UserInfo says apart what was no token, what is over, and what was revoked', async (t) => {

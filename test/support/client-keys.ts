@@ -72,7 +72,7 @@ export function createJwksHost(keys: readonly Json[] = []): TestJwksHost {
     answer: async () => jwksAnswer(keys),
     outbound: {
       ...createOutbound({ allow: [] }),
-      async check() {},
+      checks: () => async () => undefined,
       get(url) {
         asked.push(url)
         return host.answer(url)

@@ -80,7 +80,10 @@ export async function assertionProblem(
 function isForUs({ config }: Pick<Context, 'config'>, client: Client, aud: unknown): boolean {
   const { issuer } = config.server
   if (aud === issuer) return true
-  if ((client.clientAssertionAudience ?? config.clients.assertionAudience) !== 'endpoint') return false
+  const { clients, registration } = config
+  // Of a client that registered itself the policy of today decides, unless an administrator has decided for it.
+  const policy = client.selfRegistered ? registration.clientAssertionAudience : undefined
+  if ((client.clientAssertionAudience ?? policy ?? clients.assertionAudience) !== 'endpoint') return false
   const named = Array.isArray(aud) ? aud : [aud]
   return named.length > 0 && named.every((each) => each === issuer || each === `${issuer}/token`)
 }

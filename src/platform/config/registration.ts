@@ -61,7 +61,7 @@ export const registrationVariables = Type.Object({
     weakerAbove: 1000,
     weakness: 'one network can fill the database with clients faster than unused ones are deleted.',
     description:
-      'Registrations from one network (/24, /64), and changes of one registration, in an hour before 429; ten times as many from one IPv6 /48. With a registration token its number of uses counts instead.',
+      'Registrations from one network (/24, /64), and changes of one registration, in an hour before 429; ten times as many registrations from one IPv6 /48, and changes from one /24 or /48. With a registration token its number of uses counts instead.',
   }),
   unusedDays: Type.Integer({
     variable: 'REGISTRATION_UNUSED_DAYS',
@@ -90,13 +90,15 @@ export interface RegistrationConfig {
 export function resolveRegistration(values: Static<typeof registrationVariables>, source: Source): RegistrationConfig {
   const { mode, clientAssertionAudience, quota, unusedDays } = values
   const requirePkce = values.requirePkce === 'on'
+  // It says what is registered from now on: without registration, nothing. Documents are never exempted.
   if (mode !== 'off' && !requirePkce) {
     source.warn(
       'REGISTRATION_REQUIRE_PKCE is off: confidential clients that register themselves may leave PKCE out (RFC 9700 §2.1.1).',
     )
   }
   const unsignedRequests = values.unsignedRequests === 'on'
-  if (mode !== 'off' && unsignedRequests) {
+  // Also where registration is off: those that registered before are there, and documents make clients of this kind.
+  if (unsignedRequests) {
     source.warn(
       'REGISTRATION_UNSIGNED_REQUESTS is on: request objects of clients that register themselves need no signature (OIDC Core §6.1).',
     )

@@ -1,6 +1,7 @@
 // Owns requests to addresses that a stranger named (a client's `jwks_uri`, a metadata document, a logo): https and public
 // addresses alone, pinned once resolved, no redirects, bounded in time, bytes and number. Attacks 33, 95 and 96.
 
+import { monotonicMilliseconds } from '../monotonic.js'
 import { OutboundError } from './errors.js'
 import { bareHost, type Exempt, hostAndPort, type OutboundProblem, outboundProblem } from './outbound-url.js'
 import { type OutboundAnswer, send } from './request.js'
@@ -33,12 +34,14 @@ export interface Outbound {
   /** What speaks against an address before it is asked; undefined: nothing. */
   readonly problemOf: (url: string) => OutboundProblem | undefined
   /**
-   * The same with a look at where its name leads now, for a registration. A name that cannot be resolved is not refused: it is
-   * looked at again whenever it is asked.
+   * The same for all addresses of one registration, with a look at where their names lead now: whoever calls it waits for one
+   * before the next. A host is looked at once, in half of the time of a request at most, and all of them in the time of one: so
+   * whoever names many, at a name server that is slow, holds one place and not all of them. A name that cannot be resolved is not
+   * refused: it is looked at again whenever it is asked.
    *
-   * @throws {OutboundError}
+   * @throws {OutboundError} also `outbound_busy` and `outbound_timeout`, where an address could not be looked at: it may be private
    */
-  readonly check: (url: string, share?: OutboundShare) => Promise<void>
+  readonly checks: (share?: OutboundShare) => (url: string) => Promise<void>
   /** @throws {OutboundError} */
   readonly get: (url: string, options?: OutboundOptions) => Promise<OutboundAnswer>
   /** @throws {OutboundError} */
@@ -120,10 +123,11 @@ export function createOutbound(settings: OutboundSettings): Outbound {
   async function inTime<Result>(
     breakingOff: AbortSignal | undefined,
     work: (signal: AbortSignal) => Promise<Result>,
+    milliseconds = timeout,
   ): Promise<Result> {
     const end = new AbortController()
     const breakOff = (): void => end.abort()
-    const timer = setTimeout(breakOff, timeout)
+    const timer = setTimeout(breakOff, milliseconds)
     breakingOff?.addEventListener('abort', breakOff)
     if (breakingOff?.aborted) breakOff()
     try {
@@ -153,12 +157,22 @@ export function createOutbound(settings: OutboundSettings): Outbound {
 
   return {
     problemOf: (url) => outboundProblem(url, exempt),
-    async check(text, share = 'strangers') {
-      const url = checked(text)
-      try {
-        await bounded(url, share, () => inTime(undefined, () => addressesFor(url)))
-      } catch (error) {
-        if (error instanceof OutboundError && error.reason === 'outbound_not_public') throw error
+    checks(share = 'strangers') {
+      const end = monotonicMilliseconds() + timeout
+      const seen = new Set<string>()
+      return async (text) => {
+        const url = checked(text)
+        if (seen.has(hostAndPort(url))) return
+        const left = end - monotonicMilliseconds()
+        if (left <= 0) throw new OutboundError('outbound_timeout', 'Not all names could be looked up in time.')
+        try {
+          await bounded(url, share, () => inTime(undefined, () => addressesFor(url), Math.min(left, timeout / 2)))
+        } catch (error) {
+          const isSeen =
+            error instanceof OutboundError && !['outbound_not_public', 'outbound_busy'].includes(error.reason)
+          if (!isSeen) throw error
+        }
+        seen.add(hostAndPort(url))
       }
     },
     get: async (url, options = {}) => call(url, 'GET', options),

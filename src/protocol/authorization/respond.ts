@@ -6,6 +6,7 @@ import { PageError } from '../../http/index.js'
 import {
   alreadyOver,
   type ClientDemands,
+  DeferredError,
   type Ending,
   type Granted,
   type Refused,
@@ -53,7 +54,9 @@ export const authorizationEnding: Ending = {
     }
     const { code, reason } = error
     reply.request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization refused')
-    if (!(interaction && session)) ctx.audit.refused(error, { clientId: client.clientId, ip: refused.origin.ip })
+    // What waited for a login was written down when it was found.
+    const isWritten = (interaction && session) || error instanceof DeferredError
+    if (!isWritten) ctx.audit.refused(error, { clientId: client.clientId, ip: refused.origin.ip })
     return sendError(ctx, reply, channelOf(demands), error)
   },
 }

@@ -2,13 +2,14 @@ import type { Client } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import { OAuthError } from '../../oauth/index.js'
-import { freshFor, OutboundError } from '../../platform/outbound/index.js'
+import { freshFor, type OutboundAnswer, OutboundError } from '../../platform/outbound/index.js'
 import { errorTexts } from '../../ui/index.js'
 import { checkAddresses, policyOf } from '../registration/index.js'
 import { countReading } from './bounds.js'
 import { documentUrlProblem, isDocumentUrl } from './document-url.js'
 import { ClientDocumentError, readClientDocument } from './read-document.js'
 import { type ReadDocument, storeDocument } from './store-document.js'
+import { createWaits, type Waits } from './waits.js'
 
 /** Milliseconds for which a document counts, by what its answer says. CIMD §4.4. */
 const kept = { least: 60_000, most: 86_400_000, unsaid: 600_000 }
@@ -25,15 +26,16 @@ export interface ClientDocuments {
 }
 
 export function createClientDocuments(ctx: Context): ClientDocuments {
-  /** One request for all who wait for it. What failed is not remembered: CIMD §4.4 forbids it. */
+  /** One request for all who wait for it. What an address answered is not remembered where it is no document: CIMD §4.4. */
   const underWay = new Map<string, Promise<void>>()
+  const waits = createWaits(ctx.clock)
 
   return {
     async refresh(clientId, origin) {
       if (!ctx.config.registration.documents || !isDocumentUrl(clientId)) return
       const known = await ctx.clients.find(clientId)
       if (known && !isStale(known, ctx.clock.now())) return
-      const reading = underWay.get(clientId) ?? readAudited(ctx, clientId, known, origin)
+      const reading = underWay.get(clientId) ?? readAudited(ctx, waits, { clientId, known, origin })
       underWay.set(clientId, reading)
       try {
         await reading
@@ -51,9 +53,16 @@ function isStale({ documentHash, documentFreshUntil, disabledAt }: Client, now: 
   return left <= 0 || left > kept.most
 }
 
-async function readAudited(ctx: Context, clientId: string, known: Client | undefined, origin: Origin): Promise<void> {
+interface Reading {
+  readonly clientId: string
+  readonly known: Client | undefined
+  readonly origin: Origin
+}
+
+async function readAudited(ctx: Context, waits: Waits, reading: Reading): Promise<void> {
+  const { clientId, known, origin } = reading
   try {
-    await read(ctx, clientId, known, origin)
+    await read(ctx, waits, reading)
   } catch (error) {
     const reason = reasonOf(error)
     if (reason === undefined) throw error
@@ -80,15 +89,24 @@ function shown(reason: string): string {
   return reason.startsWith('client_document_') ? reason : 'client_document_unavailable'
 }
 
-async function read(ctx: Context, clientId: string, known: Client | undefined, origin: Origin): Promise<void> {
+async function read(ctx: Context, waits: Waits, { clientId, known, origin }: Reading): Promise<void> {
   const problem = documentUrlProblem(clientId)
   if (problem !== undefined) {
     throw new ClientDocumentError(`client_document_${problem}`, 'The client_id is no address that a document may have.')
   }
   const refused = ctx.outbound.problemOf(clientId)
   if (refused !== undefined) throw new OutboundError(refused, 'The client_id names no public host.')
+  waits.requireTime(clientId, origin)
   await countReading(ctx, clientId, known !== undefined, origin)
-  const answer = await ctx.outbound.get(clientId, { share: 'documents', accept: 'application/json' })
+  await waits.timed({ clientId, origin }, async (answered) => {
+    const answer = await ctx.outbound
+      .get(clientId, { share: 'documents', accept: 'application/json' })
+      .finally(answered)
+    await take(ctx, { clientId, known, origin }, answer)
+  })
+}
+
+async function take(ctx: Context, { clientId, known, origin }: Reading, answer: OutboundAnswer): Promise<void> {
   const readAs: ReadDocument['readAs'] = (before) => readClientDocument(clientId, answer, policyOf(ctx), before)
   const metadata = readAs(known)
   await checkAddresses(ctx, metadata, 'documents')
@@ -100,5 +118,6 @@ async function read(ctx: Context, clientId: string, known: Client | undefined, o
 /** @returns undefined for what is a fault of ours */
 function reasonOf(error: unknown): string | undefined {
   if (error instanceof ClientDocumentError || error instanceof OutboundError) return error.reason
-  return error instanceof OAuthError && error.status < 500 ? error.reason : undefined
+  if (!(error instanceof OAuthError)) return undefined
+  return error.status < 500 || error.cause instanceof OutboundError ? error.reason : undefined
 }

@@ -81,7 +81,7 @@ export async function replaceRegistration(
   const { metadata, presentedSecret } = checkedBody(ctx, client, input)
   const read = (stored: StoredClient) => readRegistration(metadata, policyOf(ctx), stored)
   const wanted = read(client)
-  await countChange(ctx, clientId)
+  await countChange(ctx, clientId, origin)
   await checkAddresses(ctx, wanted, 'strangers')
   let told: Secrets = { registrationAccessToken: drawOpaque(ctx, 'ora', 0).value }
   const changed = await orInvalidToken(

@@ -70,7 +70,7 @@ export function readRegistration(
   const wire: Record<string, unknown> = {
     // OIDC Registration §2.
     id_token_signed_response_alg: 'RS256',
-    ...(before ? keptOf(before) : { client_assertion_audience: config.clientAssertionAudience }),
+    ...(before ? keptOf(before) : {}),
     ...asked,
     grant_types: capList(
       asked,
@@ -179,10 +179,7 @@ function scopeNames(text: string): readonly string[] {
 
 /** What says more of something that is not used, as many libraries send it. */
 function leaveOutUseless(wire: Record<string, unknown>): void {
-  if (wire['token_endpoint_auth_method'] !== 'private_key_jwt') {
-    delete wire['token_endpoint_auth_signing_alg']
-    delete wire['client_assertion_audience']
-  }
+  if (wire['token_endpoint_auth_method'] !== 'private_key_jwt') delete wire['token_endpoint_auth_signing_alg']
   if (wire['backchannel_logout_uri'] === undefined) delete wire['backchannel_logout_session_required']
   // Without response_types it is the code that is meant. RFC 7591 §2
   const { grant_types: grantTypes, response_types: responseTypes = ['code'] } = wire

@@ -22,9 +22,15 @@ export function countTry(ctx: Context, { id, maxUses }: RegistrationToken): Prom
   return count(ctx, `registration token\0${id}`, maxUses + ctx.config.registration.quota)
 }
 
-/** Counts a change of a registration: each may have addresses asked. @throws {TooManyRequestsError} */
-export function countChange(ctx: Context, clientId: string): Promise<void> {
-  return count(ctx, `registration change\0${clientId}`, ctx.config.registration.quota)
+/**
+ * Counts a change of a registration: each may have addresses asked, and whoever registered many has as many to change.
+ *
+ * @throws {TooManyRequestsError}
+ */
+export async function countChange(ctx: Context, clientId: string, { ip = '' }: Origin): Promise<void> {
+  const { quota } = ctx.config.registration
+  await count(ctx, `registration change\0${clientId}`, quota)
+  await count(ctx, `registration changes from\0${siteOf(ip) ?? networkOf(ip)}`, quota * 10)
 }
 
 async function count(ctx: Context, key: string, limit: number): Promise<void> {

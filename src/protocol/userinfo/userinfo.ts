@@ -3,7 +3,7 @@ import type { Context } from '../../context.js'
 import { claimsAbout, claimsOfScope, userClaimNames } from '../../identity/index.js'
 import { InsufficientScopeError, InvalidTokenError } from '../../oauth/index.js'
 import { type AccessTokenClaims, isSigningAlg, opensUserInfo, subjectFor } from '../../tokens/index.js'
-import { readLiveToken } from '../bearer.js'
+import { type AddressOf, readLiveToken } from '../bearer.js'
 
 /** What is told of the user, and the form that the client registered. */
 export interface UserInfo {
@@ -18,8 +18,8 @@ export interface UserInfo {
  * @throws {InvalidTokenError} {InsufficientScopeError} OIDC Core §5.3.3
  * @throws {TemporarilyUnavailableError} while what is revoked is not known
  */
-export async function userInfo(ctx: Context, value: string): Promise<UserInfo> {
-  const token = await readLiveToken(ctx, value)
+export async function userInfo(ctx: Context, value: string, ipOf: AddressOf): Promise<UserInfo> {
+  const token = await readLiveToken(ctx, value, ipOf)
   const { scope, grant_id: grantId, client_id: clientId, sub } = token.claims
   if (!opensUserInfo(scope) || grantId === undefined) {
     throw new InsufficientScopeError('The access token does not have the scope openid.', {

@@ -67,6 +67,7 @@ const others = new Set([
     'signed_reports',
     'envelope_invalid',
     'client_document_readings',
+    'client_document_slow',
   ],
   ...['client_documents_full', 'unexpected', 'aborted'],
 ])

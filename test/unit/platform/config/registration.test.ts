@@ -1,12 +1,22 @@
 import t from 'tap'
 import { ConfigError, loadConfig } from '../../../../src/platform/config/index.js'
 
-t.test('registration is off, and says nothing then', async (t) => {
-  const env = { REGISTRATION_REQUIRE_PKCE: 'off', REGISTRATION_UNSIGNED_REQUESTS: 'on' }
-  const { config, warnings } = loadConfig({ env })
+t.test('registration is off, and says nothing then of what it would allow', async (t) => {
+  const { config, warnings } = loadConfig({ env: { REGISTRATION_REQUIRE_PKCE: 'off' } })
   t.match(config.registration, { mode: 'off', redirectHosts: [], quota: 100, unusedDays: 30 })
   t.same(warnings, [])
 })
+
+t.test(
+  'unsigned requests are shown also where registration is off: documents and clients that are left may send them',
+  async (t) => {
+    for (const more of [{}, { CLIENT_ID_METADATA_DOCUMENTS: 'on' }]) {
+      const { warnings } = loadConfig({ env: { REGISTRATION: 'off', REGISTRATION_UNSIGNED_REQUESTS: 'on', ...more } })
+      t.match(warnings, [/REGISTRATION_UNSIGNED_REQUESTS is on.*OIDC Core/])
+      t.equal(warnings.length, 1)
+    }
+  },
+)
 
 t.test('lists are read, and exemptions from PKCE and from signatures are shown', async (t) => {
   const { config, warnings } = loadConfig({

@@ -198,8 +198,35 @@ t.test('a name that does not resolve in time is not waited for', async (t) => {
   const outbound = createOutbound({ allow: [], timeout: 20, resolve: forever })
   await allRejected(t, () => outbound.get('https://slow.example.com/'), 'outbound_timeout')
   await t.rejects(outbound.get('https://slow.example.com/'), because('outbound_timeout'), 'all four places are free')
-  await t.resolves(outbound.check('https://slow.example.com/'), 'a registration is not refused for it')
+  await t.resolves(outbound.checks()('https://slow.example.com/'), 'a registration is not refused for it')
 })
+
+t.test(
+  'attack 95: names of one registration are looked up in one time, and what was not looked at is no answer',
+  async (t) => {
+    const asked: string[] = []
+    const resolve = (host: string) => {
+      asked.push(host)
+      return forever()
+    }
+    const outbound = createOutbound({ allow: [], timeout: 40, resolve })
+    const check = outbound.checks()
+    await check('https://a.example.com/1')
+    await check('https://a.example.com/2')
+    t.same(asked, ['a.example.com'], 'a host once')
+    await check('https://b.example.com/')
+    const others = async () => {
+      for (const host of 'cdef') await check(`https://${host}.example.com/`)
+    }
+    await t.rejects(others, because('outbound_timeout'), 'half of the time each')
+
+    const waiting = Array.from({ length: 8 }, (_, index) =>
+      outbound.checks('documents')(`https://h${index}.example.com/`),
+    )
+    await t.rejects(outbound.checks('documents')('https://other.example.com/'), because('outbound_busy'))
+    await Promise.all(waiting)
+  },
+)
 
 t.test('a call can be broken off', async (t) => {
   const { receiver, outbound } = await openScene(t)
@@ -214,14 +241,14 @@ t.test('attack 95: a name that leads to a private address is not asked', async (
   for (const addresses of [['127.0.0.1'], ['8.8.8.8', '10.0.0.1'], ['::ffff:127.0.0.1'], ['fd00::1', '8.8.8.8']]) {
     const outbound = createOutbound({ allow: [], resolve: async () => addresses })
     await t.rejects(outbound.get('https://client.example.com/'), because('outbound_not_public'), String(addresses))
-    await t.rejects(outbound.check('https://client.example.com/'), because('outbound_not_public'))
+    await t.rejects(outbound.checks()('https://client.example.com/'), because('outbound_not_public'))
   }
   const unknown = async () => {
     throw new Error('ENOTFOUND')
   }
   const lost = createOutbound({ allow: [], resolve: unknown })
   await t.rejects(lost.get('https://client.example.com/'), because('outbound_name_unknown'))
-  await t.resolves(lost.check('https://client.example.com/'), 'a registration is not refused for it')
+  await t.resolves(lost.checks()('https://client.example.com/'), 'a registration is not refused for it')
 })
 
 t.test('attack 95: the address is pinned: a name is resolved once for each request', async (t) => {
