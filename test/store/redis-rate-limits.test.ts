@@ -1,51 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { conform } from '../../src/limits/gcra.js'
 import { createTier } from '../../src/limits/index.js'
 import { redisStore } from '../../src/limits/redis-store.js'
+import { skip, startRedis } from '../support/redis.js'
+import { freePort } from '../support/running-server.js'
 import { createTestServer, type TestServer } from '../support/server.js'
 
-const program = ['valkey-server', 'redis-server'].find((name) => spawnSync(name, ['--version']).status === 0)
-const skip = program === undefined ? 'neither valkey-server nor redis-server is installed' : false
-
 const start = Date.UTC(2026, 2, 1, 12)
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
-}
-
-/** A server of the test's own, which keeps nothing on the disk. */
-async function startRedis(t: Test) {
-  const port = await freePort()
-  const folder = mkdtempSync(join(tmpdir(), 'ostiary-redis-'))
-  let child: ReturnType<typeof spawn> | undefined
-  const up = async (): Promise<void> => {
-    child = spawn(program ?? '', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    for await (const chunk of child.stdout!) if (/eady to accept connections/.test(String(chunk))) break
-    child.stdout!.resume()
-  }
-  const down = async (): Promise<void> => {
-    const ended = new Promise((resolve) => child?.once('exit', resolve))
-    child?.kill('SIGKILL')
-    await ended
-  }
-  await up()
-  t.teardown(async () => {
-    await down()
-    rmSync(folder, { recursive: true, force: true })
-  })
-  return { url: `redis://127.0.0.1:${port}`, up, down }
-}
 
 t.test('the script grants what the algorithm does', { skip }, async (t) => {
   const { url } = await startRedis(t)
