@@ -104,6 +104,39 @@ t.test('attack 30: nobody is signed in to the attacker’s account by a form of 
   t.notOk(victim.cookies.has('ostiary_session'))
 })
 
+t.test('attack 111: nobody says at the account, or by a token, who they are or what they may', async (t) => {
+  const rowOf = async () =>
+    (await sql(server, 'SELECT row_to_json(u) AS row FROM user_account u WHERE id = $1', [ada.id]))[0]
+  const before = await rowOf()
+  const claims = { email: 'root@example.com', email_verified: 'true', admin: 'true', roles: 'admin', profile: '{}' }
+  const hers = await atAccount(server, ada)
+  const change = await hers.open(`/account/api-keys/${idOf(mine)}/change`)
+  await hers.submit(change, claims, { button: 'change-key' })
+  for (const path of [
+    '/account/profile',
+    '/account/email',
+    '/account/roles',
+    '/users',
+    `/users/${ada.id}`,
+    '/scim/v2/Me',
+  ]) {
+    t.equal((await hers.post(path, claims)).status, 404, path)
+  }
+  for (const method of ['PATCH', 'PUT'] as const) {
+    for (const url of ['/userinfo', '/account']) {
+      const reply = await server.app.inject({
+        method,
+        url,
+        headers: { 'content-type': 'application/json' },
+        payload: claims,
+      })
+      t.equal(reply.statusCode, 405, `${method} ${url}`)
+    }
+  }
+  t.same(await rowOf(), before)
+  t.same(await sql(server, 'SELECT * FROM role_holder WHERE holder = $1', [ada.id]), [])
+})
+
 t.test('attack 114: nobody sees or touches the key of another, or of a client', async (t) => {
   await atAccount(server, ada, forget(browser))
   const service = await server.createService('read')

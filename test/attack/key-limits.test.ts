@@ -27,7 +27,7 @@ const gateway = await createTestGateway(server, 'front', {
 const withKey = (text: string) => gateway.ask({ 'x-api-key': text })
 const is429 = ({ statusCode }: { readonly statusCode: number }): boolean => statusCode === 429
 
-t.test('the keys that a client makes count in its tier, with all that it does by itself', async (t) => {
+t.test('attack 117: the keys that a client makes count in its tier, with all that it does by itself', async (t) => {
   const client = await server.createService('read api_keys', { rate_tier: 'three' })
   const token = await serviceToken(client)
   const [one, two] = [await make(token), await make(token)]
@@ -67,7 +67,7 @@ t.test('a publishable key, which anybody can read, uses up nothing of its client
   t.equal((await postAs(server, client, '/token', { grant_type: 'client_credentials' })).statusCode, 200)
 })
 
-t.test('a key and its successors have one tier together, along the chain', async (t) => {
+t.test('attack 117: a key and its successors have one tier together, along the chain', async (t) => {
   const made = await makeKey(server, { owner: { kind: 'user', id: ada.id }, scope: ['read'], tier: 'three' })
   const texts = [made.text]
   let { id } = made.key

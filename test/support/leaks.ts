@@ -13,7 +13,8 @@ export function spellings(value: string): readonly string[] {
   const base64Url = within.map((text) => text.replaceAll('+', '-').replaceAll('/', '_'))
   const plain = [value, encodeURIComponent(value), encodeURIComponent(value).replaceAll('%20', '+')]
   const escaped = JSON.stringify(value).slice(1, -1)
-  return [...new Set([...plain, escaped, ...within, ...base64Url, bytes.toString('hex')])]
+  const hex = bytes.toString('hex')
+  return [...new Set([...plain, escaped, ...within, ...base64Url, hex, hex.toUpperCase()])]
 }
 
 /** Everything in the database as text: binary columns in hexadecimal. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createClient, RESP_TYPES } from '@redis/client'
 import type { Test } from 'tap'
 import { freePort } from './running-server.js'
 
@@ -42,4 +43,20 @@ export async function startRedis(t: Pick<Test, 'teardown'>): Promise<RedisServer
     rmSync(folder, { recursive: true, force: true })
   })
   return { url: `redis://127.0.0.1:${port}`, up, down }
+}
+
+/** Everything in it as text: names, values as they are and in hexadecimal. */
+export async function dumpRedis(url: string): Promise<string> {
+  const client = createClient({ url, RESP: 2 })
+  await client.connect()
+  try {
+    const lines: string[] = []
+    for (const key of await client.keys('*')) {
+      const raw = await client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }).dump(key)
+      lines.push(key, Buffer.from(raw).toString('latin1'), Buffer.from(raw).toString('hex'))
+    }
+    return lines.join('\n')
+  } finally {
+    await client.close()
+  }
 }

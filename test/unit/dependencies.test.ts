@@ -29,7 +29,31 @@ t.test('every dependency that is installed with the server has a licence on the 
   }
 })
 
-t.test('the lock file is the one of package.json, with exact versions', async (t) => {
+t.test(
+  'attack 137: every package is one of the registry, by its hash; CI asks for advisories and their list',
+  async (t) => {
+    // The lock file has addresses only of what is not from the registry.
+    const elsewhere = Object.entries<Locked>(read('package-lock.json').packages)
+      .filter(([path, { link }]) => path.includes('node_modules/') && !link)
+      .filter(([, { resolved, integrity }]) => resolved !== undefined || !integrity?.startsWith('sha512-'))
+    t.same(elsewhere, [])
+    const ci = readFileSync(new URL('../../.ci/run', import.meta.url), 'utf8').split('\n')
+    t.ok(ci.includes('npm ci'), 'which installs what is locked and nothing else')
+    for (const name of ['audit', 'sbom'])
+      t.ok(
+        ci.some((line) => line.startsWith(`npm run ${name}`)),
+        name,
+      )
+  },
+)
+
+interface Locked {
+  readonly resolved?: string
+  readonly integrity?: string
+  readonly link?: boolean
+}
+
+t.test('attack 137: the lock file is the one of package.json, with exact versions', async (t) => {
   const { '': root = {} } = lock.packages
   t.same(root['dependencies'], manifest.dependencies)
   t.same(root['devDependencies'], manifest.devDependencies)
