@@ -124,6 +124,9 @@ function readQuery(request: FastifyRequest): Readonly<Record<string, unknown>> {
 /** Fields that one answer names. */
 const mostProblems = 20
 
+/** Characters. Whatever is longer is no name of ours, and may be a key that somebody put there (attack 118). */
+const longestName = 32
+
 function check<Schema extends TSchema>(compiled: TypeCheck<Schema>, value: unknown, what: 'query' | 'body'): void {
   if (compiled.Check(value)) return
   const errors = problemsOf(compiled.Errors(value))
@@ -138,7 +141,7 @@ function check<Schema extends TSchema>(compiled: TypeCheck<Schema>, value: unkno
 function problemsOf(found: ValueErrorIterator): readonly FieldProblem[] {
   const problems = new Map<string, FieldProblem>()
   for (const { path, message } of found) {
-    const pointer = path.slice(0, 200)
+    const pointer = path.slice(0, 200).replace(/[^/]+/g, (name) => (name.length > longestName ? '…' : name))
     // The first is what is missing or unexpected; what follows for the same place are consequences.
     if (!problems.has(pointer)) problems.set(pointer, { pointer, detail: `${message}.` })
     if (problems.size === mostProblems) break
