@@ -27,7 +27,7 @@ const named = [
   ...['OpenID Connect Core 1.0', 'OpenID Connect Discovery 1.0', 'OpenID Connect Dynamic Client Registration 1.0'],
   ...['OpenID Connect RP-Initiated Logout 1.0', 'OpenID Connect Back-Channel Logout 1.0', 'Form Post Response Mode'],
   ...['OAuth 2.0 Multiple Response Types', 'RFC 7517', 'RFC 7521', 'RFC 7523', 'RFC 7591', 'RFC 7592', 'RFC 8414'],
-  ...['RFC 9101', 'RFC 9700', 'RFC 9728'],
+  ...['RFC 9101', 'RFC 9700', 'RFC 9728', 'RFC 7636', 'RFC 8707', 'RFC 9207'],
 ]
 
 t.test('docs/specifications.md has a part for each specification', async (t) => {
@@ -74,6 +74,9 @@ const sections: Readonly<Record<string, string>> = {
   'RFC 7592': '2 2.1-3 3 5 6',
   'OIDC Registration': '2 2.1 3 3.1-3 4 4.1-4 5-7 8.1-2 9.1-3',
   CIMD: '3 4 4.1-5 5 6.1-10 6.3.1',
+  'RFC 7636': '4.1-6 4.4.1 5 7.1-5',
+  'RFC 8707': '2 2.1-2 3 4',
+  'RFC 9207': '2 2.1-4 3 4',
   'RFC 8414': '2 2.1 3 3.1-3 4 5 6.1-4',
   'RFC 9728': '2 2.1-2 3 3.1-3 4 5 5.1-4 6 7.1-10',
   'RFC 9700':
