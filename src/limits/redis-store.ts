@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { RedisClientType } from '@redis/client'
 import type { Presence, RateGrant, RateLease } from '../store/index.js'
 import type { LimitStore } from './store.js'
@@ -34,26 +33,44 @@ const prefix = 'ostiary:rate-limit:'
 /** Commands that wait for an answer: what is more fails at once, and its process goes on with its share. */
 const longestQueue = 10_000
 
+/** Milliseconds that a first connection is waited for. */
+const patience = 2_000
+
+interface Connection {
+  readonly client: RedisClientType
+  readonly ready: Promise<unknown>
+  readonly openedAt: number
+}
+
 /** Redis, Valkey, or what else understands their protocol. Connected when it is first asked, and again whenever it was lost. */
 export function redisStore(url: string): LimitStore {
-  let opening: Promise<RedisClientType> | undefined
+  let opening: Promise<Connection> | undefined
 
-  async function open(): Promise<RedisClientType> {
+  async function open(): Promise<Connection> {
     const { createClient } = await import('@redis/client')
     const options = { url, disableOfflineQueue: true, commandsQueueMaxLength: longestQueue }
     const client = createClient(options) as RedisClientType
     // Whoever asks hears of it; it goes on trying by itself.
     client.on('error', () => undefined)
-    client.connect().catch(() => {
+    const ready = client.connect().catch(() => {
       opening = undefined
     })
+    return { client, ready, openedAt: performance.now() }
+  }
+
+  /** What waited for a store that was away would take from it, once it is back, what nobody awaits any more. */
+  async function connected(): Promise<RedisClientType> {
+    opening ??= open()
+    const { client, ready, openedAt } = await opening
+    if (client.isReady) return client
+    const isLate = (): boolean => performance.now() - openedAt > patience
+    if (!isLate()) await ready
+    if (isLate() || !client.isReady) throw new Error('there is no connection to Redis')
     return client
   }
 
   async function run(script: string, key: string, values: readonly (string | number)[]): Promise<unknown> {
-    opening ??= open()
-    const client = await opening
-    if (!client.isReady) await once(client, 'ready')
+    const client = await connected()
     return client.eval(script, { keys: [key], arguments: values.map(String) })
   }
 
@@ -74,8 +91,8 @@ export function redisStore(url: string): LimitStore {
       await run(`return redis.call('ZREM', KEYS[1], ARGV[1])`, holders(scope), [id])
     },
     async close() {
-      const client = await opening?.catch(() => undefined)
-      if (client?.isOpen) client.destroy()
+      const connection = await opening?.catch(() => undefined)
+      if (connection?.client.isOpen) connection.client.destroy()
     },
   }
 }

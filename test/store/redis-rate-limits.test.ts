@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { conform } from '../../src/limits/gcra.js'
 import { createTier } from '../../src/limits/index.js'
 import { redisStore } from '../../src/limits/redis-store.js'
+import type { RateGrant } from '../../src/store/index.js'
 import { startRedis, withoutRedis } from '../support/redis.js'
 import { freePort } from '../support/running-server.js'
 import { createTestServer, type TestServer } from '../support/server.js'
@@ -53,6 +55,24 @@ t.test('who leases is counted until it leaves or is silent', { skip }, async (t)
   await store.leave({ scope: 'server', id: 'b', now: new Date(start) })
   t.equal(await announce('a', 32), 1)
 })
+
+t.test(
+  'what was asked while it was away is refused at once, and takes nothing once it is back',
+  { skip },
+  async (t) => {
+    const redis = await startRedis(t)
+    const store = redisStore(redis.url)
+    t.teardown(store.close)
+    const ask = { key: Buffer.alloc(32, 2), units: 1, limit: 5, window: 10, burst: 5, now: new Date(start) }
+    await store.lease(ask)
+    await redis.down()
+    const refused = await Promise.allSettled(Array.from({ length: 200 }, () => store.lease(ask)))
+    t.same([...new Set(refused.map(({ status }) => status))], ['rejected'])
+    await redis.up()
+    const lease = (): Promise<RateGrant> => store.lease({ ...ask, units: 5 }).catch(() => delay(10).then(lease))
+    t.match(await lease(), { granted: 5 }, 'the whole burst')
+  },
+)
 
 t.test('two processes share a limit by REDIS_URL; it is killed, and they go on', { skip }, async (t) => {
   const redis = await startRedis(t)
