@@ -22,12 +22,14 @@ export type KeyEnding = 'end' | 'replace'
  * The SQL of the first end of many that a key `k` was made before, and lived at: none or one row.
  *
  * By the position and not by time: a key that took the next second, behind an end in this one, is of later than the next end.
+ * Nearly always there is no end, which a statement sees once for all its keys.
  */
 export const endOf = (k: string) => `
         SELECT e.id, e.ended_at, e.reason, e.replaces FROM api_key_end e
          WHERE e.target = ANY (ARRAY['all', 'prefix:' || ${k}.prefix, 'owner:' || ${k}.owner_kind || ':' || ${k}.owner])
            AND ${k}.position < e.position
            AND (${k}.expires_at IS NULL OR ${k}.expires_at > e.ended_at)
+           AND (SELECT EXISTS (SELECT 1 FROM api_key_end))
          ORDER BY e.position LIMIT 1`
 
 /** Those that some row does not say yet, in order: mostly none. */

@@ -123,30 +123,8 @@ export function fromPrisma(key: ApiKeyRow, ends: readonly ApiKeyEnd[] = []): Api
   }
 }
 
-/** Documents that are kept as they were read: about 2 KB each. */
-const remembered = 4_096
-
-/** Characters of a document that is kept. Most have fewer than 1,000. */
-const longest = 4_096
-
-const presented = new Map<string, { readonly document: string; readonly key: PresentedApiKey }>()
-
-/**
- * What a hand-written statement gives: a row as JSON, with its hash in hex. A key that is used again and again comes as the
- * same text again and again, and is read once: the text is all that the result is made of, so it can be of no other state.
- */
-export function fromDocument(id: string, document: string): PresentedApiKey {
-  const known = presented.get(id)
-  if (known?.document === document) return known.key
-  const key = readDocument(JSON.parse(document) as Row)
-  presented.delete(id)
-  if (document.length > longest) return key
-  presented.set(id, { document, key })
-  if (presented.size > remembered) presented.delete(presented.keys().next().value!)
-  return key
-}
-
-function readDocument(row: Row): PresentedApiKey {
+/** What a hand-written statement gives: a row as JSON, with its hash in hex. */
+export function fromDocument(row: Row): PresentedApiKey {
   const key: ApiKey = {
     id: row['id'],
     prefix: row['prefix'],

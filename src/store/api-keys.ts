@@ -1,14 +1,6 @@
 import { type ApiKeyEnd, endOf, isEndedBy, list as listEnds } from './api-key-ends.js'
-import {
-  type ApiKey,
-  type ApiKeyOwner,
-  fromDocument,
-  fromPrisma,
-  type NewApiKey,
-  type PresentedApiKey,
-  toPrisma,
-} from './api-key-rows.js'
-import type { BatchedStatement, Database, Db, Row } from './database.js'
+import { type ApiKey, type ApiKeyOwner, fromPrisma, type NewApiKey, toPrisma } from './api-key-rows.js'
+import type { Database, Db } from './database.js'
 import { Prisma } from './prisma/client.js'
 import { seconds, toTimeIfAny } from './rows.js'
 
@@ -20,60 +12,7 @@ export type {
   NewApiKey,
   PresentedApiKey,
 } from './api-key-rows.js'
-
-/**
- * Of a key that was made in the second in which everything of its owner ended it cannot be said which came first: whoever
- * makes a key takes the next second (`createdAt`), so it ended with the rest.
- */
-const findAll: BatchedStatement<string, PresentedApiKey | undefined> = {
-  name: 'api_keys.find',
-  // Nothing is committed, so nothing is waited for: what comes meanwhile makes the next batch larger.
-  inFlight: 1,
-  // One document costs the driver less than thirty columns, and as a text it is not read twice.
-  text: `
-    SELECT i.n, row_to_json(r)::text AS document
-      FROM unnest($1::text[]) WITH ORDINALITY AS i (id, n)
-      JOIN api_key k ON k.id = i.id
-      LEFT JOIN LATERAL (
-        SELECT u.disabled_at IS NULL AS found, u.not_before, u.allowed_networks, NULL::text[] AS scope,
-               NULL::text[] AS allowed_resources, NULL::text AS tier
-          FROM user_account u
-         WHERE k.owner_kind = 'user' AND u.id = CASE WHEN k.owner_kind = 'user' THEN k.owner::uuid END
-         UNION ALL
-        SELECT c.disabled_at IS NULL, c.not_before, c.allowed_networks, c.scope, c.allowed_resources, c.rate_tier
-          FROM client c WHERE k.owner_kind = 'client' AND c.client_id = k.owner
-      ) o ON true
-      LEFT JOIN LATERAL (${endOf('k')}) e ON k.ended_at IS NULL
-     CROSS JOIN LATERAL (
-       SELECT k.id, k.prefix, k.environment, k.kind, encode(k.hash, 'hex') AS hash, k.key_id, k.public_jwk, k.owner_kind,
-              k.owner, k.name, k.description, k.scope, k.resources, k.networks, k.origins, k.tier, k.chain,
-              k.managed, k.created_by_client, ${seconds('k.created_at')} AS created_at,
-              ${seconds('k.updated_at')} AS updated_at, ${seconds('k.expires_at')} AS expires_at,
-              ${seconds('k.rotated_at')} AS rotated_at, k.successor,
-              ${seconds('COALESCE(k.ended_at, e.ended_at)')} AS ended_at, COALESCE(k.end_reason, e.reason) AS end_reason,
-              ${seconds('k.last_used_at')} AS last_used_at, k.last_used_from, ${seconds('k.exposed_at')} AS exposed_at,
-              o.found AND (o.not_before IS NULL OR k.created_at >= date_trunc('second', o.not_before) + interval '1 second')
-                AS owner_stands,
-              o.scope AS owner_scope, o.allowed_resources AS owner_resources, o.allowed_networks AS owner_networks,
-              o.tier AS owner_tier
-     ) r`,
-  parameters: (ids) => [ids],
-  results: (ids, rows) => {
-    const found: (PresentedApiKey | undefined)[] = ids.map(() => undefined)
-    for (const { n, document } of rows) found[Number(n) - 1] = fromDocument(ids[Number(n) - 1]!, document)
-    return found
-  },
-}
-
-/** @returns also what has ended or expired; undefined when there is no such key */
-export function find(database: Database, id: string): Promise<PresentedApiKey | undefined> {
-  return database.run(findAll, id)
-}
-
-/** The same within a transaction that changes them: whoever changes keys holds the lock of revocations. */
-export async function findHeld(db: Db, ids: readonly string[]): Promise<readonly (PresentedApiKey | undefined)[]> {
-  return findAll.results(ids, await db.prisma.$queryRawUnsafe<Row[]>(findAll.text, ids))
-}
+export { find, findHeld } from './presented-api-keys.js'
 
 /**
  * The public keys of a signing key and of all before it, of which each names its successor. All are of one owner, among whose

@@ -36,9 +36,11 @@ export interface Database extends Db {
   /** One statement that only reads, and may take so many milliseconds: what is worth more than a request waits for. */
   queryFor(milliseconds: number, name: string, text: string, parameters: readonly unknown[]): Promise<readonly Row[]>
   /**
-   * Statements in a row on one connection. The era is another one whenever a connection was made or lost since: then another
-   * server may answer, to which not all was replicated that the one before had shown.
+   * Another one whenever a connection was made or lost since: then another server may answer, to which not all was replicated
+   * that the one before had shown.
    */
+  readonly era: number
+  /** Statements in a row on one connection, and the era. */
   reads<Result>(work: (db: Pick<Db, 'query'>, era: number) => Promise<Result>): Promise<Result>
   transaction<Result>(work: (db: Db) => Promise<Result>): Promise<Result>
   close(): Promise<void>
@@ -102,6 +104,10 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
 
     pool,
+
+    get era() {
+      return era
+    },
 
     run<Item, Result>(statement: BatchedStatement<Item, Result>, item: Item): Promise<Result> {
       let batch = batches.get(statement.name)

@@ -52,3 +52,78 @@ t.test(
     t.same(await chainOf('one'), ['one', 'two'])
   },
 )
+
+t.test('a key that is used again is given by what was read before, and by nothing that is true no more', async (t) => {
+  const server = await createTestServer(t)
+  const { ctx } = server
+  await server.createResource('https://api.example', 'read write')
+  const service = await server.createService('read write')
+  const user = { kind: 'user', id: (await server.createUser()).id } as const
+  const client = { kind: 'client', id: service.clientId } as const
+  const [mine, ofClient] = [
+    (await makeKey(server, { owner: user, scope: ['read'] })).key.id,
+    (await makeKey(server, { owner: client, scope: ['read', 'write'] })).key.id,
+  ]
+  // As another process does it: nothing here is told.
+  const sql = (text: string, ...values: unknown[]) => ctx.db.pool.query(text, values)
+  const find = (id: string) => apiKeys.find(ctx.db, id)
+  const isRead = async (id: string) => {
+    const before = await find(id)
+    t.equal(await find(id), before, 'the same object: nothing was read')
+    return before
+  }
+
+  await isRead(mine)
+  await sql(`UPDATE api_key SET name = 'Another' WHERE id = $1`, mine)
+  t.equal((await find(mine))?.key.name, 'Another')
+  await sql('UPDATE user_account SET disabled_at = now() WHERE id = $1', user.id)
+  t.equal((await isRead(mine))?.ownerStands, false)
+  await sql('UPDATE user_account SET disabled_at = NULL WHERE id = $1', user.id)
+  t.equal((await isRead(mine))?.ownerStands, true)
+
+  await isRead(ofClient)
+  await sql(`UPDATE client SET scope = '{read}' WHERE client_id = $1`, client.id)
+  t.same((await find(ofClient))?.registration?.scope, ['read'])
+  t.same(await Promise.all([ofClient, mine, 'kkkkkkkkkkkkkkkk'].map(async (id) => (await find(id))?.key.id)), [
+    ofClient,
+    mine,
+    undefined,
+  ])
+
+  await isRead(mine)
+  await sql(
+    `INSERT INTO api_key_end (id, target, position, ended_at, reason, replaces)
+     SELECT gen_random_uuid(), 'owner:user:' || owner, position + 1, created_at, 'leak', false FROM api_key WHERE id = $1`,
+    mine,
+  )
+  t.equal((await find(mine))?.key.endReason, 'leak', 'an end of many, which its row does not say yet')
+  await sql('DELETE FROM api_key_end')
+  t.equal((await find(mine))?.key.endReason, undefined)
+
+  // A tuple that is moved has been written by the same transaction, and says the same.
+  await isRead(mine)
+  await sql('VACUUM FULL api_key')
+  t.equal((await isRead(mine))?.key.name, 'Another')
+
+  await isRead(mine)
+  await sql('DELETE FROM api_key WHERE id = $1', mine)
+  t.equal(await find(mine), undefined)
+  t.equal(await find(mine), undefined)
+})
+
+t.test('another server may have other transactions by the same numbers: what it was like is read anew', async (t) => {
+  const server = await createTestServer(t)
+  const { ctx } = server
+  await server.createResource('https://api.example', 'read')
+  const owner = { kind: 'user', id: (await server.createUser()).id } as const
+  const { key } = await makeKey(server, { owner, scope: ['read'] })
+  const before = await apiKeys.find(ctx.db, key.id)
+  t.equal(await apiKeys.find(ctx.db, key.id), before)
+  ctx.db.pool.emit('connect', undefined as never)
+  const after = await apiKeys.find(ctx.db, key.id)
+  t.not(after, before)
+  t.same(after, before)
+  const asked = apiKeys.find(ctx.db, key.id)
+  ctx.db.pool.emit('connect', undefined as never)
+  t.not(await asked, after, 'also where it changes while somebody asks')
+})
