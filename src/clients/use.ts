@@ -61,6 +61,6 @@ export function countIssued(
   { ip }: Origin,
 ): void {
   const from = ip === undefined || tokenEndpointAuthMethod === 'none' ? undefined : networkOf(ip)
-  const whose = { kind: 'client', credential: clientId, api: audience } as const
-  ctx.usage.record({ ...whose, scope, outcome: grantType, at: ctx.clock.now(), from })
+  const at = ctx.clock.now()
+  ctx.usage.record({ kind: 'client', credential: clientId, api: audience, scope, outcome: grantType, at, from })
 }

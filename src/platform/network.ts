@@ -51,13 +51,10 @@ function remembering(compute: (address: string) => string): (address: string) =>
  * The network that failures are counted for: the /24 of an IPv4 address, the /64 of an IPv6 one, since whoever holds one
  * address there usually holds them all (attack 101). Canonical, such as `192.0.2.0/24` or `2001:db8::/64`.
  */
-export function networkOf(address: string): string {
+export const networkOf: (address: string) => string = remembering((address) => {
   const normalised = normaliseAddress(address)
-  return isIPv4(normalised) ? `${normalised.slice(0, normalised.lastIndexOf('.'))}.0/24` : networkOfIpv6(normalised)
-}
-
-const networkOfIpv6 = remembering((address) => {
-  const prefix = groupsOf(address).slice(0, 4)
+  if (isIPv4(normalised)) return `${normalised.slice(0, normalised.lastIndexOf('.'))}.0/24`
+  const prefix = groupsOf(normalised).slice(0, 4)
   return `${canonicalIpv6(`${prefix.map((group) => group.toString(16)).join(':')}::`)}/64`
 })
 
