@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { readExample } from '../../scripts/example.mjs'
 import { setUpDemo } from '../../src/demo/index.js'
 import { systemClock } from '../../src/platform/clock.js'
 import { TestClock } from './clock.js'
-import { createCommandLine } from './command.js'
+import { createCommandLine, testMasterKey } from './command.js'
 import { scheme, tls } from './own-tls.js'
 import { waitFor } from './process.js'
 import { createRunningServer, freePort } from './running-server.js'
@@ -13,39 +13,7 @@ import type { TestServer, TestServerOptions } from './server.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** What examples/README.md says about one of them. */
-export interface DocumentedExample {
-  /** Arguments of `npm run -s ostiary --`, in the order in which they are to be run. */
-  readonly commands: readonly (readonly string[])[]
-  /** Arguments of `node`. */
-  readonly program: readonly string[]
-  /** What it is started with; a secret, which is the reader's own, is `…`. */
-  readonly env: Readonly<Record<string, string>>
-}
-
-/** @throws where the README has no section with a command that starts it */
-export function readExample(name: string): DocumentedExample {
-  const sections = readFileSync(`${root}examples/README.md`, 'utf8').split(/^## /m)
-  const starts = `node examples/${name}/`
-  const section = sections.find((text) => text.includes(starts))
-  if (!section) throw new Error(`examples/README.md does not say how to start ${name}`)
-  const lines = [...section.matchAll(/^```sh\n(.*?)^```$/gms)]
-    .flatMap(([, block = '']) => block.replaceAll('\\\n', ' ').split('\n'))
-    .filter((line) => line.trim() !== '')
-  const words = lines.map((line) =>
-    [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? ''),
-  )
-  const ostiary = ['npm', 'run', '-s', 'ostiary', '--']
-  // Where there are several, the first that is given something: what was printed before.
-  const all = words.filter((line) => line.join(' ').includes(starts))
-  const start = all.find((line) => line[0] !== 'node') ?? all[0] ?? []
-  const node = start.indexOf('node')
-  return {
-    commands: words.filter((line) => line.slice(0, 5).join() === ostiary.join()).map((line) => line.slice(5)),
-    program: start.slice(node + 1),
-    env: Object.fromEntries(start.slice(0, node).map((word) => word.split('=') as [string, string])),
-  }
-}
+export { readExample }
 
 export interface RunningExample {
   readonly origin: string
@@ -55,6 +23,8 @@ export interface RunningExample {
   readonly advance: (seconds: number) => Promise<void>
   /** Everything that it printed. */
   readonly output: () => string
+  /** Its exit code. */
+  readonly exited: Promise<number | null>
   /** Waits until something answers at this address. @throws where the example has ended */
   readonly untilItAnswers: (address: string) => Promise<void>
 }
@@ -190,7 +160,7 @@ async function start(t: Test, program: readonly string[], env: Readonly<Record<s
       output += chunk
     })
   }
-  const exited = new Promise((resolve) => child.once('exit', resolve))
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve))
   t.teardown(async () => {
     child.kill()
     await exited
@@ -198,6 +168,7 @@ async function start(t: Test, program: readonly string[], env: Readonly<Record<s
   })
   return {
     output: () => output,
+    exited,
     // The bound is for a machine that is very busy.
     untilItAnswers: (address: string) =>
       waitFor(
@@ -216,6 +187,20 @@ async function start(t: Test, program: readonly string[], env: Readonly<Record<s
       await moved
     },
   }
+}
+
+/** Registers an example and starts it by the one command. */
+export async function startByName(t: Test, server: ExampleServer, name: string) {
+  const port = server.ports[name] ?? (await freePort())
+  const example = await start(t, ['scripts/example.mjs', name], {
+    DATABASE_URL: server.databaseUrl,
+    MASTER_KEY: testMasterKey,
+    ISSUER: server.ctx.config.server.issuer,
+    PORT: String(port),
+    API_PORT: String(await freePort()),
+    NODE_EXTRA_CA_CERTS: tls.TLS_CERT_FILE,
+  })
+  return { origin: `http://localhost:${port}`, ...example }
 }
 
 /**
