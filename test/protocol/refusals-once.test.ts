@@ -1,8 +1,10 @@
 import t from 'tap'
 import { updateClient } from '../../src/clients/index.js'
+import { acceptedCredentials } from '../../src/gateways/index.js'
 import { atAccount } from '../support/account.js'
 import { keyApi, openKeyScene } from '../support/api-keys.js'
 import { exchange, exchangeGrant } from '../support/exchange.js'
+import { createTestGateway } from '../support/gateways.js'
 import { issueCode } from '../support/grants.js'
 import { registration } from '../support/server.js'
 import { redeem, refresh } from '../support/tokens.js'
@@ -110,4 +112,37 @@ t.test('a code and a refresh token that are of another client, or do not match, 
   const { refresh_token } = (await redeem(server, portal, offline)).json()
   await refresh(server, stranger, refresh_token)
   t.match(await refusals(), [/^token.refused refresh_token_of_another_client /])
+})
+
+t.test('what a gateway refuses stands in the audit with the gateway, whoever asked it', async (t) => {
+  await server.createResource('https://behind.example', 'behind', { acceptsBasic: true })
+  const settings = { resource: 'https://behind.example', scope: ['behind'], forwardsAddress: true }
+  const gateway = await createTestGateway(server, 'orders', { ...settings, accept: acceptedCredentials })
+  const ask = (headers: Readonly<Record<string, string | undefined>>) =>
+    gateway.ask({ 'x-gateway-authorization': `${gateway.basic}; for=192.0.2.7; proto=https`, ...headers })
+  const through = gateway.clientId
+  await refusals()
+  await ask({})
+  t.same(await refusals(), [`request.refused credential_missing ${through} 1`])
+  await ask({ authorization: 'Bearer nothing' })
+  await ask({ authorization: 'Bearer nothing' })
+  t.same(await refusals(), [`request.refused token_invalid ${through} 2`])
+  const { key } = await make(ada.token, { scope: 'orders:read' })
+  await ask({ 'x-api-key': key })
+  await ask({ 'x-api-key': `${key}x` })
+  t.same(await refusals(), [
+    `request.refused key_for_another_resource ${through} 1`,
+    `request.refused key_malformed ${through} 1`,
+  ])
+  await ask({ authorization: service.basic.replace(/.{6}$/, 'AAAAAA') })
+  t.match(await refusals(), [/^client.authentication_failed /], 'a wrong password is one of the account')
+  const insecure = `${gateway.basic}; for=192.0.2.7; proto=http`
+  await ask({ authorization: service.basic, 'x-gateway-authorization': insecure })
+  t.same(await refusals(), [`token.refused transport_insecure ${through} 1`])
+  await ask({ 'x-gateway-authorization': `${service.basic}; for=192.0.2.7` })
+  t.same(await refusals(), ['request.refused gateway_of_another_name - 1'], 'a gateway that did not prove itself')
+  await ask({ 'x-gateway-authorization': `${gateway.basic}; of=nothing` })
+  t.same(await refusals(), ['request.refused gateway_credential_malformed - 1'])
+  await ask({ 'x-gateway-authorization': undefined })
+  t.same(await refusals(), ['client.authentication_failed client_authentication_missing - 1'])
 })

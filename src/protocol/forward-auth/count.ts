@@ -36,14 +36,16 @@ export async function refusalsCounted<Result>(
     const outcome = outcomeOf(error)
     if (outcome) count(ctx, shown, outcome)
     if (shown.worth.key) addDeprecation(error, shown.worth.key)
-    if (outcome === 'network' && error instanceof InvalidTokenError) auditNetwork(ctx, shown, error.reason)
+    if (outcome === 'network' && error instanceof InvalidTokenError) auditNetwork(ctx, shown, error)
     throw error
   }
 }
 
 /** The key is a good one: its owner, or whoever set up the gateway, wants to know what was wrong with the address. */
-function auditNetwork(ctx: Context, { gateway, caller, worth: { key } }: Shown, reason: string): void {
+function auditNetwork(ctx: Context, { gateway, caller, worth: { key } }: Shown, error: InvalidTokenError): void {
   if (!key) return
+  const { reason } = error
+  ctx.audit.told(error)
   const detail = { key: key.id, gateway: gateway.name }
   ctx.audit.count({
     type: 'api_key.refused',

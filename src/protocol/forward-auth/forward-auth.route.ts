@@ -8,7 +8,7 @@ import { type DirectReply, directAnswers } from '../../http/index.js'
 import { InvalidClientError, InvalidRequestError, OAuthError } from '../../oauth/index.js'
 import { within } from '../../platform/deadline.js'
 import { addressesOf, basicOff, credentialInAddress, inAddress, readCaller, repeatedFields } from './caller.js'
-import { callerAddressReader, credentialField, readGatewayField } from './caller-address.js'
+import { type CallerAddress, callerAddressReader, credentialField, readGatewayField } from './caller-address.js'
 import type { TransportProblem } from './caller-transport.js'
 import { refuseCaller, refuseGateway } from './refusal.js'
 import { createVerifiedCredentials } from './verified-credentials.js'
@@ -41,6 +41,7 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
       // Whoever it was: our own address holds a key. What else the request says of addresses is not believed.
       const holdsKey = findApiKeys(rest).length > 0
       if (holdsKey) await lookForKeys([rest], origin)
+      if (error instanceof OAuthError && error.status < 429) ctx.audit.refused(error, { ip: origin.ip })
       return refuseGateway(ctx, holdsKey ? credentialInAddress() : error, origin.requestId)
     }
     try {
@@ -49,7 +50,8 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
       if (error instanceof InvalidRequestError && error.reason === inAddress) {
         await lookForKeys(addressesOf(request, rest), { requestId: origin.requestId })
       }
-      if (error instanceof OAuthError && unlooked.has(error.reason)) auditUnlooked(ctx, gateway, error.reason, origin)
+      if (error instanceof OAuthError)
+        auditRefusal(ctx, gateway, error, { here: origin, caller: addressOf(request, gateway) })
       return refuseCaller(ctx, gateway, error, origin.requestId)
     }
   })
@@ -61,10 +63,22 @@ const unlooked: ReadonlySet<string> = new Set<string>([
   ...(['transport_insecure', 'transport_not_said'] satisfies TransportProblem[]),
 ])
 
-/** No password was compared, so nothing else says that one was shown. */
-function auditUnlooked(ctx: Context, { name, resource, clientId }: Gateway, reason: string, { ip }: Origin): void {
-  const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason, ip }
-  ctx.audit.count({ ...event, detail: { gateway: name, resource } })
+/**
+ * Once for each: what a look at the credential has written says more. Of what was not looked at nothing else says that a password
+ * was shown.
+ */
+function auditRefusal(
+  ctx: Context,
+  { name, resource, clientId }: Gateway,
+  error: OAuthError,
+  { here, caller }: { readonly here: Origin; readonly caller: CallerAddress },
+): void {
+  const { reason, status } = error
+  if (unlooked.has(reason)) {
+    ctx.audit.told(error)
+    const event = { type: 'token.refused', actor: `client:${clientId}`, clientId, reason, ip: here.ip }
+    ctx.audit.count({ ...event, detail: { gateway: name, resource } })
+  } else if (status < 429) ctx.audit.refused(error, { clientId, ip: caller.ip ?? here.ip })
 }
 
 /**
