@@ -12,6 +12,12 @@ const known = { server_metadata: 'discovery', client_registration: 'static_clien
 const selfMade = { server_metadata: 'discovery', client_registration: 'dynamic_client' }
 const code = { response_type: 'code' }
 
+/** Every module of OpenID Connect that fits such clients, registered by themselves; for no certification. */
+function everything(client_auth_type: string, response_mode: string): Plan {
+  const variant = { ...code, client_auth_type, response_mode, client_registration: 'dynamic_client' }
+  return { name: 'oidcc-test-plan', variant, clients: 'dynamic' }
+}
+
 /** By the names that they are chosen by on the command line. Those for a certification come first. */
 export const plans: Readonly<Record<string, Plan>> = {
   config: { name: 'oidcc-config-certification-test-plan', variant: {}, clients: 'static' },
@@ -56,4 +62,8 @@ export const plans: Readonly<Record<string, Plan>> = {
     variant: { ...code, client_registration: 'dynamic_client' },
     clients: 'dynamic',
   },
+  'third-party-login': { name: 'oidcc-3rdparty-init-login-certification-test-plan', variant: code, clients: 'dynamic' },
+  'all-post': everything('client_secret_post', 'default'),
+  'all-private_key_jwt': everything('private_key_jwt', 'default'),
+  'all-private_key_jwt-formpost': everything('private_key_jwt', 'form_post'),
 }
