@@ -46,7 +46,7 @@ export interface RateLimitsOptions {
   readonly random: Random
   readonly secrets: SecretKeys
   readonly log: Logger
-  readonly config: Pick<Config, 'limits'>
+  readonly config: Pick<Config, 'limits' | 'server'>
 }
 
 /**
@@ -69,7 +69,8 @@ export function createRateLimits({ db, clock, random, secrets, log, config }: Ra
   const scope = 'server'
   let id: string | undefined
   let announcedAt = Number.NEGATIVE_INFINITY
-  let processes = 1
+  /** Where the store is away from the beginning: those of this host, at least. */
+  let { processes } = config.server
   /** Until it is known how many there are, nobody leases a larger block than the first. */
   let announcing: Promise<void> | undefined
 

@@ -121,7 +121,8 @@ export async function find(database: Database, id: string): Promise<PresentedApi
   const known = recall(database, id)
   const found = await database.run(findAll, { id, known })
   if (found !== known) remember(database, id, found, era)
-  // Another server may have answered, to which not all was replicated: its transactions have the same numbers.
+  // Another server may have answered, to which not all was replicated: its transactions have the same numbers. (A pooler may hide
+  // that; then the same number must have written the same row within the minute, and otherwise.)
   else if (known && database.era !== era) return (await database.run(findAll, { id }))?.key
   return found?.key
 }

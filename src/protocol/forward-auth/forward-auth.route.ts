@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { createExposureWatch, findApiKeys } from '../../api-keys/index.js'
+import { createExposureWatch, type ExposureWatch, findApiKeys } from '../../api-keys/index.js'
 import { authenticateClient } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import { acceptedNow, type Gateway } from '../../gateways/index.js'
@@ -24,6 +24,8 @@ const deadline = 5_000
 export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
   const verified = createVerifiedCredentials(ctx)
   const lookForKeys = createExposureWatch(ctx)
+  // A proxy waits no longer; the look goes on.
+  const look: ExposureWatch = (...seen) => within(deadline, lookForKeys(...seen)).catch(() => undefined)
   const addressOf = callerAddressReader(ctx)
 
   async function answer(request: IncomingMessage, rest: string, gateway: Gateway, requestId: string) {
@@ -40,7 +42,7 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
     } catch (error) {
       // Whoever it was: our own address holds a key. What else the request says of addresses is not believed.
       const holdsKey = findApiKeys(rest).length > 0
-      if (holdsKey) await lookForKeys([rest], origin)
+      if (holdsKey) await look([rest], origin)
       if (error instanceof OAuthError && error.status < 429) ctx.audit.refused(error, { ip: origin.ip })
       return refuseGateway(ctx, holdsKey ? credentialInAddress() : error, origin.requestId)
     }
@@ -48,7 +50,7 @@ export function forwardAuthRoute(scope: FastifyInstance, ctx: Context): void {
       return await within(deadline, answer(request, rest, gateway, origin.requestId))
     } catch (error) {
       if (error instanceof InvalidRequestError && error.reason === inAddress) {
-        await lookForKeys(addressesOf(request, rest), { requestId: origin.requestId })
+        await look(addressesOf(request, rest), { requestId: origin.requestId })
       }
       if (error instanceof OAuthError)
         auditRefusal(ctx, gateway, error, { here: origin, caller: addressOf(request, gateway) })
