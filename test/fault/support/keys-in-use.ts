@@ -175,7 +175,9 @@ export function startKeyLoad(scene: KeyScene, rate: number): KeyLoad {
       const key = turn ?? luck.oneOf(luck.oneOf(groups))
       key.home ??= drawPlace(scene, luck)
       const place = turn || luck.happens(0.7) ? key.home : drawPlace(scene, luck)
-      judge(key, await show(scene, wire, place, key.text), totals)
+      const request = await show(scene, wire, place, key.text)
+      judge(key, request, totals)
+      if (turn && request.verdict === 'unavailable') turns.push(turn)
     }
   }
   const introspect = (at: number, { text }: HeldKey): Promise<KeyRequest> =>
