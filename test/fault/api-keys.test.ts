@@ -221,6 +221,8 @@ t.test('keys that are rotated and ended while they are in use', async (t) => {
     async function rotateAll() {
       const successors: HeldKey[] = []
       load.use(keys, idle)
+      await showEach(keys)
+      lap('before')
       const rotation = { ctx, installation, token, load, luck: luck.fork('rotation'), overlaps, successors }
       await rotateInUse(keys, rotation)
       const over = performance.now()
@@ -229,12 +231,16 @@ t.test('keys that are rotated and ended while they are in use', async (t) => {
       const isOver = () => countOf(keys, 'refused') === rotated || totals.breaches.length > 0
       await waitFor(isOver, 60, 'not every key was shown after its end')
       lap('overlaps')
-      const some = idle.slice(-shown)
-      for (const key of some) load.showAt(key, performance.now())
-      const isUsed = () => countOf(some, 'accepted') === shown || totals.breaches.length > 0
-      await waitFor(isUsed, 60, 'not every key was shown')
+      await showEach(idle.slice(-shown))
       lap('used')
       return { successors, midway: keys.filter(({ endedAt }) => endedAt < over).length }
+    }
+
+    /** So that each is remembered at its home. */
+    async function showEach(some: readonly HeldKey[]) {
+      for (const key of some) load.showAt(key, performance.now())
+      const isUsed = () => countOf(some, 'accepted') === some.length || totals.breaches.length > 0
+      await waitFor(isUsed, 60, 'not every key was shown')
     }
 
     /** While others are created, rotated and changed. */

@@ -102,6 +102,8 @@ export interface KeyTotals {
   goodAccepted: number
   endedRefused: number
   unavailable: number
+  /** The same by way. */
+  readonly putOff: Record<Way, number>
   /** Milliseconds after an end at which a request was sent that was still accepted: by who remembers keys. */
   readonly longest: Record<'package' | 'gateway', number>
   readonly ways: Record<Way, number>
@@ -113,6 +115,7 @@ export function newTotals(): KeyTotals {
     ...{ requests: 0, goodAccepted: 0, endedRefused: 0, unavailable: 0, breaches: [] },
     longest: { package: 0, gateway: 0 },
     ways: { package: 0, gateway: 0, introspection: 0, exchange: 0 },
+    putOff: { package: 0, gateway: 0, introspection: 0, exchange: 0 },
   }
 }
 
@@ -325,6 +328,7 @@ export function judge(key: HeldKey, request: KeyRequest, totals: KeyTotals): voi
   switch (verdict) {
     case 'unavailable':
       totals.unavailable++
+      totals.putOff[way]++
       return
     case 'unexpected':
       totals.breaches.push(`${about}, which no key is answered`)

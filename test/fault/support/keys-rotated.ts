@@ -28,7 +28,7 @@ interface Rotated {
 
 /**
  * Rotates each, by turns as an operator's command does it, and as its owner does by HTTP at one process and at the other. Each has
- * an overlap of its own, and its holder shows it when that begins, shortly before it is over, and once its end must be known.
+ * an overlap of its own, and its holder shows it shortly before that is over, and once its end must be known.
  */
 export async function rotateInUse(keys: readonly HeldKey[], rotation: Rotation): Promise<void> {
   const { ctx, installation, token, load, luck, overlaps, successors } = rotation
@@ -53,7 +53,6 @@ export async function rotateInUse(keys: readonly HeldKey[], rotation: Rotation):
       const begun = performance.now()
       // Its end is known when it is answered, and cannot be earlier than this.
       key.goodUntil = begun + (overlap - 1) * 1_000
-      load.showAt(key, begun)
       const rotated = await insist(() => (port === undefined ? byCommand(id, overlap) : byHttp(port, id, overlap)))
       const end = monotonic(rotated.end)
       key.endedAt = end
