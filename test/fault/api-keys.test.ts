@@ -109,6 +109,17 @@ function seconds(milliseconds = 0): string {
   return `${Math.round(milliseconds / 1_000)} s`
 }
 
+function number(value: number): string {
+  return value.toLocaleString('en')
+}
+
+function latest({ package: api, gateway }: KeyTotals['longest']): string {
+  const longest = Math.round(Math.max(api, gateway))
+  return longest > 0
+    ? `; the last that was accepted had been sent ${longest} ms after the end`
+    : ', and those before as well'
+}
+
 function countOf(keys: readonly HeldKey[], what: 'accepted' | 'refused'): number {
   return keys.filter((key) => key[what] > 0).length
 }
@@ -209,10 +220,9 @@ t.test('keys that are rotated and ended while they are in use', async (t) => {
           `${sent} requests a second, to three APIs, to two processes for a gateway, and to introspect and exchange keys there. ` +
           `The 1,000 were rotated within ${seconds(laps['rotation'])}, by command and by HTTP, each with an overlap of 3 to 6 s; ` +
           `${midway} overlaps were over by then. Each key was accepted before its end, and refused behind it. One call ended ` +
-          `${ended} keys in ${took} ms, while others were created, rotated and changed; each was asked about at once, while the ` +
-          `${known.length} that had been used were shown on. ${totals.endedRefused} requests with a key that had ended (at APIs ` +
-          `and the gateway: more than 1 s before) were refused, all of them; the last that an API accepted had been sent ` +
-          `${Math.round(totals.longest.package)} ms after the end, and the last by the gateway ${Math.round(totals.longest.gateway)} ms`,
+          `${number(ended)} keys in ${took} ms, while others were created, rotated and changed; each was asked about at once, while the ` +
+          `${number(known.length)} that had been used were shown on. ${number(totals.endedRefused)} requests with a key that had ended ` +
+          `(at APIs and the gateway: more than 1 s before) were refused, all of them${latest(totals.longest)}`,
       })
     } finally {
       await load.stop()
