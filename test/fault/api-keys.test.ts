@@ -117,7 +117,7 @@ function latest({ package: api, gateway }: KeyTotals['longest']): string {
   const longest = Math.round(Math.max(api, gateway))
   return longest > 0
     ? `; the last that was accepted had been sent ${longest} ms after the end`
-    : ', and those before as well'
+    : ', and so were those within that second'
 }
 
 function countOf(keys: readonly HeldKey[], what: 'accepted' | 'refused'): number {
