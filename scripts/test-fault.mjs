@@ -3,6 +3,7 @@
 //
 //   npm run test:fault                            all of it
 //   npm run test:fault -- test/fault/x.test.ts    one of them, without the document
+//   npm run test:fault -- --row test/fault/x.test.ts   one of them, and its rows in the document beside those that are there
 //   npm run test:fault -- --continue              what the last run had not passed, and the document from both
 //   OSTIARY_FAULT_SEED=… npm run test:fault       the choices of an earlier run
 
@@ -16,7 +17,8 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const page = join(root, 'docs/reliability.md')
 const continues = process.argv.includes('--continue')
-const chosen = process.argv.slice(2).filter((argument) => argument !== '--continue')
+const addsRows = process.argv.includes('--row')
+const chosen = process.argv.slice(2).filter((argument) => !['--continue', '--row'].includes(argument))
 /** What came of each file stays here until all of them have passed. */
 const state = join(root, '.data/fault')
 const seedFile = join(state, 'seed')
@@ -91,8 +93,7 @@ async function runTests(seed) {
 }
 
 /** In the order in which they were run. */
-function readRows() {
-  const folders = files.map((name) => join(state, name)).filter(existsSync)
+function readRows(folders) {
   return folders.flatMap((folder) =>
     readdirSync(folder)
       .sort()
@@ -100,28 +101,39 @@ function readRows() {
   )
 }
 
+const number = (value) => value.toLocaleString('en')
+const columns = [
+  ['Fault', ({ fault }) => fault],
+  ['Rounds', ({ rounds }) => number(rounds)],
+  ['Requests', ({ operations }) => number(operations)],
+  ['Done and acknowledged', ({ acknowledged }) => number(acknowledged)],
+  ['Refused by rule', ({ refused }) => number(refused)],
+  ['503 with Retry-After', ({ unavailable }) => number(unavailable)],
+  ['Connection broke', ({ unanswered }) => number(unanswered)],
+  ['No connection', ({ unreachable }) => number(unreachable)],
+  ['Histories', ({ histories }) => number(histories)],
+  ['Lost', ({ lost }) => number(lost)],
+  ['Doubled', ({ doubled }) => number(doubled)],
+]
+const cells = (texts) => `| ${texts.join(' | ')} |`
+const lineOf = (row) => cells(columns.map(([, value]) => value(row)))
+const remarkOf = ({ fault, remark }) => `- ${fault}: ${remark}`
+const sumLine = (sum) =>
+  `In all: ${number(sum('Requests'))} requests, ${number(sum('Done and acknowledged'))} acknowledged, ${number(sum('Lost'))} lost, ${number(sum('Doubled'))} doubled.`
+
+/** The program that was measured. */
+const commit = () => execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root, encoding: 'utf8' }).trim()
+const today = () => new Date().toISOString().slice(0, 10)
+
 function documentOf(rows, seed) {
-  const sum = (name) => rows.reduce((total, row) => total + row[name], 0)
-  const number = (value) => value.toLocaleString('en')
-  const columns = [
-    ['Fault', ({ fault }) => fault],
-    ['Rounds', ({ rounds }) => number(rounds)],
-    ['Requests', ({ operations }) => number(operations)],
-    ['Done and acknowledged', ({ acknowledged }) => number(acknowledged)],
-    ['Refused by rule', ({ refused }) => number(refused)],
-    ['503 with Retry-After', ({ unavailable }) => number(unavailable)],
-    ['Connection broke', ({ unanswered }) => number(unanswered)],
-    ['No connection', ({ unreachable }) => number(unreachable)],
-    ['Histories', ({ histories }) => number(histories)],
-    ['Lost', ({ lost }) => number(lost)],
-    ['Doubled', ({ doubled }) => number(doubled)],
-  ]
-  const cells = (texts) => `| ${texts.join(' | ')} |`
-  const remarks = rows.filter(({ remark }) => remark).map(({ fault, remark }) => `- ${fault}: ${remark}`)
+  const sum = (title) => {
+    const [, value] = columns.find(([each]) => each === title)
+    return rows.reduce((total, row) => total + numberOf(value(row)), 0)
+  }
+  const remarks = rows.filter(({ remark }) => remark).map(remarkOf)
   const [{ model }] = cpus()
   const gigabytes = Math.round(totalmem() / 2 ** 30)
   const databases = [...new Set(rows.map(({ database }) => database))].join(' and ')
-  const commit = execFileSync('git', ['describe', '--always', '--dirty'], { cwd: root, encoding: 'utf8' }).trim()
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const repeated = [...new Set(readLines(failedFile))].map((name) => `\`test/fault/${name}\``).join(', ')
   return `# Reliability
@@ -129,15 +141,15 @@ function documentOf(rows, seed) {
 What happens to codes, tokens, revocations and counts when something fails. \`npm run test:fault\` writes this page; the same
 tests run with every change in a short form.
 
-- ${new Date().toISOString().slice(0, 10)}, Ostiary ${version} at ${commit}, Node ${process.versions.node}, PostgreSQL ${databases}
+- ${today()}, Ostiary ${version} at ${commit()}, Node ${process.versions.node}, PostgreSQL ${databases}
 - ${availableParallelism()} × ${model.trim()}, ${gigabytes} GB, ${platform()} ${release()} ${arch()}
 - seed ${seed}: \`OSTIARY_FAULT_SEED=${seed} npm run test:fault\` makes the same choices again, though not at the same instants${repeated && `\n- had not passed at first, and were run again: ${repeated}`}
 
 ${cells(columns.map(([title]) => title))}
 ${cells(columns.map(([, value]) => (value(rows[0]).match(/^[\d,]+$/) ? '--:' : '---')))}
-${rows.map((row) => cells(columns.map(([, value]) => value(row)))).join('\n')}
+${rows.map(lineOf).join('\n')}
 
-In all: ${number(sum('operations'))} requests, ${number(sum('acknowledged'))} acknowledged, ${number(sum('lost'))} lost, ${number(sum('doubled'))} doubled.
+${sumLine(sum)}
 ${remarks.length > 0 ? `\n${remarks.join('\n')}\n` : ''}
 ## How it is measured
 
@@ -156,8 +168,9 @@ When the fault is over, this ledger is held against the server:
   it was sent more than 1 s after the 200 of its revocation, or a good one that was refused. Half of the tokens are opaque. An
   API that cannot know answers 503 with \`Retry-After\`, or asks the server where it is set to. Without a tolerance, and with
   the feed cut, the same checker must find such tokens of both kinds, and does.
-- Of API keys that are shown to APIs, introspected and exchanged, **lost** is one that was accepted when it was sent more than
-  1 s after the end of its overlap or of all keys, or refused before.
+- Of API keys that are shown to APIs and at a gateway, introspected and exchanged, **lost** is one that was accepted when it was
+  sent after the end of its overlap or of all keys (at APIs and the gateway, which remember keys: more than 1 s after), or refused
+  before.
 - Every request must have been answered as the protocol says, or by 503 with \`Retry-After\`, or its connection must have
   broken while the fault lasted. None may hang for 20 s.
 - Afterwards requests of every kind must succeed at every process.
@@ -166,6 +179,31 @@ The history of each grant, token and count is checked for linearizability: there
 between its request and its answer, in which one at a time would have given the same answers.
 ${checkersOf(rows)}
 `
+}
+
+const numberOf = (text) => Number(text.replaceAll(',', ''))
+
+/** The page with these rows in place of those of the same faults, or behind the others. Their remarks say of when they are. */
+function withRows(document, rows, seed) {
+  const lines = document.split('\n')
+  const first = lines.findIndex((line) => line.startsWith('| Fault |')) + 2
+  const table = lines.slice(first, lines.indexOf('', first))
+  const how = lines.indexOf('## How it is measured')
+  const remarks = lines.slice(lines.findIndex((line) => line.startsWith('In all: ')) + 1, how).filter(Boolean)
+  const put = (into, beginning, line) => {
+    const at = into.findIndex((each) => each.startsWith(beginning))
+    into.splice(at < 0 ? into.length : at, at < 0 ? 0 : 1, line)
+  }
+  for (const row of rows) {
+    put(table, `| ${row.fault} |`, lineOf(row))
+    const when = `(${today()}, at ${commit()}, seed ${seed}, PostgreSQL ${row.database})`
+    put(remarks, `- ${row.fault}: `, `${remarkOf({ remark: '', ...row })} ${when}`)
+  }
+  const sum = (title) => {
+    const column = columns.findIndex(([each]) => each === title)
+    return table.reduce((total, line) => total + numberOf(line.split('|')[column + 1]), 0)
+  }
+  return [...lines.slice(0, first), ...table, '', sumLine(sum), '', ...remarks, '', ...lines.slice(how)].join('\n')
 }
 
 function checkersOf(rows) {
@@ -191,20 +229,25 @@ async function runAll() {
     console.log('Once that is mended: npm run test:fault -- --continue')
     return 1
   }
-  writeFileSync(page, `${documentOf(readRows(), seed)}${sectionOfFuzz()}`)
+  writeFileSync(
+    page,
+    `${documentOf(readRows(files.map((name) => join(state, name)).filter(existsSync)), seed)}${sectionOfFuzz()}`,
+  )
   rmSync(state, { recursive: true })
   console.log('docs/reliability.md is written.')
   return 0
 }
 
-/** Nothing of it stays. */
+/** Nothing of it stays but, where that is wanted, its rows. */
 async function runChosen() {
   const results = mkdtempSync(join(tmpdir(), 'ostiary-fault-'))
   try {
     const seed = process.env.OSTIARY_FAULT_SEED ?? randomBytes(4).toString('hex')
     let good = true
     for (const path of chosen) good = (await runTest(path, results, seed)) && good
-    for (const name of readdirSync(results).sort()) console.log(readFileSync(join(results, name), 'utf8'))
+    const rows = readRows([results])
+    for (const row of rows) console.log(JSON.stringify(row))
+    if (good && addsRows) writeFileSync(page, withRows(readFileSync(page, 'utf8'), rows, seed))
     return good ? 0 : 1
   } finally {
     rmSync(results, { recursive: true, force: true })

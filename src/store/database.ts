@@ -7,7 +7,7 @@ import { type Prisma, PrismaClient } from './prisma/client.js'
 /** A pool or an open transaction: what everyday reads and writes take first. */
 export interface Db {
   readonly prisma: Prisma.TransactionClient
-  /** One statement: named and prepared, or within the transaction that is open. */
+  /** One statement, named and prepared, also within the transaction that is open. */
   query(name: string, text: string, parameters: readonly unknown[]): Promise<readonly Row[]>
 }
 
@@ -91,12 +91,17 @@ export function openDatabase(options: DatabaseOptions): Database {
     if (!closing) options.onError?.(error)
   })
   let prisma: PrismaClient | undefined
+  const names = new Map<string, string>()
   const batches = new Map<string, (item: unknown) => Promise<unknown>>()
 
   const database: Database = {
     get prisma() {
       prisma ??= new PrismaClient({
-        adapter: new PrismaPg(pool, { disposeExternalPool: false }),
+        adapter: new PrismaPg(pool, {
+          disposeExternalPool: false,
+          // No name: it is planned each time.
+          statementNameGenerator: ({ sql }) => names.get(sql) ?? '',
+        }),
         // Its other formats read the source around the call from the disk, for every error.
         errorFormat: 'minimal',
       })
@@ -154,7 +159,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       }),
 
     transaction(work) {
-      return database.prisma.$transaction((tx) => work(inTransaction(tx)), { maxWait: 3_000, timeout: 10_000 })
+      return database.prisma.$transaction((tx) => work(inTransaction(tx, names)), { maxWait: 3_000, timeout: 10_000 })
     },
 
     async close() {
@@ -214,8 +219,20 @@ async function onOneConnection<Result>(
   }
 }
 
-function inTransaction(prisma: Prisma.TransactionClient): Db {
-  return { prisma, query: (_name, text, parameters) => prisma.$queryRawUnsafe(text, ...parameters) }
+/**
+ * Statements go by Prisma, and by their names all the same: to plan one that does much anew each time takes longer than to run it,
+ * and whoever revokes waits for that.
+ *
+ * @param names of what was run so, by its text
+ */
+function inTransaction(prisma: Prisma.TransactionClient, names: Map<string, string>): Db {
+  return {
+    prisma,
+    query(name, text, parameters) {
+      names.set(text, name)
+      return prisma.$queryRawUnsafe(text, ...parameters)
+    },
+  }
 }
 
 /** What Prisma's adapter makes of an error of the driver. */

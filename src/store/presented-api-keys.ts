@@ -130,6 +130,6 @@ export async function find(database: Database, id: string): Promise<PresentedApi
 /** The same within a transaction that changes them: whoever changes keys holds the lock of revocations. */
 export async function findHeld(db: Db, ids: readonly string[]): Promise<readonly (PresentedApiKey | undefined)[]> {
   const looks = ids.map((id) => ({ id }))
-  const rows = await db.prisma.$queryRawUnsafe<Row[]>(findAll.text, ids, [], [])
+  const rows = await db.query(findAll.name, findAll.text, [ids, [], []])
   return findAll.results(looks, rows).map((found) => found?.key)
 }

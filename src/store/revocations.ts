@@ -314,7 +314,7 @@ export async function create(db: Db, revocation: NewRevocation): Promise<void> {
 /** Many of them inside an open transaction: when a role is deleted, one for each holder. */
 export async function createAll(db: Db, all: readonly NewRevocation[]): Promise<void> {
   for (let start = 0; start < all.length; start += 1000) {
-    await db.prisma.$queryRawUnsafe(record.text, ...record.parameters(all.slice(start, start + 1000)))
+    await db.query(record.name, record.text, record.parameters(all.slice(start, start + 1000)))
   }
 }
 

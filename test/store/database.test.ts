@@ -58,6 +58,20 @@ t.test('the settings of a connection hold for its first statement', async (t) =>
   t.equal(row?.['jit'], 'off', 'and for Prisma, which shares the pool')
 })
 
+t.test(
+  'a statement of a transaction is prepared by its name, once for all transactions of the connection',
+  async (t) => {
+    const { db } = await openTestStore(t, 1)
+    for (const value of [1, 2]) {
+      const rows = await db.transaction((tx) => tx.query('test.doubled', 'SELECT 2 * $1::int AS doubled', [value]))
+      t.same(rows, [{ doubled: 2 * value }])
+    }
+    t.same(await db.query('test.prepared', "SELECT name FROM pg_prepared_statements WHERE name LIKE 'test.d%'", []), [
+      { name: 'test.doubled' },
+    ])
+  },
+)
+
 t.test('a statement that may take longer: it alone, and it only reads', async (t) => {
   const { url } = await openTestStore(t)
   const db = open(t, url)

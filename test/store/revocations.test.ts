@@ -324,7 +324,9 @@ t.test('the cost of ending a user does not depend on how many tokens there are',
     await client.query('SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan')
     // The statement as it is sent, taken on its way to the database.
     const sent: unknown[][] = []
-    const tx = { prisma: { $queryRawUnsafe: async (...statement: unknown[]) => void sent.push(statement) } }
+    const tx = {
+      query: async (_name: string, text: string, values: readonly unknown[]) => void sent.push([text, ...values]),
+    }
     const entry = revocation(store, 'user', userId, { row: { bucket: 0, id: userId }, grantsOf: userId })
     await revocations.createAll(tx as unknown as Parameters<typeof revocations.createAll>[0], [entry])
     const [text, ...values] = sent[0]!

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { drawApiKey, drawApiKeyId } from '../../../src/api-keys/format.js'
 import { hashApiKey } from '../../../src/api-keys/secret.js'
 import type { ApiKeyOwner } from '../../../src/store/index.js'
@@ -7,18 +8,24 @@ import type { Chance } from './chance.js'
 import type { Installation } from './installation.js'
 import { insist } from './promise-load.js'
 import type { Verifiers } from './verifiers.js'
-import { openWire, type Wire } from './wire.js'
+import { openWire, type Sent, type Wire } from './wire.js'
 
-export type Way = 'package' | 'introspection' | 'exchange'
+export type Way = 'package' | 'gateway' | 'introspection' | 'exchange'
+
+/** Where a key is shown: to one of the APIs, or to one of the processes. */
+export interface Place {
+  readonly way: Way
+  readonly at: number
+}
 
 /**
- * Milliseconds from an end, once it was answered, until a request is not accepted any more. The server looks the key up each
- * time; an API has one second to hear of the end.
+ * Milliseconds from an end, once it was answered, until a request is not accepted any more. By introspection and exchange the
+ * server looks the key up each time; an API, and the server for a gateway, remember it, and have one second to hear of the end.
  */
-export const bounds: Readonly<Record<Way, number>> = { package: 1_000, introspection: 0, exchange: 0 }
+export const bounds: Readonly<Record<Way, number>> = { package: 1_000, gateway: 1_000, introspection: 0, exchange: 0 }
 
 /** The longest of them. */
-export const bound = bounds.package
+export const bound = Math.max(...Object.values(bounds))
 
 /** Milliseconds by which what this process takes for the time of an end by the clock can be wrong: both are rounded. */
 const rounding = 5
@@ -31,6 +38,11 @@ export interface HeldKey {
   goodUntil: number
   /** Behind this plus the bound of the way it is not. */
   endedAt: number
+  /** Where its holder shows it mostly, so that it is remembered there. */
+  home?: Place
+  /** How often it was accepted while it lived, and refused once its end was to be known. */
+  accepted: number
+  refused: number
 }
 
 export interface KeyRequest {
@@ -70,12 +82,18 @@ export async function makeKeys(
 }
 
 export function newKey(id: string, text: string): HeldKey {
-  return { id, text, goodUntil: Number.POSITIVE_INFINITY, endedAt: Number.POSITIVE_INFINITY }
+  const never = Number.POSITIVE_INFINITY
+  return { id, text, goodUntil: never, endedAt: never, accepted: 0, refused: 0 }
 }
 
 /** When the clock of all processes of this machine says this time, as monotonic milliseconds of this one; never before. */
 export function monotonic(time: Date): number {
   return time.getTime() - Date.now() + performance.now() + rounding
+}
+
+/** The same the other way round, never later: with this the key is good. What says its end says it in whole seconds. */
+export function goodUntil(end: Date): number {
+  return monotonic(new Date(Math.floor(end.getTime() / 1_000) * 1_000)) - 2 * rounding
 }
 
 /** What came of requests with keys that live, or have ended. */
@@ -84,20 +102,45 @@ export interface KeyTotals {
   goodAccepted: number
   endedRefused: number
   unavailable: number
-  /** Milliseconds after an end at which a request was sent that was still accepted. */
-  longest: number
+  /** The same by way. */
+  readonly putOff: Record<Way, number>
+  /** Milliseconds after an end at which a request was sent that was still accepted: by who remembers keys. */
+  readonly longest: Record<'package' | 'gateway', number>
   readonly ways: Record<Way, number>
   readonly breaches: string[]
 }
 
+export function newTotals(): KeyTotals {
+  return {
+    ...{ requests: 0, goodAccepted: 0, endedRefused: 0, unavailable: 0, breaches: [] },
+    longest: { package: 0, gateway: 0 },
+    ways: { package: 0, gateway: 0, introspection: 0, exchange: 0 },
+    putOff: { package: 0, gateway: 0, introspection: 0, exchange: 0 },
+  }
+}
+
+/** How the load kept the pace that it was told. */
+export interface Pace {
+  /** Requests that it has sent. */
+  readonly sent: number
+  /** Milliseconds since the first. */
+  readonly took: number
+  /** Milliseconds that one was sent after it was due, at most. */
+  readonly latest: number
+}
+
 export interface KeyLoad {
   readonly totals: KeyTotals
-  /** Which keys are shown from now on. */
-  readonly use: (keys: readonly HeldKey[]) => void
+  /** Which keys are shown from now on: of each group as many. */
+  readonly use: (...groups: readonly (readonly HeldKey[])[]) => void
+  /** Shows a key at its home, at this monotonic time or as soon as it is its turn. */
+  readonly showAt: (key: HeldKey, time: number) => void
   /** Asks about each of them once, at a process, from the last to the first. @returns how many were refused */
   readonly askAll: (keys: readonly HeldKey[]) => Promise<number>
   /** What each process says about a key. */
   readonly askEverywhere: (key: HeldKey) => Promise<readonly KeyRequest['verdict'][]>
+  /** What there was from the first request on. */
+  readonly pace: () => Pace
   /** @throws what a sender could not get over */
   readonly stop: () => Promise<void>
 }
@@ -107,55 +150,62 @@ interface KeyScene {
   readonly verifiers: Verifiers
   /** What the API identifies itself by when it asks about a key. */
   readonly basic: string
+  readonly gateway: { readonly name: string; readonly basic: string }
   readonly chance: Chance
 }
 
-/** Shows keys to APIs, exchanges them and asks about them, at any process, until it is stopped. */
-export function startKeyLoad(scene: KeyScene, senders: number): KeyLoad {
+/** Requests that may be on the way at once. */
+const senders = 16
+
+/**
+ * Shows keys to APIs and at a gateway, exchanges them and asks about them, at any process, until it is stopped.
+ *
+ * @param rate requests in a second
+ */
+export function startKeyLoad(scene: KeyScene, rate: number): KeyLoad {
   const { chance, installation } = scene
-  const ways = { package: 0, introspection: 0, exchange: 0 }
-  const totals: KeyTotals = {
-    requests: 0,
-    goodAccepted: 0,
-    endedRefused: 0,
-    unavailable: 0,
-    longest: 0,
-    ways,
-    breaches: [],
-  }
+  const totals = newTotals()
   const wire = openWire(new URL(installation.issuer).host)
-  let keys: readonly HeldKey[] = []
+  const isDue = startPace(rate)
+  let groups: readonly (readonly HeldKey[])[] = []
+  const turns: HeldKey[] = []
   let stopped = false
 
   const send = async (luck: Chance): Promise<void> => {
     while (!stopped) {
-      const key = luck.oneOf(keys)
-      judge(key, await show(scene, wire, luck, key.text), totals)
+      await isDue.next()
+      const turn = turns.shift()
+      const key = turn ?? luck.oneOf(luck.oneOf(groups))
+      key.home ??= drawPlace(scene, luck)
+      const place = turn || luck.happens(0.7) ? key.home : drawPlace(scene, luck)
+      const request = await show(scene, wire, place, key.text)
+      judge(key, request, totals)
+      if (turn && request.verdict === 'unavailable') turns.push(turn)
     }
   }
-  const introspect = (port: number | undefined, { text }: HeldKey): Promise<KeyRequest> =>
+  const introspect = (at: number, { text }: HeldKey): Promise<KeyRequest> =>
     insist(async () => {
-      const request = await ask(wire, { way: 'introspection', port: port!, text, basic: scene.basic })
+      const request = await ask(scene, wire, { way: 'introspection', at }, text)
       if (request.verdict === 'unavailable') throw new Error('it was put off')
       return request
     })
-  const run = Array.from({ length: senders }, (_, n) => n)
   let senderRuns: Promise<unknown> | undefined
   return {
     totals,
-    use(those) {
-      keys = those
-      senderRuns ??= Promise.all(run.map((n) => send(chance.fork(`sender ${n}`))))
+    pace: isDue.kept,
+    use(...those) {
+      groups = those
+      senderRuns ??= Promise.all(Array.from({ length: senders }, (_, n) => send(chance.fork(`sender ${n}`))))
+    },
+    showAt(key, time) {
+      setTimeout(() => turns.push(key), time - performance.now())
     },
     async askAll(those) {
       const waiting = [...those]
       let refused = 0
       const one = async (): Promise<void> => {
         for (let key = waiting.pop(); key; key = waiting.pop()) {
-          const request = await introspect(
-            installation.servers[waiting.length % installation.servers.length]?.port,
-            key,
-          )
+          const request = await introspect(waiting.length % installation.servers.length, key)
           judge(key, request, totals)
           if (request.verdict === 'refused') refused++
         }
@@ -163,8 +213,7 @@ export function startKeyLoad(scene: KeyScene, senders: number): KeyLoad {
       await Promise.all(Array.from({ length: 8 }, one))
       return refused
     },
-    askEverywhere: (key) =>
-      Promise.all(installation.servers.map(async ({ port }) => (await introspect(port, key)).verdict)),
+    askEverywhere: (key) => Promise.all(installation.servers.map(async (_, at) => (await introspect(at, key)).verdict)),
     async stop() {
       stopped = true
       await senderRuns
@@ -173,54 +222,87 @@ export function startKeyLoad(scene: KeyScene, senders: number): KeyLoad {
   }
 }
 
-async function show(
-  { installation, verifiers, basic }: KeyScene,
-  wire: Wire,
-  luck: Chance,
-  text: string,
-): Promise<KeyRequest> {
-  const drawn = luck.number()
-  if (drawn < 0.6) {
-    const { sent, answered, status, retryAfter } = await verifiers.show(luck.between(0, verifiers.count - 1), text)
-    const verdict = verdictOf(status, { accepted: status === 200, refused: status === 401, retryAfter })
-    return { way: 'package', sent, answered, status, verdict }
+/** Milliseconds that are caught up with; what is later than that is left out, so that nothing comes in a flood. */
+const longestCatchUp = 500
+
+function startPace(rate: number): { readonly next: () => Promise<void>; readonly kept: () => Pace } {
+  const since = performance.now()
+  let due = since
+  let [sent, latest] = [0, 0]
+  return {
+    async next() {
+      due = Math.max(due + 1_000 / rate, performance.now() - longestCatchUp)
+      const own = due
+      const wait = own - performance.now()
+      if (wait > 0) await delay(wait)
+      latest = Math.max(latest, performance.now() - own)
+      sent++
+    },
+    kept: () => ({ sent, took: performance.now() - since, latest }),
   }
-  const { port } = luck.oneOf(installation.servers)
-  return ask(wire, { way: drawn < 0.8 ? 'introspection' : 'exchange', port: port!, text, basic })
+}
+
+function drawPlace({ installation, verifiers }: KeyScene, luck: Chance): Place {
+  const drawn = luck.number()
+  if (drawn < 0.4) return { way: 'package', at: luck.between(0, verifiers.count - 1) }
+  const at = luck.between(0, installation.servers.length - 1)
+  return { way: drawn < 0.7 ? 'gateway' : drawn < 0.85 ? 'introspection' : 'exchange', at }
+}
+
+async function show(scene: KeyScene, wire: Wire, { way, at }: Place, text: string): Promise<KeyRequest> {
+  if (way !== 'package') return ask(scene, wire, { way, at }, text)
+  const { sent, answered, status, retryAfter } = await scene.verifiers.show(at, text)
+  const verdict = verdictOf(status, { accepted: status === 200, refused: status === 401, retryAfter })
+  return { way, sent, answered, status, verdict }
 }
 
 interface Asked {
-  readonly way: 'introspection' | 'exchange'
-  readonly port: number
-  readonly text: string
-  readonly basic: string
+  readonly way: Exclude<Way, 'package'>
+  readonly at: number
 }
 
-async function ask(wire: Wire, { way, port, text, basic }: Asked): Promise<KeyRequest> {
+async function ask(scene: KeyScene, wire: Wire, { way, at }: Asked, text: string): Promise<KeyRequest> {
+  const { port } = scene.installation.servers[at]!
   const sent = performance.now()
-  const outcome =
-    way === 'introspection'
-      ? await wire.send(port, {
-          method: 'POST',
-          path: '/introspect',
-          form: { token: text },
-          headers: { authorization: basic },
-        })
-      : await wire.send(port, {
-          method: 'POST',
-          path: '/token',
-          form: { grant_type: exchangeGrant, subject_token_type: apiKeyType, subject_token: text },
-        })
+  const outcome = await wire.send(port!, requestOf(scene, way, text))
   if (outcome.kind !== 'answer') throw new Error(`${way} was not answered: ${JSON.stringify(outcome)}`)
+  const answered = performance.now()
   const { status, headers } = outcome
-  const body = status === 200 || status === 400 ? JSON.parse(outcome.body) : {}
-  const verdict = verdictOf(status, {
-    accepted: status === 200 && (way === 'exchange' ? typeof body.access_token === 'string' : body.active === true),
-    refused:
-      way === 'exchange' ? status === 400 && body.error === 'invalid_request' : status === 200 && body.active === false,
-    retryAfter: headers['retry-after'],
-  })
-  return { way, sent, answered: performance.now(), status, verdict }
+  const body = way !== 'gateway' && (status === 200 || status === 400) ? JSON.parse(outcome.body) : {}
+  const [accepted, refused] = {
+    gateway: [status === 200 && headers.authorization?.startsWith('Bearer ey') === true, status === 401],
+    introspection: [status === 200 && body.active === true, status === 200 && body.active === false],
+    exchange: [
+      status === 200 && typeof body.access_token === 'string',
+      status === 400 && body.error === 'invalid_request',
+    ],
+  }[way] as [boolean, boolean]
+  return {
+    way,
+    sent,
+    answered,
+    status,
+    verdict: verdictOf(status, { accepted, refused, retryAfter: headers['retry-after'] }),
+  }
+}
+
+function requestOf({ basic, gateway }: KeyScene, way: Asked['way'], text: string): Sent {
+  switch (way) {
+    case 'gateway':
+      return {
+        method: 'GET',
+        path: `/forward-auth/${gateway.name}`,
+        headers: { authorization: `Bearer ${text}`, 'x-gateway-authorization': `${gateway.basic}; proto=https` },
+      }
+    case 'introspection':
+      return { method: 'POST', path: '/introspect', form: { token: text }, headers: { authorization: basic } }
+    case 'exchange':
+      return {
+        method: 'POST',
+        path: '/token',
+        form: { grant_type: exchangeGrant, subject_token_type: apiKeyType, subject_token: text },
+      }
+  }
 }
 
 function verdictOf(
@@ -246,17 +328,26 @@ export function judge(key: HeldKey, request: KeyRequest, totals: KeyTotals): voi
   switch (verdict) {
     case 'unavailable':
       totals.unavailable++
+      totals.putOff[way]++
       return
     case 'unexpected':
       totals.breaches.push(`${about}, which no key is answered`)
       return
     case 'accepted':
-      if (since > 0) totals.longest = Math.max(totals.longest, since)
+      if (since > 0 && (way === 'package' || way === 'gateway')) {
+        totals.longest[way] = Math.max(totals.longest[way], since)
+      }
       if (since > bounds[way]) totals.breaches.push(`${about}, ${Math.round(since)} ms after its end`)
-      if (answered < key.goodUntil) totals.goodAccepted++
+      if (answered < key.goodUntil) {
+        totals.goodAccepted++
+        key.accepted++
+      }
       return
     case 'refused':
       if (answered < key.goodUntil) totals.breaches.push(`${about}, which lives`)
-      if (since > bounds[way]) totals.endedRefused++
+      if (since > bounds[way]) {
+        totals.endedRefused++
+        key.refused++
+      }
   }
 }

@@ -19,6 +19,8 @@ export interface Sent {
   readonly method: 'GET' | 'POST'
   readonly path: string
   readonly form?: Readonly<Record<string, string>>
+  /** In place of a form. */
+  readonly json?: unknown
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -37,9 +39,9 @@ export function openWire(host: string, { keepAlive = true }: { readonly keepAliv
   const used = new WeakMap<Socket, number>()
   const agent = new Agent({ keepAlive, maxSockets: 256 })
   return {
-    send: (port, { method, path, form, headers }) =>
+    send: (port, { method, path, form, json, headers }) =>
       new Promise((resolve) => {
-        const body = form === undefined ? undefined : encodeForm(form)
+        const body = form === undefined ? (json === undefined ? undefined : JSON.stringify(json)) : encodeForm(form)
         const sending = request({
           host: '127.0.0.1',
           port,
@@ -51,7 +53,7 @@ export function openWire(host: string, { keepAlive = true }: { readonly keepAliv
             ...(body === undefined
               ? {}
               : {
-                  'content-type': 'application/x-www-form-urlencoded',
+                  'content-type': form === undefined ? 'application/json' : 'application/x-www-form-urlencoded',
                   'content-length': String(Buffer.byteLength(body)),
                 }),
             ...headers,
