@@ -7,6 +7,7 @@ import { createTier } from '../../src/limits/index.js'
 import { createRole, grantRole, withdrawRole } from '../../src/resources/index.js'
 import { type RevocationTarget, revoke } from '../../src/revocation/index.js'
 import type { ApiKeyOwner } from '../../src/store/index.js'
+import { TestClock } from '../support/clock.js'
 import { exchange, exchanged, exchangeGrant, isActive, makeKey } from '../support/exchange.js'
 import { createTestServer, registration, sql } from '../support/server.js'
 import { claimsOf, revokeAt, statementsOf } from '../support/tokens.js'
@@ -488,4 +489,30 @@ t.test('the APIs of their keys are told of the end of an owner', async (t) => {
   const [[ofBob], [ofLimited]] = await Promise.all([read(bob.id), read(limited.clientId)])
   t.same([...ofBob.audiences].sort(), [identifier, ctx.config.server.issuer].sort())
   t.same([...ofLimited.audiences].sort(), [identifier, otherIdentifier].sort())
+})
+
+/** Something happens while somebody waits. */
+class ChangingClock extends TestClock {
+  readonly meanwhile: (() => Promise<unknown>)[] = []
+
+  override async until(time: Date): Promise<void> {
+    this.advance(0.001)
+    await this.meanwhile.shift()?.()
+    await super.until(time)
+  }
+}
+
+t.test('a key that is rotated while the next second is waited for is exchanged as it is then', async (t) => {
+  const clock = new ChangingClock()
+  const own = await createTestServer(t, { clock })
+  await own.createResource(identifier, 'read write')
+  const owner: ApiKeyOwner = { kind: 'user', id: (await own.createUser()).id }
+  const { key, text } = await makeKey(own, { owner, scope: ['read', 'write'] })
+  clock.advance(5)
+  await changeApiKey(own.ctx, key.id, { request: { expiresAt: new Date(+clock.now() + 3_600_000) }, by })
+  clock.meanwhile.push(() => rotateApiKey(own.ctx, key.id, { overlap: 600, by }))
+  const reply = await exchange(own, text)
+  t.equal(reply.statusCode, 200)
+  t.same(clock.meanwhile, [], 'it waited')
+  t.ok(reply.headers['deprecation'])
 })

@@ -65,10 +65,20 @@ const keyExchange = defineClientlessGrantType({
     // What may end the token is asked of memory.
     ctx.assertFresh()
     checkTypes(parameters)
-    const asOf = ctx.clock.now()
-    const key = await presentApiKey(ctx, parameters.subject_token, origin)
+    let asOf = ctx.clock.now()
+    let key = await presentApiKey(ctx, parameters.subject_token, origin)
     try {
-      return await exchangeKey(ctx, { parameters, origin, key, asOf })
+      const limit = await countExchange(ctx, key, origin)
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await exchangeKey(ctx, { parameters, origin, key, asOf, limit })
+        } catch (error) {
+          if (attempt === attempts || !isOfChange(error)) throw error
+        }
+        // Whoever rotates a key goes on using it: it is exchanged as it is now.
+        asOf = ctx.clock.now()
+        key = await presentApiKey(ctx, parameters.subject_token, origin)
+      }
     } catch (error) {
       addDeprecation(error, key)
       throw error
@@ -76,16 +86,25 @@ const keyExchange = defineClientlessGrantType({
   },
 })
 
+/** Times that a key is read which is changed while the next second is waited for. */
+const attempts = 3
+
+const keyChanged = 'key_changed'
+
+function isOfChange(error: unknown): boolean {
+  return error instanceof TemporarilyUnavailableError && error.reason === keyChanged
+}
+
 interface Exchange {
   readonly parameters: Types & Asked & { readonly subject_token: string }
   readonly origin: Origin
   readonly key: UsableApiKey
   /** Before it was read. */
   readonly asOf: Date
+  readonly limit: Awaited<ReturnType<typeof countExchange>>
 }
 
-async function exchangeKey(ctx: Context, { parameters, origin, key, asOf }: Exchange): Promise<GrantAnswer> {
-  const limit = await countExchange(ctx, key, origin)
+async function exchangeKey(ctx: Context, { parameters, origin, key, asOf, limit }: Exchange): Promise<GrantAnswer> {
   const target = narrow(ctx, key, parameters)
   if (parameters.requested_token_type === jwtType && target.resource?.tokenFormat === 'opaque') {
     throw new InvalidRequestError('The tokens of the resource are no JWTs.', { reason: 'resource_opaque' })
@@ -222,7 +241,7 @@ function rolesForKey(ctx: Context, presented: PresentedKey): ReadRoles {
   return async (from) => {
     const asOf = from ? ctx.clock.now() : presented.asOf
     if (from && (await presentApiKey(ctx, text, origin)).updatedAt.getTime() !== key.updatedAt.getTime()) {
-      throw new TemporarilyUnavailableError('The key is being changed.', { reason: 'key_changed', retryAfter: 1 })
+      throw new TemporarilyUnavailableError('The key is being changed.', { reason: keyChanged, retryAfter: 1 })
     }
     // Else a token of the same second would be ended by what came before it.
     if (ctx.clock.now().getTime() - key.updatedAt.getTime() < recent) await ctx.revocations.refresh()
