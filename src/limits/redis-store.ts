@@ -1,4 +1,5 @@
 import type { RedisClientType } from '@redis/client'
+import { monotonicMilliseconds } from '../platform/monotonic.js'
 import type { Presence, RateGrant, RateLease } from '../store/index.js'
 import type { LimitStore } from './store.js'
 
@@ -55,7 +56,7 @@ export function redisStore(url: string): LimitStore {
     const ready = client.connect().catch(() => {
       opening = undefined
     })
-    return { client, ready, openedAt: performance.now() }
+    return { client, ready, openedAt: monotonicMilliseconds() }
   }
 
   /** What waited for a store that was away would take from it, once it is back, what nobody awaits any more. */
@@ -63,7 +64,7 @@ export function redisStore(url: string): LimitStore {
     opening ??= open()
     const { client, ready, openedAt } = await opening
     if (client.isReady) return client
-    const isLate = (): boolean => performance.now() - openedAt > patience
+    const isLate = (): boolean => monotonicMilliseconds() - openedAt > patience
     if (!isLate()) await ready
     if (isLate() || !client.isReady) throw new Error('there is no connection to Redis')
     return client
