@@ -20,7 +20,6 @@ import {
 } from '../../oauth/index.js'
 import { scopeForGrant } from '../../tokens/index.js'
 import { errorTexts } from '../../ui/index.js'
-import type { ClientDocuments } from '../client-documents/index.js'
 import { readIdentityRequest } from './identity-request.js'
 import { implicitMode, implicitTypeOf, readImplicitRequest } from './implicit.js'
 import { readRequestObject } from './request-object.js'
@@ -112,16 +111,11 @@ const repeatedNames = [...channelNames, 'response_type', 'scope', 'resource'].co
  * @param encoded the query or the body
  * @throws {PageError} when the client is unknown or disabled, or what its document says cannot be had, or the redirect URI is not exactly one of its own
  */
-export async function openChannel(
-  ctx: Context,
-  documents: ClientDocuments,
-  encoded: string,
-  origin: Origin,
-): Promise<RequestChannel> {
+export async function openChannel(ctx: Context, encoded: string, origin: Origin): Promise<RequestChannel> {
   const read = readLeniently(encoded)
   const { client_id } = read.parameters
   if (typeof client_id !== 'string') throw onPage('invalidRequest', 'client_id_missing')
-  await documents.refresh(client_id, origin)
+  await ctx.clientDocuments.refresh(client_id, origin)
   const client = await findEnabledClient(ctx, client_id)
   const { parameters, error } = await withRequestObject(ctx, client, read)
   const { redirect_uri, state, response_mode } = readOnPage(() => readChannel(parameters))
