@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { type Client, isPublicClient, registeredRedirectUris } from '../../clients/index.js'
+import { type Client, needsPkce, registeredRedirectUris } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import { type ClientDemands, findEnabledClient, type Prompt } from '../../interaction/index.js'
@@ -158,7 +158,7 @@ export async function readAuthorizationRequest(ctx: Context, channel: RequestCha
   const rest = readRest(parameters)
   if (!responseType) requireCode(ctx, client, rest.response_type)
 
-  const codeChallenge = responseType ? undefined : readCodeChallenge(client, rest)
+  const codeChallenge = responseType ? undefined : readCodeChallenge(ctx, client, rest)
   const { scope, resources } = responseType
     ? readImplicitRequest(ctx, client, responseType, { ...rest, response_mode: parameters['response_mode'] })
     : scopeForGrant(ctx, client, { scope: rest.scope, resources: rest.resource ?? [] })
@@ -222,6 +222,7 @@ function requireCode({ config }: Context, client: Client, responseType: string):
 
 /** RFC 7636 §4.3, and only S256 (attacks 43 and 44). */
 function readCodeChallenge(
+  ctx: Context,
   client: Client,
   { code_challenge, code_challenge_method }: { code_challenge?: string; code_challenge_method?: string },
 ): string | undefined {
@@ -229,8 +230,7 @@ function readCodeChallenge(
     if (code_challenge_method !== undefined) {
       throw invalid('There is a code_challenge_method without a code_challenge.', 'code_challenge_missing')
     }
-    // RFC 9700 §2.1.1: an administrator may exempt a confidential client, and no other.
-    if (client.requirePkce || isPublicClient(client)) {
+    if (needsPkce(ctx, client)) {
       throw invalid('The parameter code_challenge is missing: PKCE is required.', 'code_challenge_missing')
     }
     return undefined
