@@ -12,6 +12,7 @@ import type { PasswordHasher } from './platform/crypto/password.js'
 import type { Logger } from './platform/log.js'
 import type { Outbound } from './platform/outbound/index.js'
 import type { Random } from './platform/random.js'
+import type { ClientDocuments } from './protocol/client-documents/index.js'
 import type { ResourceCatalogue } from './resources/index.js'
 import type { RevocationList, StatusIndexes, StatusLists } from './revocation/index.js'
 import type { SecretKeys } from './secrets/index.js'
@@ -38,6 +39,8 @@ export interface Context {
   readonly users: UserDirectory
   /** By which clients sign. */
   readonly clientKeys: ClientKeys
+  /** By which clients describe themselves. */
+  readonly clientDocuments: ClientDocuments
   readonly clientUse: ClientUseTrail
   readonly apiKeyUse: ApiKeyUseTrail
   readonly usage: UsageTrail

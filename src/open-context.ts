@@ -16,6 +16,7 @@ import type { Logger } from './platform/log.js'
 import { monotonicMilliseconds } from './platform/monotonic.js'
 import { createOutbound, type Outbound } from './platform/outbound/index.js'
 import { type Random, systemRandom } from './platform/random.js'
+import { createClientDocuments } from './protocol/client-documents/index.js'
 import { createResourceCatalogue } from './resources/index.js'
 import {
   createRevocationList,
@@ -148,7 +149,7 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
         })
       : undefined
 
-    return {
+    const ctx: Context = {
       config,
       log,
       clock,
@@ -161,6 +162,10 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
       clients,
       users,
       clientKeys,
+      // Of all of this, which it is a part of.
+      get clientDocuments() {
+        return clientDocuments
+      },
       clientUse,
       apiKeyUse,
       usage,
@@ -190,6 +195,8 @@ export async function openContext(options: OpenContextOptions): Promise<Context>
         await db.close()
       },
     }
+    const clientDocuments = createClientDocuments(ctx)
+    return ctx
   } catch (error) {
     await db.close().catch(() => undefined)
     throw error

@@ -17,6 +17,7 @@ import {
 } from '../clients/index.js'
 import type { Context } from '../context.js'
 import { wellKnownScopes } from '../oauth/index.js'
+import { checkNewSector } from '../protocol/registration/index.js'
 import { grantTypes } from '../protocol/token/index.js'
 import type { StoredClient } from '../store/index.js'
 import { fieldName, metadataOptions, readMetadata } from './client-metadata.js'
@@ -25,7 +26,11 @@ import { readSecretLine } from './input.js'
 import { operator } from './operator.js'
 import { pairs, table, timeText } from './output.js'
 
-const registration: RegistrationOptions = { by: operator, grantTypes: grantTypes.map(({ name }) => name) }
+const registration: RegistrationOptions = {
+  by: operator,
+  grantTypes: grantTypes.map(({ name }) => name),
+  check: checkNewSector,
+}
 
 const create = defineCommand({
   name: 'client create',

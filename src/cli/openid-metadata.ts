@@ -9,7 +9,7 @@ export const openIdOptions = {
   'sector-identifier-uri': {
     type: 'string',
     value: 'URL',
-    description: 'Of pairwise subjects: what lists the redirect URIs of one party.',
+    description: 'Of pairwise subjects: what lists the redirect URIs of one party, and is read now.',
   },
   'id-token-signed-response-alg': { type: 'string', value: 'ALG', description: `${algs}. Default: RS256.` },
   'userinfo-signed-response-alg': { type: 'string', value: 'ALG', description: 'Default: UserInfo is not signed.' },

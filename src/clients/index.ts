@@ -7,6 +7,7 @@ export { findClient, isDocumentOff, listClients, usesSecret } from './find.js'
 export { type ClientKeys, ClientKeysAwayError, createClientKeys, signatureProblem } from './keys/index.js'
 export * from './metadata.js'
 export { openIdSigningAlgs } from './openid-metadata.js'
+export { needsPkce } from './pkce.js'
 export { registeredRedirectUris } from './redirect-uris.js'
 export {
   type ClientChange,

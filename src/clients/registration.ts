@@ -33,6 +33,8 @@ export interface RegistrationOptions {
   readonly by: By
   /** What clients may register, from the list of the token endpoint. */
   readonly grantTypes: readonly string[]
+  /** Looks at what the metadata names outside, before anything is written. Throws where it may not be. */
+  readonly check?: (ctx: Context, metadata: ClientMetadata, before?: StoredClient) => Promise<void>
 }
 
 /** What an administrator gets back. The secret is in no other place: it is shown now or never. */
@@ -62,6 +64,7 @@ export async function registerClient(
       { reason: 'client_secret_weak' },
     )
   }
+  await options.check?.(ctx, read)
   return createClient(ctx, read, options.by)
 }
 
@@ -132,13 +135,14 @@ export async function updateClient(
   const read = (stored: StoredClient): ClientMetadata => mergeClientMetadata(stored, patch, supported(ctx, options))
   // Whom an administrator looks after is not deleted as one that nobody uses.
   const more = async (tx: Db) => void (await unusedClients.keep(tx, clientId))
-  return changeClient(ctx, clientId, { read, by: options.by, more })
+  return changeClient(ctx, clientId, { read, by: options.by, more, check: options.check })
 }
 
 export interface ClientChange {
   /** What it is after it. Asked twice: before the work, and with the row held. */
   readonly read: (stored: StoredClient) => ClientMetadata
   readonly by: By
+  readonly check?: RegistrationOptions['check']
   /** Throws where it may not be changed, as its row is at that moment. */
   readonly require?: (stored: StoredClient) => void
   /** What changes besides its metadata. */
@@ -151,7 +155,7 @@ export interface ClientChange {
 export async function changeClient(
   ctx: Context,
   clientId: string,
-  { read, by, require, own, more }: ClientChange,
+  { read, by, check, require, own, more }: ClientChange,
 ): Promise<RegisteredClient> {
   const before = await findClient(ctx, clientId)
   const owner = ownerOf(before)
@@ -162,6 +166,7 @@ export async function changeClient(
   if (before.documentHash && metadata.firstParty) {
     throw new ConflictError('Whoever writes the document at its client_id says what this client is: it is asked about.')
   }
+  await check?.(ctx, metadata, before)
   await prepareFor(ctx, metadata)
   const now = ctx.clock.now()
   // For one that has none, which is known when its row is held: of two changes at once the second finds that of the first.

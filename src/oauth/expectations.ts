@@ -290,6 +290,7 @@ const clientDocuments: Entries = {
   client_id_differs: ['the address of the document as its client_id, letter by letter', 'CIMD §4.1'],
   secret: ['no client_secret, and no end of one', 'CIMD §4.1'],
   auth_method: ['token_endpoint_auth_method of none or private_key_jwt', 'CIMD §4.1'],
+  asked_just_before: ['a key that the document had some seconds ago; it is read again', 'CIMD §4.4'],
 }
 
 const whole: Entries = {
@@ -297,12 +298,15 @@ const whole: Entries = {
   ...{ ...bearers, ...logout, ...registration, ...addresses },
 }
 
-/** What may stand before a reason that is in a table of its own. */
+const ofDocument: Entries = { ...addresses, ...registration, ...clientDocuments }
+
+/** What may stand before a reason that is in a table of its own, the longer one first. */
 const prefixed: Readonly<Record<string, Entries>> = {
+  assertion_client_document_: ofDocument,
   assertion_: { ...jwts, ...addresses },
   request_object_: { ...jwts, ...addresses },
   request_uri_: addresses,
-  client_document_: { ...addresses, ...registration, ...clientDocuments },
+  client_document_: ofDocument,
 }
 
 /** @returns undefined for a reason that is no refusal of a request, or whose message says it all */

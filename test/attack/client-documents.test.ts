@@ -205,6 +205,20 @@ t.test('attack 93: a flood of client_ids keeps the quota of its network, over al
   t.equal((await open(urls[59] ?? '', one, '198.51.100.1')).step, 'login', 'another network has its own')
 })
 
+t.test('attack 93: what one network has used up is no answer to another that asks for the same at once', async (t) => {
+  const one = await createTestServer(t, { env: { ...on, REGISTRATION_QUOTA: '1' }, outbound: documents.outbound })
+  const [before, url] = ['https://before.example/client.json', 'https://shared.example/client.json']
+  for (const each of [before, url]) documents.set(each, documentOf(each))
+  t.equal((await open(before, one, '192.0.2.1')).step, 'login')
+  const pages = await Promise.all(
+    ['192.0.2.1', '198.51.100.1', '192.0.2.2', '203.0.113.1'].map((ip) => open(url, one, ip)),
+  )
+  t.equal(pages[0]?.status, 429)
+  t.equal(pages[1]?.step, 'login')
+  t.equal(pages[3]?.step, 'login')
+  t.equal(documents.asked.filter((each) => each === url).length, 1)
+})
+
 t.test('attack 93: many networks do not have one host asked as often as they like', async (t) => {
   const before = documents.asked.length
   const pages = []

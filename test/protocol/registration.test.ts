@@ -1,13 +1,15 @@
 import t, { type Test } from 'tap'
+import { updateClient } from '../../src/clients/index.js'
 import { createInitialAccessToken } from '../../src/protocol/registration/index.js'
-import { authorize, redirectUri } from '../support/authorization.js'
+import { authorizationUrl, authorize, redirectUri, signedIn } from '../support/authorization.js'
 import { verifier } from '../support/grants.js'
 import { openReceiver } from '../support/receiver.js'
 import { ask, metadata, register, registered } from '../support/registration.js'
-import { createTestServer, type TestServer } from '../support/server.js'
+import { createTestServer, registration, type TestServer } from '../support/server.js'
 
 const server = await createTestServer(t, { env: { REGISTRATION: 'open', REGISTRATION_QUOTA: '1000' } })
 const by = { actor: 'operator' }
+const user = await server.createUser()
 
 /** Another process on the same database, with other settings: it needs no keys of its own. */
 const besides = (test: Test, env: Record<string, string>) =>
@@ -53,7 +55,6 @@ t.test('RFC 7591 §3.2.1: what is answered', async (t) => {
 })
 
 t.test('RFC 7591 §3: what was registered works', async (t) => {
-  const user = await server.createUser()
   const client = await registered(server, { scope: 'openid email' })
   const { code = '' } = await authorize(server, client, user, { scope: 'openid email' })
   const form = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: redirectUri }
@@ -197,16 +198,31 @@ t.test('the policy names the hosts of redirect URIs', async (t) => {
 })
 
 t.test('RFC 9700 §2.1.1: the policy may exempt confidential clients from PKCE, and no others', async (t) => {
-  const find = async (of: TestServer, more: object) => {
-    const { clientId } = await registered(of, more)
-    return (await of.ctx.clients.find(clientId))?.requirePkce
-  }
-  t.equal(await find(server, {}), true)
+  const redirect_uri = 'com.example.app:/cb'
   const exempt = await besides(t, { REGISTRATION_REQUIRE_PKCE: 'off' })
-  t.equal(await find(exempt, {}), false)
-  t.equal(await find(exempt, { token_endpoint_auth_method: 'none' }), true)
-  t.equal(await find(exempt, { application_type: 'native', redirect_uris: ['com.example.app:/cb'] }), true)
+  const client = await registered(exempt)
+  t.notOk(await needsPkce(exempt, client))
+  t.ok(await needsPkce(server, client), 'the policy of today counts, whatever was that of then')
+  t.notOk(await needsPkce(exempt, await registered(server)))
+  t.ok(await needsPkce(exempt, await registered(exempt, { token_endpoint_auth_method: 'none' })))
+  const native = await registered(exempt, { application_type: 'native', redirect_uris: [redirect_uri] })
+  t.ok(await needsPkce(exempt, native, { redirect_uri }))
 })
+
+t.test('RFC 9700 §2.1.1: an administrator may exempt one that registered itself, and it stays so', async (t) => {
+  const client = await registered(server)
+  t.ok(await needsPkce(server, client))
+  await updateClient(server.ctx, client.clientId, { require_pkce: false }, registration)
+  t.notOk(await needsPkce(server, client))
+})
+
+/** Whether its authorization request without PKCE is refused for that, once somebody has signed in. */
+async function needsPkce(of: TestServer, client: { readonly clientId: string }, more: object = {}) {
+  const browser = await signedIn(of, user)
+  const without = { ...more, scope: 'openid', code_challenge: undefined, code_challenge_method: undefined }
+  const { answer } = await browser.open(authorizationUrl(client, without))
+  return /PKCE is required/.test(String(answer['error_description'] ?? ''))
+}
 
 t.test('OIDC Registration §5: sector_identifier_uri lists all redirect URIs', async (t) => {
   const receiver = await openReceiver(t, '/sector')

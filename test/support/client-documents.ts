@@ -17,6 +17,8 @@ export interface TestDocuments {
   readonly outbound: Outbound
   /** Addresses, in the order in which they were asked for. */
   readonly asked: string[]
+  /** Awaited before each answer; where it throws, there is none. */
+  meanwhile: (url: string) => Promise<void>
   /** What an address answers from now on; without a document: that there is none. */
   set(url: string, document?: unknown, answer?: Partial<OutboundAnswer>): void
   /** A client of its own. */
@@ -30,12 +32,14 @@ export function createTestDocuments(): TestDocuments {
   const real = createOutbound({ allow: [], resolve: async () => ['93.184.215.14'] })
   const missing: OutboundAnswer = { status: 404, headers: {}, body: Buffer.alloc(0) }
   let published = 0
-  return {
+  const documents: TestDocuments = {
     asked,
+    meanwhile: async () => undefined,
     outbound: {
       ...real,
       async get(url) {
         asked.push(url)
+        await documents.meanwhile(url)
         return answers.get(url) ?? missing
       },
     },
@@ -46,10 +50,11 @@ export function createTestDocuments(): TestDocuments {
     },
     publish(more = {}, headers = {}) {
       const clientId = `https://agent.example/${++published}/client.json`
-      this.set(clientId, documentOf(clientId, more), { headers })
+      documents.set(clientId, documentOf(clientId, more), { headers })
       return { clientId }
     },
   }
+  return documents
 }
 
 /** A server that reads documents, a user, and what a client with one does there. */

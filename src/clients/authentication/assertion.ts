@@ -1,9 +1,9 @@
-import type { Context } from '../../context.js'
+import type { Context, Origin } from '../../context.js'
 import { InvalidClientError, jwtTimeProblem, jwtType, type UnverifiedJwt } from '../../oauth/index.js'
 import { sha256 } from '../../platform/crypto/hash.js'
 import { clientAssertions, dayBucket } from '../../store/index.js'
 import type { Client } from '../directory.js'
-import { signatureProblem } from '../keys/index.js'
+import { ClientKeysAwayError, signatureProblem } from '../keys/index.js'
 import type { PresentedCredentials } from './method.js'
 
 /** Seconds that an assertion may live: so long its `jti` must be remembered. */
@@ -15,29 +15,61 @@ const longestJti = 1_024
 /** Left out, the general one, or that of draft-ietf-oauth-rfc7523bis: what was signed for another purpose proves nothing. */
 const types: ReadonlySet<string | undefined> = new Set([undefined, 'jwt', 'client-authentication+jwt'])
 
+const keyUnknown = 'assertion_key_unknown'
+
+interface Proof {
+  /** As this process remembers it. */
+  readonly remembered: Client | undefined
+  readonly origin: Origin
+  /** When the request came, in monotonic milliseconds. */
+  readonly since: number
+}
+
 /**
- * The client whose key has signed the assertion: as this process remembers it or, where that does not do, as it is read again.
+ * The client whose key has signed the assertion: as this process remembers it or, where that does not do, as it is read again. One
+ * that a document describes has the keys that the document says by now: it is read again where it is stale, and for a key that is
+ * not known, as a `jwks_uri` is.
  *
  * @throws {InvalidClientError}
+ * @throws {ClientKeysAwayError} where its keys, or the document that has them, cannot be fetched now
  */
 export async function proveByAssertion(
-  ctx: Pick<Context, 'clientKeys' | 'clients' | 'clock' | 'config'>,
+  ctx: Pick<Context, 'clientDocuments' | 'clientKeys' | 'clients' | 'clock' | 'config'>,
   { clientId, assertion = 'malformed' }: PresentedCredentials,
-  remembered: Client | undefined,
-  since: number,
+  { remembered, origin, since }: Proof,
 ): Promise<{ readonly client: Client; readonly assertion: UnverifiedJwt }> {
   if (!remembered) return refuse('client_unknown')
-  let client: Client | undefined = remembered
+  let client: Client = remembered
+  // What proves nobody has nobody asked.
+  const isStale = typeof assertion !== 'string' && ctx.clientDocuments.isStale(client)
+  let doubt = isStale ? await readDocument() : undefined
+  const known = client
   let problem = await problemOf(client)
   if (problem !== undefined) {
     // As after a wrong secret: it may be from before a change, and a refusal costs the same statements (attack 65).
-    client = await ctx.clients.find(clientId, since)
-    if (!client) return refuse('client_unknown')
-    if (client !== remembered) problem = await problemOf(client)
+    client = await found(since)
+    if (client !== known) problem = await problemOf(client)
+  }
+  if (problem === keyUnknown && client.documentHash && client.jwks) {
+    if (!isStale) {
+      doubt = await readDocument()
+      problem = await problemOf(client)
+    }
+    if (problem === keyUnknown && doubt !== undefined) throw new ClientKeysAwayError(doubt)
   }
   if (typeof assertion === 'string') return refuse(problem ?? assertion)
   if (problem !== undefined) return refuse(problem)
   return { client, assertion }
+
+  async function found(readSince?: number): Promise<Client> {
+    return (await ctx.clients.find(clientId, readSince)) ?? refuse('client_unknown')
+  }
+
+  async function readDocument(): Promise<string | undefined> {
+    const doubt = await ctx.clientDocuments.readForKey(client, { origin, since })
+    client = await found()
+    return doubt
+  }
 
   async function problemOf(of: Client): Promise<string | undefined> {
     if (of.tokenEndpointAuthMethod !== 'private_key_jwt') return 'client_method_not_registered'

@@ -133,7 +133,7 @@ export async function authenticateClient(
       return client
     }
     if (credentials.assertion !== undefined) {
-      const proved = await proveByAssertion(ctx, credentials, client, since)
+      const proved = await proveByAssertion(ctx, credentials, { remembered: client, origin, since })
       client = proved.client
       isProved = true
       accept(ctx, client, method)

@@ -37,7 +37,7 @@ export const registrationVariables = Type.Object({
     variable: 'REGISTRATION_REQUIRE_PKCE',
     default: 'on',
     description:
-      'Whether confidential clients that register themselves need PKCE; public ones always do. Off for certification clients, which do not know it.',
+      'Whether confidential clients that registered themselves need PKCE, whenever they did; public ones always do. Off for certification clients, which do not know it.',
   }),
   unsignedRequests: Type.Union([Type.Literal('on'), Type.Literal('off')], {
     variable: 'REGISTRATION_UNSIGNED_REQUESTS',
@@ -90,8 +90,8 @@ export interface RegistrationConfig {
 export function resolveRegistration(values: Static<typeof registrationVariables>, source: Source): RegistrationConfig {
   const { mode, clientAssertionAudience, quota, unusedDays } = values
   const requirePkce = values.requirePkce === 'on'
-  // It says what is registered from now on: without registration, nothing. Documents are never exempted.
-  if (mode !== 'off' && !requirePkce) {
+  // Also where registration is off: those that registered before are there. Documents are never exempted.
+  if (!requirePkce) {
     source.warn(
       'REGISTRATION_REQUIRE_PKCE is off: confidential clients that register themselves may leave PKCE out (RFC 9700 §2.1.1).',
     )

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { type Client, isPublicClient, registeredRedirectUris } from '../../clients/index.js'
+import { type Client, needsPkce, registeredRedirectUris } from '../../clients/index.js'
 import type { Context, Origin } from '../../context.js'
 import { PageError } from '../../http/index.js'
 import { type ClientDemands, findEnabledClient, type Prompt } from '../../interaction/index.js'
@@ -20,7 +20,6 @@ import {
 } from '../../oauth/index.js'
 import { scopeForGrant } from '../../tokens/index.js'
 import { errorTexts } from '../../ui/index.js'
-import type { ClientDocuments } from '../client-documents/index.js'
 import { readIdentityRequest } from './identity-request.js'
 import { implicitMode, implicitTypeOf, readImplicitRequest } from './implicit.js'
 import { readRequestObject } from './request-object.js'
@@ -112,16 +111,11 @@ const repeatedNames = [...channelNames, 'response_type', 'scope', 'resource'].co
  * @param encoded the query or the body
  * @throws {PageError} when the client is unknown or disabled, or what its document says cannot be had, or the redirect URI is not exactly one of its own
  */
-export async function openChannel(
-  ctx: Context,
-  documents: ClientDocuments,
-  encoded: string,
-  origin: Origin,
-): Promise<RequestChannel> {
+export async function openChannel(ctx: Context, encoded: string, origin: Origin): Promise<RequestChannel> {
   const read = readLeniently(encoded)
   const { client_id } = read.parameters
   if (typeof client_id !== 'string') throw onPage('invalidRequest', 'client_id_missing')
-  await documents.refresh(client_id, origin)
+  await ctx.clientDocuments.refresh(client_id, origin)
   const client = await findEnabledClient(ctx, client_id)
   const { parameters, error } = await withRequestObject(ctx, client, read)
   const { redirect_uri, state, response_mode } = readOnPage(() => readChannel(parameters))
@@ -164,7 +158,7 @@ export async function readAuthorizationRequest(ctx: Context, channel: RequestCha
   const rest = readRest(parameters)
   if (!responseType) requireCode(ctx, client, rest.response_type)
 
-  const codeChallenge = responseType ? undefined : readCodeChallenge(client, rest)
+  const codeChallenge = responseType ? undefined : readCodeChallenge(ctx, client, rest)
   const { scope, resources } = responseType
     ? readImplicitRequest(ctx, client, responseType, { ...rest, response_mode: parameters['response_mode'] })
     : scopeForGrant(ctx, client, { scope: rest.scope, resources: rest.resource ?? [] })
@@ -228,6 +222,7 @@ function requireCode({ config }: Context, client: Client, responseType: string):
 
 /** RFC 7636 §4.3, and only S256 (attacks 43 and 44). */
 function readCodeChallenge(
+  ctx: Context,
   client: Client,
   { code_challenge, code_challenge_method }: { code_challenge?: string; code_challenge_method?: string },
 ): string | undefined {
@@ -235,8 +230,7 @@ function readCodeChallenge(
     if (code_challenge_method !== undefined) {
       throw invalid('There is a code_challenge_method without a code_challenge.', 'code_challenge_missing')
     }
-    // RFC 9700 §2.1.1: an administrator may exempt a confidential client, and no other.
-    if (client.requirePkce || isPublicClient(client)) {
+    if (needsPkce(ctx, client)) {
       throw invalid('The parameter code_challenge is missing: PKCE is required.', 'code_challenge_missing')
     }
     return undefined

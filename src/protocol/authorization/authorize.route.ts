@@ -5,7 +5,6 @@ import { findSession } from '../../identity/index.js'
 import { addressOf, findSituation, startInteraction, stepAddress } from '../../interaction/index.js'
 import { expectationOf, LoginRequiredError, OAuthError } from '../../oauth/index.js'
 import { errorTexts } from '../../ui/index.js'
-import { type ClientDocuments, createClientDocuments } from '../client-documents/index.js'
 import {
   demandsOfRefused,
   openChannel,
@@ -23,8 +22,7 @@ const longestQuery = 6_000
 
 /** `GET` and `POST /authorize`. RFC 6749 §3.1. */
 export function authorizeRoute(app: FastifyInstance, ctx: Context): void {
-  const documents = createClientDocuments(ctx)
-  app.get('/authorize', (request, reply) => authorize(ctx, documents, request, reply, encodedQuery(request)))
+  app.get('/authorize', (request, reply) => authorize(ctx, request, reply, encodedQuery(request)))
 
   app.post('/authorize', (request, reply) => {
     // Two places for parameters are two readings of one request (attack 9).
@@ -32,13 +30,12 @@ export function authorizeRoute(app: FastifyInstance, ctx: Context): void {
       const { message, advice } = errorTexts.invalidRequest
       throw new PageError(message, { reason: 'parameters_in_query_and_body', advice })
     }
-    return authorize(ctx, documents, request, reply, encodedBody(request))
+    return authorize(ctx, request, reply, encodedBody(request))
   })
 }
 
 async function authorize(
   ctx: Context,
-  documents: ClientDocuments,
   request: FastifyRequest,
   reply: FastifyReply,
   encoded: string,
@@ -50,7 +47,7 @@ async function authorize(
   }
   // Without the database nobody is redirected anywhere, not even with an error.
   ctx.assertFresh()
-  const channel = await openChannel(ctx, documents, encoded, originOf(request))
+  const channel = await openChannel(ctx, encoded, originOf(request))
   try {
     const { client, demands } = await readAuthorizationRequest(ctx, channel)
     const sessionCookie = readCookie(request, 'session')
@@ -67,7 +64,7 @@ async function authorize(
     const { step } = await findSituation(ctx, { demands, client, session })
     if (step.kind === 'error') throw step.error
     if (step.kind === 'respond' && session) {
-      const again = () => authorize(ctx, documents, request, reply, encoded)
+      const again = () => authorize(ctx, request, reply, encoded)
       return await authorizationEnding.grant(ctx, reply, { demands, client, session, scope: step.scope, origin, again })
     }
     const id = await startInteraction(ctx, request, reply, demands)

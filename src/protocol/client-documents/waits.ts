@@ -34,6 +34,8 @@ interface Asked {
  * keeps out others by documents that are slow, or that name what is slow (attacks 93 and 95). Nothing is said of a document by it.
  */
 export interface Waits {
+  /** Whether the network that asks has any left. */
+  readonly hasTime: (origin: Origin) => boolean
   /** @throws {TooManyRequestsError} */
   readonly requireTime: (clientId: string, origin: Origin) => void
   /** @param work calls `answered` when the host itself was asked: what it names may be another's */
@@ -54,6 +56,8 @@ export function createWaits(clock: Context['clock']): Waits {
   }
 
   return {
+    hasTime: (origin) => debts.of(networkKey(origin), now(), mostDebt) < burst,
+
     requireTime(clientId, origin) {
       requireLess(pauses.of(clientId, now(), pause), 1)
       requireLess(debts.of(networkKey(origin), now(), mostDebt), burst)

@@ -2,6 +2,7 @@ import type { ClientMetadata } from '../../clients/index.js'
 import type { Context } from '../../context.js'
 import { InvalidClientMetadataError, TemporarilyUnavailableError } from '../../oauth/index.js'
 import { type Outbound, OutboundError, type OutboundShare } from '../../platform/outbound/index.js'
+import type { StoredClient } from '../../store/index.js'
 
 /**
  * Looks at every address that we, or a browser that we send on, would be led to: none may be of a private network (attack 95).
@@ -23,6 +24,19 @@ export async function checkAddresses(ctx: Context, metadata: ClientMetadata, sha
   ]
   for (const [name, url] of named) if (url !== undefined) await checkAddress(check, name, url)
   if (sectorIdentifierUri !== undefined) await checkSector(ctx, sectorIdentifierUri, metadata.redirectUris, share)
+}
+
+/**
+ * The document behind `sector_identifier_uri` alone, where it or what it must list is new: for whoever is believed in all else.
+ *
+ * @throws {InvalidClientMetadataError} {TemporarilyUnavailableError}
+ */
+export async function checkNewSector(ctx: Context, metadata: ClientMetadata, before?: StoredClient): Promise<void> {
+  const { sectorIdentifierUri, redirectUris } = metadata
+  if (sectorIdentifierUri === undefined) return
+  const isKnown = before?.sectorIdentifierUri === sectorIdentifierUri
+  if (isKnown && redirectUris.every((uri) => before?.redirectUris.includes(uri))) return
+  await checkSector(ctx, sectorIdentifierUri, redirectUris, 'operators')
 }
 
 async function checkAddress(check: ReturnType<Outbound['checks']>, name: string, url: string): Promise<void> {

@@ -1,7 +1,7 @@
 // Owns what clients register of themselves: dynamic client registration (RFC 7591, OIDC Registration 1.0) and its management
 // (RFC 7592), the policy that bounds it, and the tokens that permit it.
 
-export { checkAddresses } from './addresses.js'
+export { checkAddresses, checkNewSector } from './addresses.js'
 export {
   createInitialAccessToken,
   describeInitialAccessToken,

@@ -82,7 +82,7 @@ export function readRegistration(
   }
   if (asked['response_types'] !== undefined) wire['response_types'] = capResponseTypes(asked, wire['grant_types'])
   leaveOutUseless(wire)
-  const metadata = withPkce(readClientMetadata(withoutBroken(wire), supported), config, before)
+  const metadata = withPkce(readClientMetadata(withoutBroken(wire), supported), before)
   checkRedirectHosts(metadata, config, before)
   return metadata
 }
@@ -206,10 +206,12 @@ function withoutBroken(wire: Readonly<Record<string, unknown>>): Readonly<Record
   }
 }
 
-/** RFC 9700 §2.1.1: an administrator may exempt confidential clients, by the policy or one by one. */
-function withPkce(metadata: ClientMetadata, config: RegistrationConfig, before?: StoredClient): ClientMetadata {
-  const isExempt = before ? !before.requirePkce : !config.requirePkce
-  return { ...metadata, requirePkce: isPublicClient(metadata) || !isExempt }
+/**
+ * RFC 9700 §2.1.1: what an administrator decided about this one confidential client. What the policy says of all is not kept
+ * here: that of today counts (`needsPkce`).
+ */
+function withPkce(metadata: ClientMetadata, before?: StoredClient): ClientMetadata {
+  return { ...metadata, requirePkce: isPublicClient(metadata) || (before?.requirePkce ?? true) }
 }
 
 /** @throws {InvalidRedirectUriError} */

@@ -117,6 +117,8 @@ t.test('a reason of a JWT is found behind what it is used for', async (t) => {
   t.match(expectationOf('code_verifier_wrong'), { section: 'RFC 7636 §4.6' })
   t.match(expectationOf('request_uri_not_200'), { section: 'RFC 9101 §5.2.3' })
   t.match(expectationOf('client_document_not_200'), { section: 'CIMD §4' })
+  t.match(expectationOf('assertion_client_document_not_200'), { section: 'CIMD §4' })
+  t.match(expectationOf('assertion_client_document_asked_just_before'), { section: 'CIMD §4.4' })
   t.match(expectationOf('client_document_client_id_differs'), { section: 'CIMD §4.1' })
   for (const reason of ['', 'toString', 'assertion_toString', 'revoked_by_user', '__proto__'])
     t.equal(expectationOf(reason), undefined)

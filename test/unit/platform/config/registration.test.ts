@@ -2,19 +2,21 @@ import t from 'tap'
 import { ConfigError, loadConfig } from '../../../../src/platform/config/index.js'
 
 t.test('registration is off, and says nothing then of what it would allow', async (t) => {
-  const { config, warnings } = loadConfig({ env: { REGISTRATION_REQUIRE_PKCE: 'off' } })
+  const { config, warnings } = loadConfig({ env: { REGISTRATION_SCOPES: 'openid' } })
   t.match(config.registration, { mode: 'off', redirectHosts: [], quota: 100, unusedDays: 30 })
   t.same(warnings, [])
 })
 
 t.test(
-  'unsigned requests are shown also where registration is off: documents and clients that are left may send them',
+  'unsigned requests and requests without PKCE are shown also where registration is off: clients that are left may send them',
   async (t) => {
     for (const more of [{}, { CLIENT_ID_METADATA_DOCUMENTS: 'on' }]) {
       const { warnings } = loadConfig({ env: { REGISTRATION: 'off', REGISTRATION_UNSIGNED_REQUESTS: 'on', ...more } })
       t.match(warnings, [/REGISTRATION_UNSIGNED_REQUESTS is on.*OIDC Core/])
       t.equal(warnings.length, 1)
     }
+    const { warnings } = loadConfig({ env: { REGISTRATION: 'off', REGISTRATION_REQUIRE_PKCE: 'off' } })
+    t.match(warnings, [/REGISTRATION_REQUIRE_PKCE is off.*RFC 9700/])
   },
 )
 
