@@ -50,6 +50,8 @@ export type Unavailable =
   | 'status_list_unavailable'
   /** There is no room for further nonces until others may be forgotten. */
   | 'replay_memory_full'
+  /** It was signed before this process began to remember nonces: another one may have seen it. */
+  | 'replay_memory_starting'
   | 'replay_store_unavailable'
   /** Somebody else read the body, or nobody can: its digest cannot be compared. */
   | 'body_unavailable'
@@ -95,6 +97,7 @@ const unavailable: readonly string[] = [
   'password_unverifiable',
   'status_list_unavailable',
   'replay_memory_full',
+  'replay_memory_starting',
   'replay_store_unavailable',
   'body_unavailable',
 ] satisfies Unavailable[]
