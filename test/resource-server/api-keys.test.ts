@@ -1,5 +1,11 @@
 import t from 'tap'
-import { apiKey, bearer, type ExposedApiKey, type RequestLike } from '../../packages/resource-server/src/index.js'
+import {
+  apiKey,
+  bearer,
+  type ExposedApiKey,
+  protect,
+  type RequestLike,
+} from '../../packages/resource-server/src/index.js'
 import { drawSuccessors } from '../../src/api-keys/create.js'
 import { drawApiKey } from '../../src/api-keys/format.js'
 import { endApiKey, endApiKeys, findApiKey, rotateApiKey } from '../../src/api-keys/index.js'
@@ -133,6 +139,31 @@ t.test('attack 113: a key in an address is refused, and its owner hears of it', 
   }
   t.equal(reported.length, 1, 'what is no key is no leak')
 })
+
+t.test(
+  'attack 113: an API that takes no keys refuses one in an address as well, and its owner hears of it',
+  async (t) => {
+    const { text, id } = await make()
+    const tokens = { grant_type: 'client_credentials', scope: 'orders:read' }
+    const jwt = (await server.post('/token', tokens, { authorization: service.basic })).json().access_token
+    const { api, outcome, warnings } = await openApi(t, scene, { schemes: [bearer] })
+    const shown = (url: string) => ({ ...withBearer(jwt), url })
+    t.equal(await outcome(shown('/orders')), 'ok')
+    for (const url of [`/orders?api_key=${text}`, `/orders?x=1&q=a%20${text}`, `/orders/${text}`]) {
+      const refused = await api.check(shown(url))
+      t.match(refused, { status: 400, reason: 'credentials_in_query', body: /belongs into a header/ }, url.slice(0, 20))
+    }
+    await until('it is marked', async () => (await findApiKey(ctx, id)).exposedAt !== undefined)
+    t.equal(warnings.filter((message) => message.includes(id)).length, 1)
+    const mistyped = `${text.slice(0, -1)}${text.endsWith('x') ? 'y' : 'x'}`
+    t.equal(await outcome(shown(`/orders?session=${mistyped}`)), 'ok', 'what has no checksum is something else')
+    t.equal(await outcome(withBearer(text)), 'inactive', 'and it takes none elsewhere')
+
+    const without = await protect({ issuer: ctx.config.server.issuer, audience, warn: () => undefined })
+    t.teardown(() => without.close())
+    t.match(await without.check(shown(`/orders?api_key=${text}`)), { status: 400, reason: 'credentials_in_query' })
+  },
+)
 
 t.test('attack 115: a key that has ended is refused by what the feed says, and the server is not asked', async (t) => {
   const { outcome, asked, heard } = await openApi(t, scene)

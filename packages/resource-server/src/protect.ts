@@ -18,6 +18,7 @@ import type { Reason } from './problems.js'
 import { pathOf, type RequestLike } from './request.js'
 import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
 import { createResourceMetadata } from './resource-metadata.js'
+import { noKeyInAddress } from './schemes/exposure.js'
 import { type Authenticated, authenticate, readShown, type Scheme } from './schemes/scheme.js'
 import type { Outcome } from './usage.js'
 
@@ -83,6 +84,7 @@ const longestPause = 5_000
 export async function protect(options: ProtectOptions): Promise<Api> {
   const settings = readOptions(options)
   const { platform, schemes, warn, tolerance } = settings
+  const readers = schemes.some(({ name }) => name === 'api-key') ? schemes : [...schemes, noKeyInAddress()]
   const resource = createResourceMetadata(settings)
   const scopes = new Set<string>()
   const closing = new AbortController()
@@ -161,7 +163,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     requirement: Requirement,
     limits: readonly Limit[] = [],
   ): Promise<Decision> {
-    const shown = readShown(schemes, settings.require, request)
+    const shown = readShown(readers, settings.require, request)
     if ('problem' in shown) {
       if (connection) for (const report of shown.reports) report(connection.tools)
       return refusal(shown.problem, requirement, shown.schemes)
