@@ -90,6 +90,14 @@ export interface RateExceeded {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** A refusal with something to say to whoever showed a good key: that it has a successor. */
+export interface RefusedWith {
+  readonly reason: Reason
+  /** Seconds. */
+  readonly retryAfter?: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
 const unavailable: readonly string[] = [
   'starting',
   'knowledge_stale',

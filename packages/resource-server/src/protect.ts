@@ -173,8 +173,11 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     const found = await authenticate(shown, request, connection.tools)
     if (typeof found === 'string') return refusal(found, requirement, shownBy)
     if ('reason' in found) {
-      if ('headers' in found) return refuseTooMany(found.headers)
-      return refusal(found.reason, requirement, shownBy, found.retryAfter)
+      const headers = 'headers' in found ? found.headers : {}
+      if (found.reason === 'rate_exceeded') return refuseTooMany(headers)
+      const wait = 'retryAfter' in found ? found.retryAfter : undefined
+      const refused = refusal(found.reason, requirement, shownBy, wait)
+      return { ...refused, headers: { ...headers, ...refused.headers } }
     }
     // Also what it is not good enough for costs its client something.
     const shares = sharesOf(found, limits)

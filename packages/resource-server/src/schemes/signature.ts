@@ -5,7 +5,7 @@ import { bodyOf } from '../body.js'
 import { ConfigurationError } from '../errors.js'
 import { isObject, type JsonObject } from '../json.js'
 import { type Platform, systemPlatform } from '../platform.js'
-import type { Reason, UnavailableFor } from '../problems.js'
+import type { Reason, RefusedWith, UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { problemOfDigest } from '../signature/content-digest.js'
 import { createReplayMemory } from '../signature/replay-memory.js'
@@ -160,7 +160,7 @@ function createCheck(settings: Settings) {
     request: RequestLike,
     { key, known }: FoundKey,
     tools: Tools,
-  ): Promise<Reason | undefined> {
+  ): Promise<Reason | RefusedWith | undefined> {
     const problem = await problemOfSignature(signed, messageOf(request, settings.origin), key)
     return problem ?? (known && problemOfPlace(known, request, tools))
   }
@@ -169,7 +169,7 @@ function createCheck(settings: Settings) {
     signed: RequestSignature,
     request: RequestLike,
     tools: Tools,
-  ): Promise<AccessToken | Reason | UnavailableFor> => {
+  ): Promise<AccessToken | Reason | UnavailableFor | RefusedWith> => {
     const early = problemOfTime(signed)
     if (early) return early
     const since = platform.now()
