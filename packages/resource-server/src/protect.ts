@@ -60,7 +60,7 @@ export interface Health {
   /** Tokens that are remembered, and keys. */
   readonly tokens: number
   readonly keys: number
-  /** What went wrong last with the server or its feed, and still does; or what the server refuses of what `schemes` name. */
+  /** What went wrong last with the server or its feed, and still does; or what the server refuses of what `schemes` name, or lacks of what limits name. */
   readonly problem: string | undefined
 }
 
@@ -87,6 +87,8 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   const readers = schemes.some(({ name }) => name === 'api-key') ? schemes : [...schemes, noKeyInAddress()]
   const resource = createResourceMetadata(settings)
   const scopes = new Set<string>()
+  /** Tiers that limits of this API name. */
+  const tiers = new Set(settings.limits.map(({ tier }) => tier))
   const closing = new AbortController()
   let connection: Connection | undefined
   let problem: string | undefined
@@ -214,6 +216,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   function checkedHere(requirement: Requirement): Requirement {
     const checked = checkedRequirement(requirement)
     if (checked.limits && !settings.credentials) throw new TypeError('limits need credentials')
+    for (const { tier } of checked.limits ?? []) tiers.add(tier)
     return checked
   }
 
@@ -266,7 +269,11 @@ export async function protect(options: ProtectOptions): Promise<Api> {
         limits: connection?.limits?.state() ?? 'off',
         tokens: connection?.verifier.size() ?? 0,
         keys: connection?.jwks.size() ?? 0,
-        problem: heard?.problem ?? problem ?? schemes.map(problemOf).find((each) => each !== undefined),
+        problem:
+          heard?.problem ??
+          problem ??
+          schemes.map(problemOf).find((each) => each !== undefined) ??
+          connection?.limits?.problem(tiers),
       }
     },
     async close() {
