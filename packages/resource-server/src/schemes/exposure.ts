@@ -1,7 +1,7 @@
 import { type ApiKeyText, parseApiKey } from '../api-keys/format.js'
 import { keysInAddress } from '../api-keys/in-address.js'
 import { createKnownKeys, type KnownKeys } from '../api-keys/known-keys.js'
-import { createBoundedMap } from '../bounded-map.js'
+import { type BoundedMap, createBoundedMap } from '../bounded-map.js'
 import type { Scheme, ShownProblem } from './scheme.js'
 import { perApi, type Tools } from './tools.js'
 
@@ -16,12 +16,18 @@ interface ExposureOptions {
   readonly keysOf: (tools: Tools) => KnownKeys
 }
 
-/** Ids of keys of which it was said that they stood in an address. */
+interface Deliveries {
+  readonly heard: BoundedMap<true>
+  readonly waiting: Set<string>
+}
+
+/** Ids of keys of which it was said that they stood in an address; and of those of which the server has heard, too. */
 const reportsRemembered = 10_000
 
 /** Refuses a request for the keys in its address, and tells of the first one where it is good. */
 export function createExposure({ report: tell, keysOf }: ExposureOptions) {
-  const reportedOf = perApi(() => createBoundedMap<true>(reportsRemembered, reportsRemembered * 16))
+  const remembered = () => createBoundedMap<true>(reportsRemembered, reportsRemembered * 16)
+  const [saidOf, heardOf, waitingOf] = [perApi(remembered), perApi(remembered), perApi(() => new Set<string>())]
 
   // One at a time, and of the first key alone: an address has room for hundreds, and anybody can send it.
   const reporting = new WeakSet<Tools>()
@@ -29,18 +35,34 @@ export function createExposure({ report: tell, keysOf }: ExposureOptions) {
   /** What is not good is nobody's any more, and whoever makes keys up must not fill a log. */
   async function report(text: string, tools: Tools): Promise<void> {
     const parsed = parseApiKey(text)
-    if (!parsed || reportedOf(tools).get(parsed.id) || reporting.has(tools)) return
+    if (!parsed || reporting.has(tools)) return
+    const [said, heard, waiting] = [saidOf(tools), heardOf(tools), waitingOf(tools)]
+    if (heard.get(parsed.id) || waiting.has(parsed.id)) return
     reporting.add(tools)
     try {
       const known = await keysOf(tools).find(text, parsed.id)
       if (typeof known === 'string') return
-      reportedOf(tools).set(parsed.id, true)
-      tools.usage?.expose(text)
+      deliver(text, parsed.id, tools, { heard, waiting })
+      if (said.get(parsed.id)) return
+      said.set(parsed.id, true)
       tools.warn(`The API key ${parsed.id} stood in the address of a request: it is exposed, and has to be replaced.`)
       tell?.({ ...parsed, owner: known.token.sub })
     } finally {
       reporting.delete(tools)
     }
+  }
+
+  /** What the server does not take is told again when the key is shown again: no more wait than the usage has room for. */
+  function deliver(text: string, id: string, { usage }: Tools, { heard, waiting }: Deliveries): void {
+    if (!usage) {
+      heard.set(id, true)
+      return
+    }
+    waiting.add(id)
+    void usage.expose(text).then((taken) => {
+      waiting.delete(id)
+      if (taken) heard.set(id, true)
+    })
   }
 
   return ([exposed]: readonly string[]): ShownProblem | undefined =>
