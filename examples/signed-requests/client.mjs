@@ -1,6 +1,7 @@
 // A client that signs its requests (RFC 9421): nothing that it sends lets anybody send another one. See ../README.md.
 
 import { readFile, writeFile } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { signRequest } from '@ostiary/resource-server/sign'
 
 const { KEY_ID, KEY_FILE = 'signing-key.jwk' } = process.env
@@ -17,9 +18,22 @@ async function makeKey() {
   console.error('and start this again with the id that it prints as KEY_ID.')
 }
 
-async function send(url, { method, headers, body }) {
-  const answer = await fetch(url, { method, headers, body, redirect: 'error', signal: AbortSignal.timeout(10_000) })
-  return `${answer.status} ${(await answer.text()).slice(0, 200)}`.trim()
+const request = (url, { method, headers, body }) =>
+  fetch(url, { method, headers, body, redirect: 'error', signal: AbortSignal.timeout(10_000) })
+
+const written = async (answer) => `${answer.status} ${(await answer.text()).slice(0, 200)}`.trim()
+
+const send = async (url, options) => written(await request(url, options))
+
+/** Signs anew each time: an API that has just started takes no signature for some seconds, and says for how many. */
+async function sendSigned(url, options, key) {
+  for (let attempt = 1; ; attempt++) {
+    const headers = await signRequest({ key, keyId: KEY_ID, url, ...options })
+    const answer = await request(url, { ...options, headers })
+    if (answer.status !== 503 || attempt === 5) return { headers, said: await written(answer) }
+    await answer.body?.cancel()
+    await wait(Number(answer.headers.get('retry-after') ?? 1) * 1000)
+  }
 }
 
 async function callApi() {
@@ -29,13 +43,12 @@ async function callApi() {
   const url = `${api}/orders`
 
   const order = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"item":"A signed door"}' }
-  const signed = await signRequest({ key, keyId: KEY_ID, url, ...order })
-  console.log(`POST /orders: ${await send(url, { ...order, headers: signed })}`)
+  const { headers: signed, said } = await sendSigned(url, order, key)
+  console.log(`POST /orders: ${said}`)
   console.log(`The same a second time: ${await send(url, { ...order, headers: signed })}`)
   console.log(`Another body: ${await send(url, { ...order, body: '{"item":"Another"}', headers: signed })}`)
 
-  const headers = await signRequest({ key, keyId: KEY_ID, url })
-  console.log(`GET /orders: ${await send(url, { method: 'GET', headers })}`)
+  console.log(`GET /orders: ${(await sendSigned(url, { method: 'GET' }, key)).said}`)
 }
 
 try {

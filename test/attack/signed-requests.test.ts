@@ -5,6 +5,7 @@ import { signature } from '../../packages/resource-server/src/index.js'
 import { protect } from '../../packages/resource-server/src/node.js'
 import { type SignOptions, signRequest } from '../../packages/resource-server/src/sign.js'
 import { audience, TestIssuer } from '../resource-server/support/issuer.js'
+import { longAgo } from '../resource-server/support/platform.js'
 import { keyId, makeSigningKey, origin } from '../resource-server/support/signed.js'
 
 interface Answer {
@@ -19,7 +20,7 @@ async function scene(t: Test, { capacity = 1000 } = {}) {
   const { privateJwk, key } = makeSigningKey()
   const keys = new Map([[keyId, key]])
   const said: string[] = []
-  const scheme = signature({ origin, platform, capacity, findKey: async (id) => keys.get(id) })
+  const scheme = signature({ origin, platform: longAgo(platform), capacity, findKey: async (id) => keys.get(id) })
   const warn = (message: string) => said.push(message)
   const api = await protect({ issuer: issuer.issuer, audience, platform, warn, schemes: [scheme] })
   const guard = api.scopes('orders:read')

@@ -1,5 +1,14 @@
 import t from 'tap'
-import { apiKey, bearer, type ExposedApiKey, type RequestLike } from '../../packages/resource-server/src/index.js'
+import {
+  apiKey,
+  basic,
+  bearer,
+  type ExposedApiKey,
+  protect,
+  type RequestLike,
+  signature,
+} from '../../packages/resource-server/src/index.js'
+import { signRequest } from '../../packages/resource-server/src/sign.js'
 import { drawSuccessors } from '../../src/api-keys/create.js'
 import { drawApiKey } from '../../src/api-keys/format.js'
 import { endApiKey, endApiKeys, findApiKey, rotateApiKey } from '../../src/api-keys/index.js'
@@ -13,7 +22,8 @@ import { SeededRandom } from '../support/random.js'
 import { registration, sql } from '../support/server.js'
 import { audience } from './support/issuer.js'
 import { by, cause, openApi, openKeyScene, withBearer, withKey } from './support/keys.js'
-import { until } from './support/platform.js'
+import { longAgo, until } from './support/platform.js'
+import { makeSigningKey, origin } from './support/signed.js'
 
 // The package and the server itself, at one time.
 
@@ -134,6 +144,31 @@ t.test('attack 113: a key in an address is refused, and its owner hears of it', 
   t.equal(reported.length, 1, 'what is no key is no leak')
 })
 
+t.test(
+  'attack 113: an API that takes no keys refuses one in an address as well, and its owner hears of it',
+  async (t) => {
+    const { text, id } = await make()
+    const tokens = { grant_type: 'client_credentials', scope: 'orders:read' }
+    const jwt = (await server.post('/token', tokens, { authorization: service.basic })).json().access_token
+    const { api, outcome, warnings } = await openApi(t, scene, { schemes: [bearer] })
+    const shown = (url: string) => ({ ...withBearer(jwt), url })
+    t.equal(await outcome(shown('/orders')), 'ok')
+    for (const url of [`/orders?api_key=${text}`, `/orders?x=1&q=a%20${text}`, `/orders/${text}`]) {
+      const refused = await api.check(shown(url))
+      t.match(refused, { status: 400, reason: 'credentials_in_query', body: /belongs into a header/ }, url.slice(0, 20))
+    }
+    await until('it is marked', async () => (await findApiKey(ctx, id)).exposedAt !== undefined)
+    t.equal(warnings.filter((message) => message.includes(id)).length, 1)
+    const mistyped = `${text.slice(0, -1)}${text.endsWith('x') ? 'y' : 'x'}`
+    t.equal(await outcome(shown(`/orders?session=${mistyped}`)), 'ok', 'what has no checksum is something else')
+    t.equal(await outcome(withBearer(text)), 'inactive', 'and it takes none elsewhere')
+
+    const without = await protect({ issuer: ctx.config.server.issuer, audience, warn: () => undefined })
+    t.teardown(() => without.close())
+    t.match(await without.check(shown(`/orders?api_key=${text}`)), { status: 400, reason: 'credentials_in_query' })
+  },
+)
+
 t.test('attack 115: a key that has ended is refused by what the feed says, and the server is not asked', async (t) => {
   const { outcome, asked, heard } = await openApi(t, scene)
   const [ended, other] = [await make(), await make()]
@@ -171,6 +206,61 @@ t.test('RFC 9745 §2, RFC 8594 §3: a rotated key is good until its overlap is o
   t.equal(await outcome(withKey(text)), 'inactive', 'the end of the overlap needs nobody to say so')
   t.equal(await outcome(withKey(successor)), 'ok')
 })
+
+t.test(
+  'RFC 9745 §2: a rotated key says so also where it may not be used, and where the other lock fails',
+  async (t) => {
+    const { api, heard } = await openApi(t, scene, {
+      schemes: [
+        bearer,
+        apiKey(),
+        basic(),
+        signature({ origin, platform: longAgo({ now: () => clock.now().getTime() }) }),
+      ],
+    })
+    const pages = await make({ kind: 'publishable', origins: ['https://shop.example'] })
+    const bound = await make({ networks: ['192.0.2.0/24'] })
+    const { privateJwk, key } = makeSigningKey()
+    const signer = await make({ kind: 'signing', publicJwk: key.jwk, networks: ['192.0.2.0/24'] })
+    const url = `${origin}/orders`
+    const send = async (ip: string) => ({
+      ...{ method: 'GET', url: '/orders', rawBody: new Uint8Array(0), ip },
+      headers: await signRequest({
+        key: privateJwk,
+        keyId: signer.id,
+        url,
+        platform: { now: () => clock.now().getTime() },
+      }),
+    })
+    const refused = await api.check({ ...withKey(bound.text), ip: '192.0.3.7' })
+    t.match(refused, { status: 401, reason: 'network_not_allowed' })
+    t.notOk(!refused.ok && 'deprecation' in refused.headers, 'of a key without a successor nothing is said')
+    for (const { id } of [pages, bound]) await rotateApiKey(ctx, id, { overlap: 60, by })
+    await rotateApiKey(ctx, signer.id, { publicJwk: makeSigningKey().key.jwk, overlap: 60, by })
+    await heard()
+    const headers = { deprecation: /^@\d+$/, sunset: /GMT$/, 'www-authenticate': /invalid_token/ }
+    const elsewhere = { ...withKey(bound.text), ip: '192.0.3.7' }
+    t.match(await api.check(elsewhere), { status: 401, reason: 'network_not_allowed', headers })
+    t.match(await api.check(withKey(pages.text)), { status: 401, reason: 'origin_not_allowed', headers })
+    t.match(await api.check(await send('192.0.3.7')), { status: 401, reason: 'network_not_allowed', headers })
+    t.match(await api.check(await send('192.0.2.7')), { ok: true })
+
+    const other = await server.createService('orders:read')
+    const required = ['basic', 'api-key']
+    for (const schemes of [
+      [basic(), apiKey()],
+      [apiKey(), basic()],
+    ]) {
+      const two = await openApi(t, scene, { schemes, require: required })
+      await two.heard()
+      const both = (authorization: string) => ({
+        ...withKey(bound.text, { authorization }),
+        socket: { encrypted: true, remoteAddress: '192.0.2.7' },
+      })
+      t.match(await two.api.check(both(other.basic)), { status: 401, reason: 'subjects_differ', headers })
+    }
+  },
+)
 
 t.test('a rotated key that is past its tier hears of its successor, too', async (t) => {
   await createTier(ctx, 'single', { limit: 1, window: 60, burst: 1 }, by)

@@ -353,13 +353,29 @@ t.test('RFC 7617 §4: a password is taken over TLS, on loopback, or behind a pro
     { ip: '127.0.0.1', socket: { remoteAddress: '192.0.2.7' } },
     { url: 'https://orders.example/orders', socket: { remoteAddress: '192.0.2.7' } },
     { headers: { authorization: right, 'x-forwarded-proto': 'https' } },
-    ...['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'via'].map((name) => ({
+    ...[
+      ...['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded', 'via', 'X-Real-IP'],
+      ...[
+        'x-client-ip',
+        'client-ip',
+        'x-cluster-client-ip',
+        'true-client-ip',
+        'cf-connecting-ip',
+        'cf-ray',
+        'cdn-loop',
+      ],
+      ...['fastly-client-ip', 'fly-client-ip', 'do-connecting-ip', 'x-envoy-external-address', 'x-amzn-trace-id'],
+      ...['x-original-uri', 'x-scheme', 'x-url-scheme', 'front-end-https', 'x-arr-ssl', 'x-azure-clientip'],
+    ].map((name) => ({
       headers: { authorization: right, [name]: 'https' },
       ip: '127.0.0.1',
     })),
   ]) {
     t.equal(await from(more), 'transport_insecure', JSON.stringify(more).slice(0, 60))
   }
+  const raw = ['Authorization', right, 'X-Real-IP', '192.0.2.7']
+  t.equal(await from({ rawHeaders: raw, ip: '127.0.0.1' }), 'transport_insecure')
+  t.equal(await from({ rawHeaders: raw.slice(0, 2), ip: '127.0.0.1' }), 'ok', 'a value is no name')
   const headers = { authorization: right }
   t.equal(await outcome(new Request('https://orders.example/orders', { headers })), 'ok')
   t.equal(await outcome(new Request('http://orders.example/orders', { headers })), 'transport_insecure')

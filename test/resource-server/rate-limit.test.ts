@@ -194,9 +194,12 @@ t.test('a server that is away: this instance goes on with its share, and says so
 
 t.test('a tier that there is not limits nothing, and a warning says so once', async (t) => {
   const { open } = await openScene(t)
-  const { count, warnings } = await open()
+  const { api, count, warnings } = await open()
+  t.equal(await count(3, byClient), 3)
+  t.equal(api.health().problem, undefined)
   t.equal(await count(20, [{ tier: 'silver', by: 'client' }]), 20)
   t.equal(warnings.filter((text) => /no tier silver/.test(text)).length, 1)
+  t.match(api.health(), { state: 'ready', problem: /no tier silver/ }, 'for as long as it is so')
 })
 
 t.test('a server without such limits', async (t) => {
@@ -204,6 +207,7 @@ t.test('a server without such limits', async (t) => {
   const { api, warnings } = await issuer.protect(t, { credentials, limits: byClient })
   t.equal((await api.check({ headers: { authorization: `Bearer ${issuer.token()}` } })).ok, true)
   t.match(warnings, [/no rate limits/])
+  t.match(api.health().problem, /no rate limits/)
 })
 
 t.test('a server without a feed counts no limits, which a warning says once', async (t) => {

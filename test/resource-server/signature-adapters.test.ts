@@ -12,6 +12,7 @@ import { bearer, type ProtectOptions, signature } from '../../packages/resource-
 import { protect as protectNode } from '../../packages/resource-server/src/node.js'
 import { type SignOptions, signRequest } from '../../packages/resource-server/src/sign.js'
 import { audience, TestIssuer } from './support/issuer.js'
+import { longAgo } from './support/platform.js'
 import { keyId, makeSigningKey, origin } from './support/signed.js'
 
 const issuer = await TestIssuer.start(t)
@@ -105,7 +106,10 @@ const options = (): ProtectOptions => ({
   warn: () => undefined,
   schemes: [
     bearer,
-    signature({ origin, platform, bodyLimit: 2000, findKey: async (id) => (id === keyId ? key : undefined) }),
+    signature({
+      ...{ origin, bodyLimit: 2000, platform: longAgo(platform) },
+      findKey: async (id) => (id === keyId ? key : undefined),
+    }),
   ],
 })
 

@@ -118,3 +118,47 @@ t.test('processes that share a store refuse what another one saw', async (t) => 
   const careless = await signedScene(t, { replay: (async () => undefined) as unknown as typeof replay })
   t.equal(await careless.outcome(await careless.send()), 'signature_replayed', 'only a clear no counts')
 })
+
+t.test(
+  'attack 114: what was signed before the process began is refused, since the one before may have seen it',
+  async (t) => {
+    const { issuer, platform, keys, outcome, send } = await signedScene(t)
+    const at = (seconds: number) => ({ platform: { now: () => platform.now() + seconds * 1000 } })
+    platform.advance(400)
+    const seen = await Promise.all([send(), send(at(-3)), send(at(5))])
+    for (const each of seen) t.equal(await outcome(each), 'ok')
+    const started = signature({ origin, platform, findKey: async (id) => keys.get(id) })
+    const { api } = await issuer.protect(t, { schemes: [started] })
+    const again = async (request: RequestLike) => {
+      const decision = await api.check({ ...request })
+      return decision.ok ? 'ok' : decision.reason
+    }
+    for (const each of seen) t.equal(await again(each), 'replay_memory_starting')
+    t.match(await api.check(await send()), { status: 503, headers: { 'retry-after': '6' } })
+    platform.advance(5_599)
+    t.equal(await again(await send()), 'replay_memory_starting')
+    t.equal(await again(seen[2]!), 'replay_memory_starting')
+    platform.advance(1)
+    const first = await send()
+    t.equal(await again(first), 'ok')
+    t.equal(await again(first), 'signature_replayed')
+    t.equal(await again(await send(at(-1))), 'replay_memory_starting', 'a clock that is behind waits as much longer')
+    for (const each of seen) t.equal(await again(each), 'replay_memory_starting')
+    platform.advance(1_000)
+    t.equal(await again(await send(at(-1))), 'ok')
+    platform.advance(59_000)
+    for (const each of seen.slice(0, 2)) t.equal(await again(each), 'signature_expired', 'and so to their end')
+    t.equal(await again(seen[2]!), 'replay_memory_starting')
+  },
+)
+
+t.test('a clock that was wrong when the process began, and is set back, keeps nobody out for longer', async (t) => {
+  const { issuer, platform, keys, send } = await signedScene(t)
+  platform.setClock(3_600_000)
+  const started = signature({ origin, platform, findKey: async (id) => keys.get(id) })
+  platform.setClock(-3_600_000)
+  const { api } = await issuer.protect(t, { schemes: [started] })
+  t.match(await api.check(await send()), { status: 503, reason: 'replay_memory_starting' })
+  platform.advance(6_000)
+  t.match(await api.check(await send()), { ok: true })
+})

@@ -83,7 +83,7 @@ t.test('while the server is away memory is bounded and nothing is lost; it is sa
   const { platform, sent, warnings, dropped, reports, settled, answer } = openReports()
   answer(503)
   for (let turn = 0; turn < 20_000; turn++) reports.count({ ...key, id: `k${turn}` }, use)
-  reports.expose('e'.repeat(16))
+  void reports.expose('e'.repeat(16))
   platform.advance(1_000)
   await settled(1)
   answer(401)
@@ -149,6 +149,44 @@ t.test('what the server does not understand is not sent for ever', async (t) => 
   answer(202)
   await reports.close()
   t.equal(sent.length, 1)
+})
+
+t.test('attack 113: an exposed key counts as told when the server has taken it, and not before', async (t) => {
+  const { platform, sent, reports, settled, answer } = openReports()
+  const exposedIn = (form: URLSearchParams | undefined) => form?.getAll('exposed') ?? []
+  answer(400)
+  const taken = reports.expose('refused twice')
+  t.equal(reports.expose('refused twice'), taken, 'it waits once')
+  platform.advance(1_000)
+  await settled(1)
+  await until('it waits again', () => platform.timers > 0)
+  platform.advance(10_000)
+  await settled(2)
+  await until('it waits again', () => platform.timers > 0)
+  answer(202)
+  platform.advance(10_000)
+  t.equal(await taken, true)
+  t.same(sent.map(exposedIn), [['refused twice'], ['refused twice'], ['refused twice']])
+
+  answer(404)
+  const never = reports.expose('never taken')
+  for (let turn = 4; turn <= 6; turn++) {
+    await until('it waits', () => platform.timers > 0)
+    platform.advance(10_000)
+    await settled(turn)
+  }
+  t.equal(await never, false, 'not for ever')
+
+  answer(503)
+  const many = Array.from({ length: 100 }, (_, n) => reports.expose(`waiting ${n}`))
+  t.equal(await reports.expose('one too many'), false, 'it may be shown again')
+  platform.advance(1_000)
+  await settled(7)
+  t.equal(await reports.expose('one too many'), false, 'what is under way has its room')
+  answer(202)
+  await reports.close()
+  t.same(new Set(await Promise.all(many)), new Set([true]))
+  t.equal(await reports.expose('too late'), false)
 })
 
 t.test('who is still on a key that was rotated is seen, and from where', async (t) => {

@@ -50,6 +50,8 @@ export type Unavailable =
   | 'status_list_unavailable'
   /** There is no room for further nonces until others may be forgotten. */
   | 'replay_memory_full'
+  /** It was signed before this process began to remember nonces: another one may have seen it. */
+  | 'replay_memory_starting'
   | 'replay_store_unavailable'
   /** Somebody else read the body, or nobody can: its digest cannot be compared. */
   | 'body_unavailable'
@@ -88,6 +90,14 @@ export interface RateExceeded {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** A refusal with something to say to whoever showed a good key: that it has a successor. */
+export interface RefusedWith {
+  readonly reason: Reason
+  /** Seconds. */
+  readonly retryAfter?: number
+  readonly headers: Readonly<Record<string, string>>
+}
+
 const unavailable: readonly string[] = [
   'starting',
   'knowledge_stale',
@@ -95,6 +105,7 @@ const unavailable: readonly string[] = [
   'password_unverifiable',
   'status_list_unavailable',
   'replay_memory_full',
+  'replay_memory_starting',
   'replay_store_unavailable',
   'body_unavailable',
 ] satisfies Unavailable[]

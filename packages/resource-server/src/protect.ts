@@ -18,6 +18,7 @@ import type { Reason } from './problems.js'
 import { pathOf, type RequestLike } from './request.js'
 import { checkedRequirement, problemOfRequirement, type Requirement } from './requirement.js'
 import { createResourceMetadata } from './resource-metadata.js'
+import { noKeyInAddress } from './schemes/exposure.js'
 import { type Authenticated, authenticate, readShown, type Scheme } from './schemes/scheme.js'
 import type { Outcome } from './usage.js'
 
@@ -59,7 +60,7 @@ export interface Health {
   /** Tokens that are remembered, and keys. */
   readonly tokens: number
   readonly keys: number
-  /** What went wrong last with the server or its feed, and still does; or what the server refuses of what `schemes` name. */
+  /** What went wrong last with the server or its feed, and still does; or what the server refuses of what `schemes` name, or lacks of what limits name. */
   readonly problem: string | undefined
 }
 
@@ -83,8 +84,11 @@ const longestPause = 5_000
 export async function protect(options: ProtectOptions): Promise<Api> {
   const settings = readOptions(options)
   const { platform, schemes, warn, tolerance } = settings
+  const readers = schemes.some(({ name }) => name === 'api-key') ? schemes : [...schemes, noKeyInAddress()]
   const resource = createResourceMetadata(settings)
   const scopes = new Set<string>()
+  /** Tiers that limits of this API name. */
+  const tiers = new Set(settings.limits.map(({ tier }) => tier))
   const closing = new AbortController()
   let connection: Connection | undefined
   let problem: string | undefined
@@ -161,7 +165,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     requirement: Requirement,
     limits: readonly Limit[] = [],
   ): Promise<Decision> {
-    const shown = readShown(schemes, settings.require, request)
+    const shown = readShown(readers, settings.require, request)
     if ('problem' in shown) {
       if (connection) for (const report of shown.reports) report(connection.tools)
       return refusal(shown.problem, requirement, shown.schemes)
@@ -171,8 +175,11 @@ export async function protect(options: ProtectOptions): Promise<Api> {
     const found = await authenticate(shown, request, connection.tools)
     if (typeof found === 'string') return refusal(found, requirement, shownBy)
     if ('reason' in found) {
-      if ('headers' in found) return refuseTooMany(found.headers)
-      return refusal(found.reason, requirement, shownBy, found.retryAfter)
+      const headers = 'headers' in found ? found.headers : {}
+      if (found.reason === 'rate_exceeded') return refuseTooMany(headers)
+      const wait = 'retryAfter' in found ? found.retryAfter : undefined
+      const refused = refusal(found.reason, requirement, shownBy, wait)
+      return { ...refused, headers: { ...headers, ...refused.headers } }
     }
     // Also what it is not good enough for costs its client something.
     const shares = sharesOf(found, limits)
@@ -209,6 +216,7 @@ export async function protect(options: ProtectOptions): Promise<Api> {
   function checkedHere(requirement: Requirement): Requirement {
     const checked = checkedRequirement(requirement)
     if (checked.limits && !settings.credentials) throw new TypeError('limits need credentials')
+    for (const { tier } of checked.limits ?? []) tiers.add(tier)
     return checked
   }
 
@@ -261,7 +269,11 @@ export async function protect(options: ProtectOptions): Promise<Api> {
         limits: connection?.limits?.state() ?? 'off',
         tokens: connection?.verifier.size() ?? 0,
         keys: connection?.jwks.size() ?? 0,
-        problem: heard?.problem ?? problem ?? schemes.map(problemOf).find((each) => each !== undefined),
+        problem:
+          heard?.problem ??
+          problem ??
+          schemes.map(problemOf).find((each) => each !== undefined) ??
+          connection?.limits?.problem(tiers),
       }
     },
     async close() {

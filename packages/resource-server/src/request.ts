@@ -38,6 +38,19 @@ export function headerValues({ headers, rawHeaders }: RequestLike, name: string)
   return typeof value === 'string' ? [value] : value
 }
 
+/** As they were sent, or in lower case. */
+export function headerNames({ headers, rawHeaders }: RequestLike): readonly string[] {
+  if (rawHeaders) return rawHeaders.filter((_, index) => index % 2 === 0)
+  if (isHeaders(headers)) {
+    const names: string[] = []
+    headers.forEach((_, name) => {
+      names.push(name)
+    })
+    return names
+  }
+  return Object.keys(headers).filter((name) => headers[name] !== undefined)
+}
+
 function isHeaders(headers: RequestLike['headers']): headers is Headers {
   return typeof headers.get === 'function'
 }

@@ -32,8 +32,12 @@ export interface Use {
 export interface Usage {
   /** Of a credential that was proved: what somebody only names is nobody's use. */
   readonly count: (credential: CountedCredential, use: Use) => void
-  /** A good key stood in an address: the server wants the whole of it, since its id is public. */
-  readonly expose: (text: string) => void
+  /**
+   * A good key stood in an address: the server wants the whole of it, since its id is public.
+   *
+   * @returns whether the server took it; false where it refused it, or too many wait: it may be shown again
+   */
+  readonly expose: (text: string) => Promise<boolean>
   /** Sends what is left, once. */
   readonly close: () => Promise<void>
 }
@@ -51,8 +55,11 @@ const interval = { counts: 10_000, exposed: 1_000 }
 /** Of one report: the server takes 200 uses and 64 KiB, which are up to three times the characters. */
 const most = { lines: 100, characters: 16_000, exposed: 20 }
 
-/** Lines, and exposed keys, that wait for the server at once. Past it uses are counted together, keys forgotten. */
+/** Lines, and exposed keys, that wait for the server at once. Past it uses are counted together, keys left to be shown again. */
 const capacity = { lines: 5_000, exposed: 100 }
+
+/** Reports that the server may refuse before a key is no longer in the next: something else in them may have been wrong. */
+const mostRefusals = 3
 
 /**
  * Networks of one credential that are told apart among what waits: whoever has a key and many addresses must not push out what
@@ -69,6 +76,12 @@ interface Counted {
   at: number
 }
 
+interface Exposed {
+  refusals: number
+  readonly taken: Promise<boolean>
+  readonly settle: (taken: boolean) => void
+}
+
 interface Report {
   readonly lines: readonly (readonly [line: string, counted: Counted])[]
   readonly exposed: readonly string[]
@@ -77,12 +90,13 @@ interface Report {
 
 export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOptions): Usage {
   const lines = new Map<string, Counted>()
-  const exposed = new Set<string>()
+  const exposed = new Map<string, Exposed>()
   const networks = createBoundedMap<string>(1_000, 64_000)
   /** Of each credential, those that stand in `lines`. */
   const seen = new Map<string, Set<string>>()
   let uncounted = 0
   let cancel: (() => void) | undefined
+  let soon = false
   let sending: Promise<void> | undefined
   let away = false
   let closed = false
@@ -91,6 +105,7 @@ export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOpt
     if (cancel || closed) return
     cancel = platform.setTimer(() => {
       cancel = undefined
+      soon = false
       void flush()
     }, milliseconds)
   }
@@ -137,8 +152,8 @@ export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOpt
       taken.push([line, counted])
     }
     for (const [line] of taken) lines.delete(line)
-    const report = { lines: taken, exposed: [...exposed].slice(0, most.exposed), uncounted }
-    for (const text of report.exposed) exposed.delete(text)
+    // These stay where they are until the server has taken them.
+    const report = { lines: taken, exposed: [...exposed.keys()].slice(0, most.exposed), uncounted }
     uncounted = 0
     return report
   }
@@ -160,8 +175,17 @@ export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOpt
   /** What may not have arrived is sent again: a use may be counted twice, and is not lost. */
   function putBack(report: Report): void {
     for (const [line, { count, at }] of report.lines) add(line, count, at)
-    for (const text of report.exposed) if (exposed.size < capacity.exposed) exposed.add(text)
     uncounted += report.uncounted
+  }
+
+  function settle(text: string, taken: boolean): void {
+    exposed.get(text)?.settle(taken)
+    exposed.delete(text)
+  }
+
+  function countRefusal(text: string): void {
+    const known = exposed.get(text)
+    if (known && ++known.refusals >= mostRefusals) settle(text, false)
   }
 
   async function sendAll(): Promise<void> {
@@ -169,12 +193,14 @@ export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOpt
       const report = take()
       try {
         await send(report)
+        for (const text of report.exposed) settle(text, true)
         away = false
       } catch (error) {
         const status = error instanceof UnavailableError ? error.status : undefined
         if (status === 401) serviceToken.drop()
-        // It will not be taken at any later time, either.
-        if (status !== 400 && status !== 404) putBack(report)
+        // It will not be taken at any later time, either; but for a key, with which nothing may have been wrong.
+        if (status === 400 || status === 404) for (const text of report.exposed) countRefusal(text)
+        else putBack(report)
         if (!away) warn(`The server does not hear how keys are used. ${messageOf(error)}`)
         away = true
         arm(interval.counts)
@@ -202,10 +228,20 @@ export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOpt
       arm(interval.counts)
     },
     expose(text) {
-      if (exposed.size < capacity.exposed) exposed.add(text)
+      const known = exposed.get(text)
+      if (known) return known.taken
+      if (closed || exposed.size >= capacity.exposed) return Promise.resolve(false)
+      let end: (taken: boolean) => void = () => undefined
+      const taken = new Promise<boolean>((resolve) => {
+        end = resolve
+      })
+      exposed.set(text, { refusals: 0, taken, settle: end })
+      if (soon) return taken
       cancel?.()
       cancel = undefined
+      soon = true
       arm(interval.exposed)
+      return taken
     },
     async close() {
       closed = true
@@ -213,6 +249,7 @@ export function createUsage({ platform, endpoint, serviceToken, warn }: UsageOpt
       cancel = undefined
       await sending
       await sendAll()
+      for (const text of [...exposed.keys()]) settle(text, false)
     },
   }
 }

@@ -98,6 +98,18 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
+/** The time as an API has it that began an hour ago: it knows what was sent to it since. */
+export function longAgo(platform: Pick<Platform, 'now'>): Pick<Platform, 'now'> {
+  let started = false
+  return {
+    now() {
+      if (started) return platform.now()
+      started = true
+      return platform.now() - 3_600_000
+    },
+  }
+}
+
 /** The time of a server that runs in this process, and the real network, as long as it is not away. */
 export class ServerPlatform implements Platform {
   readonly #clock: Clock

@@ -8,6 +8,7 @@ import {
 } from '../../../packages/resource-server/src/index.js'
 import { type SignOptions, signRequest } from '../../../packages/resource-server/src/sign.js'
 import { TestIssuer } from './issuer.js'
+import { longAgo } from './platform.js'
 import { makeKey } from './signing.js'
 
 export const origin = 'https://orders.example'
@@ -46,7 +47,7 @@ export async function signedScene(
   const { platform } = issuer
   const { privateJwk, key } = makeSigningKey()
   const keys = new Map([[keyId, key]])
-  const scheme = signature({ origin, platform, findKey: async (id) => keys.get(id), ...options })
+  const scheme = signature({ origin, platform: longAgo(platform), findKey: async (id) => keys.get(id), ...options })
   const { api } = await issuer.protect(t, { schemes: [scheme], ...protectOptions })
 
   /** A request as it reaches the API. */

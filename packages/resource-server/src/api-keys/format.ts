@@ -9,7 +9,7 @@ export interface ApiKeyText {
 const whole = /^([a-z0-9]{1,16})_([a-z0-9]{1,16})_([0-9A-Za-z]{16})[0-9A-Za-z]{43}([0-9A-Za-z]{6})$/
 
 /** Characters of the shortest. */
-const shortest = 69
+export const shortest = 69
 
 /** @returns undefined for what no server can have made: it was mistyped or made up (attack 113) */
 export function parseApiKey(text: string): ApiKeyText | undefined {

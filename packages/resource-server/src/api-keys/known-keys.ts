@@ -2,10 +2,10 @@ import { UnavailableError } from '../errors.js'
 import { createIntrospection } from '../introspection.js'
 import { siteOf } from '../limits/address.js'
 import { isInNetworks } from '../limits/network.js'
-import type { Reason } from '../problems.js'
+import type { Reason, RefusedWith } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import type { Tools } from '../schemes/tools.js'
-import { type ApiKeyKind, countedKey, type KnownKey, readKeyAnswer } from './answer.js'
+import { type ApiKeyKind, countedKey, deprecationOf, type KnownKey, readKeyAnswer } from './answer.js'
 
 /** What the server says of keys, as far as nothing was heard since. */
 export interface KnownKeys {
@@ -87,15 +87,16 @@ export function createKnownKeys(tools: Tools, { hint, kinds }: KnownKeysOptions)
 
 /**
  * Whether whoever sends the request may use the key from where they are. Where that is not known, they may not. They have
- * proved to have the key, so that it is counted.
+ * proved to have the key, so that it is counted, and one that has a successor says so.
  */
-export function problemOfPlace(known: KnownKey, request: RequestLike, tools: Tools): Reason | undefined {
+export function problemOfPlace(known: KnownKey, request: RequestLike, tools: Tools): Reason | RefusedWith | undefined {
   const address = tools.addressOf(request)
   const problem = placeOf(known, request, address)
   if (problem === undefined) return undefined
   const outcome = problem === 'network_not_allowed' ? 'network' : 'origin'
   tools.usage?.count(countedKey(known.token), { outcome, scope: '', address })
-  return problem
+  const headers = deprecationOf(known.token)
+  return headers ? { reason: problem, headers } : problem
 }
 
 function placeOf({ kind, networks, origins }: KnownKey, request: RequestLike, address: string | undefined) {

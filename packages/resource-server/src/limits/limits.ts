@@ -12,6 +12,8 @@ export interface Limits {
   readonly take: (tier: string, who: string) => Verdict | undefined | Promise<Verdict | undefined>
   /** `share`: the server is away, and this instance goes on with its share. */
   readonly state: () => 'shared' | 'share'
+  /** What is not limited although these tiers were to: the server has none of that name, or no limits. */
+  readonly problem: (tiers: ReadonlySet<string>) => string | undefined
 }
 
 export interface LimitsOptions {
@@ -40,10 +42,15 @@ const announcement = 5_000
 /** Milliseconds that a tier is remembered as one that there is not. */
 const unknownFor = 5_000
 
+const noLimits = 'The server has no rate limits: nothing is limited.'
+const noTier = (tier: string): string => `The server has no tier ${tier}: what names it is not limited.`
+
 export function createLimits({ platform, endpoint, serviceToken, credentials, warn }: LimitsOptions): Limits {
   const instance = crypto.randomUUID()
   const policies = new Map<string, Policy>()
   const unknown = new Map<string, number>()
+  /** Those that the server said it has not, and has not said otherwise since. */
+  const missing = new Set<string>()
   const warned = new Set<string>()
   const queue: Waiting[] = []
   let underWay = 0
@@ -111,7 +118,8 @@ export function createLimits({ platform, endpoint, serviceToken, credentials, wa
     if (lease === null) {
       policies.delete(tier)
       unknown.set(tier, platform.monotonic() + unknownFor)
-      warnOnce(`The server has no tier ${tier}: what names it is not limited.`)
+      missing.add(tier)
+      warnOnce(noTier(tier))
       return undefined
     }
     const { granted, debt, limit, window, burst } = isObject(lease) ? lease : {}
@@ -119,6 +127,7 @@ export function createLimits({ platform, endpoint, serviceToken, credentials, wa
     if (!numbers.every((value) => typeof value === 'number' && value >= 0)) {
       throw new UnavailableError('A lease is malformed')
     }
+    missing.delete(tier)
     const policy = { name: tier, limit, window, burst } as Policy
     const known = policies.get(tier)
     const isSame = known && known.limit === limit && known.window === window && known.burst === burst
@@ -154,7 +163,7 @@ export function createLimits({ platform, endpoint, serviceToken, credentials, wa
   return {
     take(tier, who) {
       if (endpoint === undefined) {
-        warnOnce('The server has no rate limits: nothing is limited.')
+        warnOnce(noLimits)
         return undefined
       }
       const until = unknown.get(tier)
@@ -163,6 +172,11 @@ export function createLimits({ platform, endpoint, serviceToken, credentials, wa
         unknown.delete(tier)
       }
       return leases.take(`${tier}\0${who}`, tier)
+    },
+    problem(tiers) {
+      if (endpoint === undefined) return tiers.size > 0 ? noLimits : undefined
+      const tier = [...missing].find((each) => tiers.has(each))
+      return tier === undefined ? undefined : noTier(tier)
     },
     state: () => (leases.isAway() ? 'share' : 'shared'),
   }

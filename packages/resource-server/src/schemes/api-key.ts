@@ -1,16 +1,13 @@
 import { countedKey, deprecationOf } from '../api-keys/answer.js'
-import { type ApiKeyText, findApiKeys, looksLikeApiKey, parseApiKey } from '../api-keys/format.js'
+import { looksLikeApiKey, parseApiKey } from '../api-keys/format.js'
+import { keysInAddress } from '../api-keys/in-address.js'
 import { createKnownKeys, problemOfPlace } from '../api-keys/known-keys.js'
-import { createBoundedMap } from '../bounded-map.js'
-import { headerValues, queryOf, type RequestLike } from '../request.js'
+import { headerValues, type RequestLike } from '../request.js'
+import { createExposure, type ExposedApiKey } from './exposure.js'
 import type { Scheme, ShownOther } from './scheme.js'
-import { perApi, type Tools } from './tools.js'
+import { perApi } from './tools.js'
 
-/** A key that stood in an address: it is in logs and histories by now, and belongs to whoever reads these. */
-export interface ExposedApiKey extends ApiKeyText {
-  /** Of the owner, as the server says: a `sub` or a `client_id`. */
-  readonly owner: string
-}
+export type { ExposedApiKey } from './exposure.js'
 
 export interface ApiKeyOptions {
   /**
@@ -20,16 +17,10 @@ export interface ApiKeyOptions {
   readonly report?: (exposed: ExposedApiKey) => void
 }
 
-/** Ids of keys of which it was said that they stood in an address. */
-const reportsRemembered = 10_000
-
 /** API keys of the server, as `Authorization: Bearer …` or `X-API-Key: …`. Needs credentials. */
 export function apiKey(options: ApiKeyOptions = {}): Scheme {
   const keysOf = perApi((tools) => createKnownKeys(tools, { kinds: ['secret', 'publishable'] }))
-  const reportedOf = perApi(() => createBoundedMap<true>(reportsRemembered, reportsRemembered * 16))
-
-  // One at a time, and of the first key alone: an address has room for hundreds, and anybody can send it.
-  const reporting = new WeakSet<Tools>()
+  const exposed = createExposure({ report: options.report, keysOf })
 
   function show(text: string, request: RequestLike): ShownOther['authenticate'] {
     const parsed = parseApiKey(text)
@@ -38,23 +29,6 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
       if (!parsed) return 'key_malformed'
       const known = await keysOf(tools).find(text, parsed.id, tools.addressOf(request))
       return typeof known === 'string' ? known : (problemOfPlace(known, request, tools) ?? known.token)
-    }
-  }
-
-  /** What is not good is nobody's any more, and whoever makes keys up must not fill a log. */
-  async function report(text: string, tools: Tools): Promise<void> {
-    const parsed = parseApiKey(text)
-    if (!parsed || reportedOf(tools).get(parsed.id) || reporting.has(tools)) return
-    reporting.add(tools)
-    try {
-      const known = await keysOf(tools).find(text, parsed.id)
-      if (typeof known === 'string') return
-      reportedOf(tools).set(parsed.id, true)
-      tools.usage?.expose(text)
-      tools.warn(`The API key ${parsed.id} stood in the address of a request: it is exposed, and has to be replaced.`)
-      options.report?.({ ...parsed, owner: known.token.sub })
-    } finally {
-      reporting.delete(tools)
     }
   }
 
@@ -67,13 +41,8 @@ export function apiKey(options: ApiKeyOptions = {}): Scheme {
     counts: countedKey,
 
     read(request) {
-      const [exposed] = exposedIn(request)
-      if (exposed !== undefined) {
-        return {
-          problem: 'credentials_in_query',
-          report: (tools) => void report(exposed, tools).catch(() => undefined),
-        }
-      }
+      const inAddress = exposed(keysInAddress(request))
+      if (inAddress) return inAddress
       const authorization = headerValues(request, 'authorization')
       const named = headerValues(request, 'x-api-key')
       const bearers = authorization.flatMap(bearerOf)
@@ -94,26 +63,4 @@ function bearerOf(value: string): readonly string[] {
   const token = value.slice('bearer '.length).trim()
   const isKey = looksLikeApiKey(token) || (/[ ,]/.test(token) && token.split(/[ ,]/).some(looksLikeApiKey))
   return isKey ? [token] : []
-}
-
-/**
- * Keys in an address, once or twice encoded: in the query, whatever parameter they stand in, or in the path. A whole value of the
- * query is one by its form alone; anywhere else the checksum has to be right, since random text in base64url can look like one.
- */
-function exposedIn(request: RequestLike): readonly string[] {
-  let { url = '' } = request
-  let query = queryOf(request) ?? ''
-  const found: string[] = []
-  for (let times = 0; times < 3; times++) {
-    found.push(...findApiKeys(url), ...query.split(/[&;=]/).filter(looksLikeApiKey))
-    if (!url.includes('%')) break
-    url = decode(url)
-    query = decode(query)
-  }
-  return found
-}
-
-/** Once, of what a key and the characters around it are made of. */
-function decode(text: string): string {
-  return text.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }

@@ -6,7 +6,7 @@ import { isStrings, parseObject } from '../json.js'
 import { normaliseAddress, siteOf, unknown } from '../limits/address.js'
 import { isInNetworks, isLoopbackAddress } from '../limits/network.js'
 import { isUnavailable, type RateExceeded, type Reason, type UnavailableFor } from '../problems.js'
-import { headerValues, type RequestLike } from '../request.js'
+import { headerNames, headerValues, type RequestLike } from '../request.js'
 import { basicOf, type Credentials } from '../service-token.js'
 import { createTurns } from '../turns.js'
 import { createGuesses } from './guesses.js'
@@ -51,7 +51,9 @@ export function basic({ realm = 'API', behindProxy = false }: BasicOptions = {})
   }
 }
 
-const headersOfProxies = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'via']
+/** What proxies, balancers and CDNs write, and no client has a reason to. */
+const ofProxy =
+  /^(?:forwarded|via|x-forwarded(?:-.+)?|x-original-.+|x-real-ip|(?:x-)?client-ip|x-cluster-client-ip|true-client-ip|(?:wl-)?proxy-client-ip|x-remote-(?:ip|addr)|x-(?:url-)?scheme|front-end-https|x-arr-.+|x-azure-.+|x-amzn-.+|x-envoy-.+|x-appengine-.+|x-vercel-.+|x-nginx-proxy|x-proxyuser-ip|cf-.+|cdn-loop|(?:fastly|fly|do)-(?:client|connecting)-ip)$/i
 
 /** By what no client can write into a request; loopback never leaves the machine. */
 function isSecure(request: RequestLike): boolean {
@@ -60,7 +62,7 @@ function isSecure(request: RequestLike): boolean {
   // An address of the Fetch standard is made by the runtime; in others the client may write one.
   if (isFetchRequest(request) && url.startsWith('https://')) return true
   // A proxy on this machine: from where it was sent, and how, the socket does not say.
-  if (headersOfProxies.some((name) => headerValues(request, name).length > 0)) return false
+  if (headerNames(request).some((name) => ofProxy.test(name))) return false
   const addresses = [ip, socket?.remoteAddress].filter((each) => each !== undefined)
   return addresses.length > 0 && addresses.every(isLoopbackAddress)
 }

@@ -1,5 +1,5 @@
 import { type AccessToken, keyChainOf, keyIdOf } from '../access-token.js'
-import type { RateExceeded, Reason, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
+import type { RateExceeded, Reason, RefusedWith, RequestProblem, TokenProblem, UnavailableFor } from '../problems.js'
 import type { RequestLike } from '../request.js'
 import type { CountedCredential } from '../usage.js'
 import type { Tools } from './tools.js'
@@ -46,7 +46,7 @@ export interface ShownToken {
 
 /** No token: the scheme says itself what the request may do. It is called once, where nothing else is shown. */
 export interface ShownOther {
-  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason | UnavailableFor | RateExceeded>
+  readonly authenticate: (tools: Tools) => Promise<AccessToken | Reason | UnavailableFor | RateExceeded | RefusedWith>
   /** The name of a scheme that would take the same for its own. */
   readonly insteadOf?: string | undefined
 }
@@ -115,19 +115,30 @@ export async function authenticate(
   credentials: readonly Credentials[],
   request: RequestLike,
   tools: Tools,
-): Promise<Authenticated | Reason | UnavailableFor | RateExceeded> {
+): Promise<Authenticated | Reason | UnavailableFor | RateExceeded | RefusedWith> {
   let whole: Authenticated | undefined
   for (const { scheme, shown } of credentials) {
     const token = await ('token' in shown ? verify(scheme, shown.token, request, tools) : shown.authenticate(tools))
-    if (typeof token === 'string' || 'reason' in token) return token
-    if (whole && whole.token.sub !== token.sub) return 'subjects_differ'
+    // Where the second lock fails, a key that has a successor says so all the same.
+    if (typeof token === 'string') return refusedWith(token, whole?.headers)
+    if ('reason' in token) return whole?.headers ? withHeaders(token, whole.headers) : token
     const headers = scheme.headers?.(token)
+    if (whole && whole.token.sub !== token.sub) return refusedWith('subjects_differ', joined(whole.headers, headers))
     const counted = scheme.counts ? [...(whole?.counted ?? []), scheme.counts(token)] : (whole?.counted ?? nobody)
     whole = whole
       ? { token: both(whole.token, token), headers: joined(whole.headers, headers), counted }
       : { token, headers, counted }
   }
   return whole ?? 'credentials_missing'
+}
+
+/** @param headers undefined where there is nothing to say */
+export function refusedWith(reason: Reason, headers: Headers): Reason | RefusedWith {
+  return headers ? { reason, headers } : reason
+}
+
+function withHeaders(refused: UnavailableFor | RateExceeded | RefusedWith, headers: NonNullable<Headers>): RefusedWith {
+  return { ...refused, headers: { ...headers, ...('headers' in refused ? refused.headers : {}) } }
 }
 
 const nobody: readonly CountedCredential[] = []

@@ -5,7 +5,7 @@ import { bodyOf } from '../body.js'
 import { ConfigurationError } from '../errors.js'
 import { isObject, type JsonObject } from '../json.js'
 import { type Platform, systemPlatform } from '../platform.js'
-import type { Reason } from '../problems.js'
+import type { Reason, RefusedWith, UnavailableFor } from '../problems.js'
 import { headerValues, type RequestLike } from '../request.js'
 import { problemOfDigest } from '../signature/content-digest.js'
 import { createReplayMemory } from '../signature/replay-memory.js'
@@ -33,7 +33,8 @@ export interface SignatureOptions {
   readonly findKey?: (keyId: string) => Promise<SigningKey | undefined>
   /**
    * Whether the nonce was given before, by any process of this API, for a store that they share. It remembers it until then,
-   * in one step. `expiresAt` is in seconds since 1970. Without it a replay is known to this process alone.
+   * in one step. `expiresAt` is in seconds since 1970. Without it a replay is known to this process alone, which therefore
+   * refuses what was signed before it began.
    */
   readonly replay?: (keyId: string, nonce: string, expiresAt: number) => Promise<boolean>
   /** Seconds that a signature counts; default 60, from 5 to 300. */
@@ -109,6 +110,7 @@ function createCheck(settings: Settings) {
   const { maxAge, clockSkew, platform, replay } = settings
   const findKey = createKeys(settings)
   const memory = createReplayMemory(settings.capacity)
+  let begunAt = platform.now() / 1000
 
   function problemOfTime({ created, expires }: RequestSignature): Reason | undefined {
     const now = platform.now() / 1000
@@ -117,7 +119,24 @@ function createCheck(settings: Settings) {
     return now > end + clockSkew ? 'signature_expired' : undefined
   }
 
-  async function problemOfReplay({ keyId, nonce, created }: RequestSignature): Promise<Reason | undefined> {
+  /**
+   * What a process before this one may have taken is in no memory any more: all that was signed until this one began, also by
+   * a clock that was ahead. `created` is in whole seconds. A store that is shared knows it, whichever process is asked.
+   */
+  function problemOfStart({ created }: RequestSignature): UnavailableFor | undefined {
+    if (replay) return undefined
+    const now = platform.now() / 1000
+    // A clock that was set back was wrong when this began: by the right one it was now at the latest.
+    begunAt = Math.min(begunAt, now)
+    const first = Math.floor(begunAt) + clockSkew + 1
+    if (created >= first) return undefined
+    return { reason: 'replay_memory_starting', retryAfter: Math.max(1, Math.ceil(first - now)) }
+  }
+
+  async function problemOfReplay(signed: RequestSignature): Promise<Reason | UnavailableFor | undefined> {
+    const early = problemOfStart(signed)
+    if (early) return early
+    const { keyId, nonce, created } = signed
     const until = created + maxAge + clockSkew
     switch (memory.remember(keyId, nonce, until, platform.now() / 1000)) {
       case 'used':
@@ -141,12 +160,16 @@ function createCheck(settings: Settings) {
     request: RequestLike,
     { key, known }: FoundKey,
     tools: Tools,
-  ): Promise<Reason | undefined> {
+  ): Promise<Reason | RefusedWith | undefined> {
     const problem = await problemOfSignature(signed, messageOf(request, settings.origin), key)
     return problem ?? (known && problemOfPlace(known, request, tools))
   }
 
-  return async (signed: RequestSignature, request: RequestLike, tools: Tools): Promise<AccessToken | Reason> => {
+  return async (
+    signed: RequestSignature,
+    request: RequestLike,
+    tools: Tools,
+  ): Promise<AccessToken | Reason | UnavailableFor | RefusedWith> => {
     const early = problemOfTime(signed)
     if (early) return early
     const since = platform.now()
