@@ -341,7 +341,8 @@ function sameAgain(parameters: Parameters): URLSearchParams {
 
 function onPage(text: keyof typeof errorTexts, reason: string, cause?: unknown): PageError {
   const { message, advice } = errorTexts[text]
-  return new PageError(message, { reason, advice, cause })
+  const field = cause instanceof InvalidRequestError ? cause.field : undefined
+  return new PageError(message, { reason, field, advice, cause })
 }
 
 function invalid(message: string, reason: string): InvalidRequestError {
