@@ -108,6 +108,15 @@ t.test('UserInfo says apart what was no token, what is over, and what was revoke
   t.same(await refusals(), [['token_ended', clientId, 1]])
 })
 
+t.test('and whose token it was that does not reach it', async (t) => {
+  await server.createResource('https://api.example', 'read')
+  const job = await server.createClient({ grant_types: ['client_credentials'], scope: 'read' })
+  const reply = await server.post('/token', { grant_type: 'client_credentials' }, { authorization: job.basic })
+  const asked = await server.get('/userinfo', { authorization: `Bearer ${reply.json().access_token}` })
+  t.equal(asked.statusCode, 403)
+  t.same(await refusals(), [['scope_missing', job.clientId, 1]])
+})
+
 t.test('a refused sign-out', async (t) => {
   await new TestBrowser(server).open(logoutUrl({ id_token_hint: 'nothing' }))
   t.match(await refusals(), [['id_token_hint_invalid']])
