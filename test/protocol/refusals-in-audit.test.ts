@@ -117,6 +117,13 @@ t.test('and whose token it was that does not reach it', async (t) => {
   t.same(await refusals(), [['scope_missing', job.clientId, 1]])
 })
 
+t.test('RFC 6750 §2.3: a token in the address is one however its name is written', async (t) => {
+  for (const name of ['access_token', 'access%5Ftoken', '%61ccess_toke%6e']) {
+    t.equal((await server.get(`/userinfo?${name}=x`, {})).statusCode, 400, name)
+  }
+  t.same(await refusals(), [['secret_in_query', undefined, 3]])
+})
+
 t.test('a refused sign-out', async (t) => {
   await new TestBrowser(server).open(logoutUrl({ id_token_hint: 'nothing' }))
   t.match(await refusals(), [['id_token_hint_invalid']])

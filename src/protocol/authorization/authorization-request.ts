@@ -269,7 +269,7 @@ function readPrompt(text: string | undefined): readonly Prompt[] {
 /** OIDC Core §3.1.2.6: what would change the request must not be ignored. */
 function refuseUnsupported(parameters: Parameters): void {
   if (parameters['registration'] !== undefined) {
-    throw new RegistrationNotSupportedError('Clients are registered by an administrator.', {
+    throw new RegistrationNotSupportedError('A client is not registered by the parameter registration.', {
       reason: 'registration_not_supported',
     })
   }
