@@ -42,6 +42,7 @@ export interface AuditTrail {
 interface Refusal {
   readonly code: string
   readonly reason: string
+  readonly field?: string | undefined
   readonly cause?: unknown
 }
 
@@ -111,8 +112,9 @@ export function createAuditTrail(options: { db: Database; clock: Clock; random: 
     refused(error, { clientId, ip }) {
       if (told.has(error) || (error.cause instanceof Error && told.has(error.cause))) return
       told.add(error)
-      const { code, reason } = error
-      count({ type: 'request.refused', actor: 'system', clientId, ip, reason, detail: { error: code } })
+      const { code, reason, field } = error
+      const detail = { error: code, ...(field === undefined ? {} : { field }) }
+      count({ type: 'request.refused', actor: 'system', clientId, ip, reason, detail })
     },
     writesByItself(source, event) {
       const now = Math.floor(clock.now().getTime() / 60_000)

@@ -22,7 +22,7 @@ export type ClientJwks = {
 const maxUriLength = 2048
 
 export function invalid(name: string, what: string, cause?: unknown): InvalidClientMetadataError {
-  return new InvalidClientMetadataError(`${name} ${what}.`, { reason: 'metadata_invalid', cause })
+  return new InvalidClientMetadataError(`${name} ${what}.`, { reason: 'metadata_invalid', field: name, cause })
 }
 
 type TextForm = {

@@ -1,4 +1,4 @@
-import { type ApplicationType, checkRedirectUri } from '../oauth/index.js'
+import { type ApplicationType, checkRedirectUri, InvalidRedirectUriError } from '../oauth/index.js'
 import {
   fetchableUri,
   fetchableUris,
@@ -74,7 +74,7 @@ export function readOpenIdMetadata(
 ): OpenIdMetadata {
   const postLogoutRedirectUris = list(wire, 'post_logout_redirect_uris', 100) ?? []
   // They are compared as redirect URIs are, and as dangerous (attack 12).
-  for (const uri of postLogoutRedirectUris) checkRedirectUri(uri, applicationType)
+  for (const uri of postLogoutRedirectUris) checkPostLogoutRedirectUri(uri, applicationType)
   return {
     subjectType: oneOf(wire, 'subject_type', ['public', 'pairwise']),
     sectorIdentifierUri: fetchableUri(wire, 'sector_identifier_uri', addresses),
@@ -115,6 +115,16 @@ export function checkOpenIdConsistency(
   }
   if (metadata.backchannelLogoutSessionRequired && metadata.backchannelLogoutUri === undefined) {
     throw invalid('backchannel_logout_session_required', 'has no use without backchannel_logout_uri')
+  }
+}
+
+function checkPostLogoutRedirectUri(uri: string, applicationType: ApplicationType): void {
+  try {
+    checkRedirectUri(uri, applicationType)
+  } catch (error) {
+    if (!(error instanceof InvalidRedirectUriError)) throw error
+    const { message, reason, cause } = error
+    throw new InvalidRedirectUriError(message, { reason, field: 'post_logout_redirect_uris', cause })
   }
 }
 

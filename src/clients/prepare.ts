@@ -23,7 +23,7 @@ async function checkScopes(ctx: Context, metadata: ClientMetadata): Promise<void
   if (spansOneResource(ctx, metadata, metadata.defaultScope)) return
   throw new InvalidClientMetadataError(
     'default_scope does not say which resource it is for: choose scopes that one resource, and no other, owns all of.',
-    { reason: 'default_scope_ambiguous' },
+    { reason: 'default_scope_ambiguous', field: 'default_scope' },
   )
 }
 
@@ -32,6 +32,7 @@ async function checkTier(ctx: Context, { rateTier }: ClientMetadata): Promise<vo
   if (rateTier === undefined || (await tiers.find(ctx.db, rateTier))) return
   throw new InvalidClientMetadataError(`rate_tier names the tier ${rateTier}, which there is not.`, {
     reason: 'tier_unknown',
+    field: 'rate_tier',
   })
 }
 

@@ -61,7 +61,7 @@ export async function registerClient(
   if (read.clientSecret !== undefined && read.clientSecret.length < strongSecretLength && !options.allowWeakSecret) {
     throw new InvalidClientMetadataError(
       `client_secret is shorter than ${strongSecretLength} characters: bring a longer one, or leave it out and one is made.`,
-      { reason: 'client_secret_weak' },
+      { reason: 'client_secret_weak', field: 'client_secret' },
     )
   }
   await options.check?.(ctx, read)

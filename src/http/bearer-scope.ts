@@ -19,9 +19,15 @@ export function bearerScope(app: FastifyInstance, register: Register): void {
 const credentials = /^Bearer +([\w.~+/-]+=*)$/i
 const inQuery = /[?&]access_token=/
 
-/** @throws {InvalidRequestError} for a token in the address, where logs keep it. RFC 6750 §2.3 (attack 73) */
+/**
+ * A name may be written by its bytes, as at `clientEndpoint`.
+ *
+ * @throws {InvalidRequestError} for a token in the address, where logs keep it. RFC 6750 §2.3 (attack 73)
+ */
 export function refuseTokenInQuery({ url }: Pick<FastifyRequest, 'url'>): void {
-  if (!inQuery.test(url)) return
+  if (!url.includes('?')) return
+  const decoded = url.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  if (!inQuery.test(url) && !inQuery.test(decoded)) return
   throw new InvalidRequestError('The access token belongs into the Authorization header, never into the address.', {
     reason: 'secret_in_query',
   })

@@ -27,11 +27,11 @@ export function nameError(
   onRefusal?: RefusalListener,
 ): DescribedError {
   const error = asOAuthError(thrown)
-  const { code, reason, status } = error
+  const { code, reason, field, status } = error
   if (isRefusal(error)) onRefusal?.(error)
   if (status === 500) log.error({ err: error.cause ?? error, reason }, 'request failed')
   else if (status === 503) log.warn({ err: error.cause, reason }, 'request not served')
-  else log.info({ error: code, reason, ...expectationOf(reason) }, 'request refused')
+  else log.info({ error: code, reason, field, ...expectationOf(reason) }, 'request refused')
   const { retryAfter } = error
   return {
     error,

@@ -6,6 +6,11 @@
 export type OAuthErrorOptions = {
   /** Why, in snake_case, for log, audit and metrics. Never sent. */
   readonly reason: string
+  /**
+   * The parameter, or the field of client metadata, that is at fault, for log and audit: as it stands in a list of ours, never as
+   * somebody sent it. What was sent may be a secret in the wrong place.
+   */
+  readonly field?: string | undefined
   readonly cause?: unknown
   /** Seconds, for the `Retry-After` header. RFC 9110 §10.2.3. */
   readonly retryAfter?: number
@@ -32,19 +37,21 @@ export abstract class OAuthError extends Error {
   abstract readonly code: string
   readonly status: number = 400
   readonly reason: string
+  readonly field: string | undefined
   readonly retryAfter?: number
   /** Who knows more of the request than who threw may add to them. */
   headers: Readonly<Record<string, string>>
 
-  constructor(message: string, { reason, cause, retryAfter, headers = {} }: OAuthErrorOptions) {
+  constructor(message: string, { reason, field, cause, retryAfter, headers = {} }: OAuthErrorOptions) {
     super(message, cause === undefined ? undefined : { cause })
     this.name = new.target.name
     this.reason = reason
+    this.field = field
     this.retryAfter = retryAfter
     this.headers = headers
   }
 
-  /** The body of the answer: neither `reason` nor `cause` is in it, and no character that RFC 6749 §5.2 excludes. */
+  /** The body of the answer: none of `reason`, `field` and `cause` is in it, and no character that RFC 6749 §5.2 excludes. */
   toJSON(): OAuthErrorBody {
     return { error: this.code, error_description: this.message.replace(outsideDescription, '') }
   }

@@ -91,9 +91,9 @@ export function compileParameters<T extends TObject>(schema: T): (parameters: Pa
 
     const name = check.Errors(known).First()?.path.split('/')[1] ?? ''
     if (known[name] === undefined) {
-      throw new InvalidRequestError(`The parameter ${name} is missing.`, { reason: 'parameter_missing' })
+      throw new InvalidRequestError(`The parameter ${name} is missing.`, { reason: 'parameter_missing', field: name })
     }
-    throw new InvalidRequestError(`The parameter ${name} is invalid.`, { reason: 'parameter_invalid' })
+    throw new InvalidRequestError(`The parameter ${name} is invalid.`, { reason: 'parameter_invalid', field: name })
   }
 }
 

@@ -139,5 +139,9 @@ function parse(uri: string): URL {
 }
 
 function invalid(what: string, cause?: unknown): InvalidRedirectUriError {
-  return new InvalidRedirectUriError(`The redirect URI ${what}.`, { reason: 'redirect_uri_refused', cause })
+  return new InvalidRedirectUriError(`The redirect URI ${what}.`, {
+    reason: 'redirect_uri_refused',
+    field: 'redirect_uris',
+    cause,
+  })
 }

@@ -23,7 +23,10 @@ export async function authorizeBearer(ctx: Context, request: FastifyRequest, sco
   const token = await readLiveToken(ctx, bearerToken(request), ipOf)
   if (token.claims.aud !== ctx.config.server.issuer) throw aboutClient(ctx, token, ipOf, invalid('token_of_another'))
   if (!token.claims.scope?.split(' ').includes(scope)) {
-    throw new InsufficientScopeError('The access token does not have the scope.', { reason: 'scope_missing', scope })
+    const error = new InsufficientScopeError('The access token does not have the scope.', {
+      ...{ reason: 'scope_missing', scope },
+    })
+    throw aboutClient(ctx, token, ipOf, error)
   }
   await requireNetwork(ctx, request, token)
   return token
@@ -49,12 +52,13 @@ async function refusalOf(ctx: Context, value: string, ipOf: AddressOf): Promise<
   return expired ? aboutClient(ctx, expired, ipOf, invalid('token_expired')) : invalid()
 }
 
-function aboutClient(
+/** Writes down whose token it was, which whoever answers does not know. */
+export function aboutClient<Refusal extends InvalidTokenError | InsufficientScopeError>(
   ctx: Context,
   { claims }: PresentedToken,
   ipOf: AddressOf,
-  error: InvalidTokenError,
-): InvalidTokenError {
+  error: Refusal,
+): Refusal {
   ctx.audit.refused(error, { clientId: claims.client_id, ip: ipOf() })
   return error
 }

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { authorizationQuery, authorizationUrl, logIn, redirectUri, signedIn } from '../support/authorization.js'
 import { TestBrowser } from '../support/browser.js'
+import { verifier } from '../support/grants.js'
 import { createTestServer, sql } from '../support/server.js'
 
 const server = await createTestServer(t)
@@ -84,6 +85,38 @@ t.test('attack 21: max_age=0 asks for the password, and the new time is told', a
   t.match((await logIn(again, page, user)).answer, { code: /^oac_/ })
   const [grant] = await sql(server, 'SELECT auth_time FROM authorization_grant ORDER BY created_at DESC LIMIT 1')
   t.same(grant?.auth_time, server.clock.now())
+})
+
+t.test('attack 22: with an id_token_hint of another user nobody is answered but that one', async (t) => {
+  const openid = await server.createClient({ scope: 'openid', first_party: true })
+  const { answer } = await browser.open(authorizationUrl(openid, { scope: 'openid' }))
+  const form = { grant_type: 'authorization_code', code: answer['code'] ?? '', redirect_uri: redirectUri }
+  const redeemed = await server.post('/token', { ...form, code_verifier: verifier }, { authorization: openid.basic })
+  const hint: string = redeemed.json().id_token
+  const other = await server.createUser('grace@example.com')
+  const another = await signedIn(server, other)
+  const asked = { scope: 'openid', id_token_hint: hint }
+  const before = await grants()
+
+  const silent = await another.open(authorizationUrl(openid, { ...asked, prompt: 'none' }))
+  t.match(silent.answer, { error: 'login_required', state: 'the state', iss: 'http://localhost:3000' })
+  t.notOk('code' in silent.answer)
+
+  const page = await another.open(authorizationUrl(openid, asked))
+  t.equal(page.step, 'login', 'the session of another is not taken')
+  const insisting = await logIn(another, page, other)
+  t.match(insisting.answer, { error: 'login_required', state: 'the state' })
+  t.notOk('code' in insisting.answer)
+  t.equal(await grants(), before)
+  await server.ctx.audit.flush()
+  t.match(
+    (await server.audit('request.refused')).filter(({ reason }) => reason === 'login_select_account'),
+    [{ clientId: openid.clientId }],
+  )
+
+  // The one who is meant is answered.
+  const own = await browser.open(authorizationUrl(openid, { ...asked, prompt: 'none' }))
+  t.match(own.answer, { code: /^oac_/ })
 })
 
 t.test('attack 25: a finished flow is not repeated, and nothing in it can be changed', async (t) => {

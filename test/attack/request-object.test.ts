@@ -94,7 +94,7 @@ t.test('attack 32: outside parameters do not come over those inside', async (t) 
   const request = await signed(key, inside(client, { scope: '', prompt: 'none', login_hint: 'a' }))
   const { answer } = await browser.open(authorizationUrl(client, { request, prompt: 'login', state: 'forged' }))
   t.match(answer, { code: /^oac_/, state: 'inside' })
-  const strict = await signed(key, inside(client), { typ: 'oauth-authz-req+jwt' })
+  const strict = await signed(key, inside(client, { aud: testIssuer, exp: now + 60 }), { typ: 'oauth-authz-req+jwt' })
   for (const forged of [{ prompt: 'login' }, { max_age: '0' }, { response_mode: 'fragment' }, { scope: 'openid' }]) {
     const { answer: same, left } = await browser.open(authorizationUrl(client, { request: strict, ...forged }))
     t.match(same, { code: /^oac_/, state: 'inside' }, JSON.stringify(forged))
@@ -254,6 +254,7 @@ t.test('attack 37: request and request_uri, side by side and one in the other', 
 })
 
 t.test('attack 38: for another server, by another client, over or too long', async (t) => {
+  const typ = 'oauth-authz-req+jwt'
   const cases: readonly [reason: string, claims: Json, header?: Json][] = [
     ['aud_wrong', { aud: 'https://attacker.example' }],
     ['aud_wrong', { aud: ['https://attacker.example', `${testIssuer}/`] }],
@@ -266,11 +267,17 @@ t.test('attack 38: for another server, by another client, over or too long', asy
     ['time_malformed', { exp: `${now}` }],
     ['typ_wrong', {}, { typ: 'at+jwt' }],
     ['typ_wrong', {}, { typ: 'client-authentication+jwt' }],
+    // RFC 9101 §4, §10.8: who says that this specification holds says for whom and until when.
+    ['aud_missing', { exp: now + 60 }, { typ }],
+    ['exp_missing', { aud: testIssuer }, { typ }],
+    ['aud_missing', {}, { typ: `application/${typ}` }],
   ]
   for (const [reason, claims, header = {}] of cases) {
     await isRefused(t, await signed(key, inside(client, claims), header), reason, reason)
   }
   for (const more of [
+    // OIDC Core §6.1 asks for neither.
+    {},
     { aud: testIssuer },
     { aud: ['https://other.example', testIssuer] },
     { exp: now + 60, iat: now },
@@ -280,6 +287,8 @@ t.test('attack 38: for another server, by another client, over or too long', asy
     )
     t.match(answer, { code: /^oac_/ }, JSON.stringify(more))
   }
+  const whole = await signed(key, inside(client, { aud: testIssuer, exp: now + 60 }), { typ })
+  t.match((await browser.open(authorizationUrl(client, { request: whole }))).answer, { code: /^oac_/ })
 })
 
 t.test('attack 38: an assertion is no request object', async (t) => {

@@ -70,7 +70,8 @@ t.test('OIDC Core §6.1: what stands inside counts, and what stands outside wher
 })
 
 t.test('RFC 9101 §6.3: by its type, what stands outside is not looked at', async (t) => {
-  const { state: _, redirect_uri: __, ...rest } = inside(client, { redirect_uri: undefined })
+  const exp = Math.floor(server.clock.now().getTime() / 1000) + 60
+  const { state: _, redirect_uri: __, ...rest } = inside(client, { redirect_uri: undefined, exp })
   const single = await server.createClient({ ...shared, redirect_uris: [redirectUri] })
   const typ = 'oauth-authz-req+jwt'
   const request = await signed(key, { ...rest, iss: single.clientId, client_id: single.clientId }, { typ })
@@ -79,7 +80,7 @@ t.test('RFC 9101 §6.3: by its type, what stands outside is not looked at', asyn
   )
   t.match(answer, { code: /^oac_/ })
   t.notOk('state' in answer, 'nor the state')
-  const unnamed = await signed(key, inside(client, { client_id: undefined }), { typ })
+  const unnamed = await signed(key, inside(client, { client_id: undefined, exp }), { typ })
   const refused = await browser.open(authorizationUrl(client, { request: unnamed }))
   t.match(refused.answer, { error: 'invalid_request_object', state: 'the state' }, '§4: it has all parameters')
 })

@@ -263,7 +263,7 @@ function readPrompt(text: string | undefined): readonly Prompt[] {
 /** OIDC Core §3.1.2.6: what would change the request must not be ignored. */
 function refuseUnsupported(parameters: Parameters): void {
   if (parameters['registration'] !== undefined) {
-    throw new RegistrationNotSupportedError('Clients are registered by an administrator.', {
+    throw new RegistrationNotSupportedError('A client is not registered by the parameter registration.', {
       reason: 'registration_not_supported',
     })
   }
@@ -335,7 +335,8 @@ function sameAgain(parameters: Parameters): URLSearchParams {
 
 function onPage(text: keyof typeof errorTexts, reason: string, cause?: unknown): PageError {
   const { message, advice } = errorTexts[text]
-  return new PageError(message, { reason, advice, cause })
+  const field = cause instanceof InvalidRequestError ? cause.field : undefined
+  return new PageError(message, { reason, field, advice, cause })
 }
 
 function invalid(message: string, reason: string): InvalidRequestError {

@@ -71,8 +71,8 @@ async function authorize(
     return seeOther(reply, stepAddress(ctx, id, step.kind === 'consent' ? 'consent' : 'login'))
   } catch (error) {
     if (!isForClient(error)) throw error
-    const { code, reason } = error
-    request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization request refused')
+    const { code, reason, field } = error
+    request.log.info({ error: code, reason, field, ...expectationOf(reason) }, 'authorization request refused')
     ctx.audit.refused(error, { clientId: channel.client.clientId, ip: originOf(request).ip })
     if (await waitsForLogin(ctx, request, channel, error)) {
       if (isSilent(channel)) return sendError(ctx, reply, channel, untold(reason))

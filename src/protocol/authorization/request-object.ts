@@ -62,14 +62,19 @@ export async function readRequestObject(ctx: Context, client: Client, outside: P
 
 async function problemOf(ctx: Context, client: Client, jwt: UnverifiedJwt): Promise<string | undefined> {
   const { iss, sub, aud, request, request_uri } = jwt.claims
-  if (!types.has(jwtType(jwt))) return 'typ_wrong'
+  const type = jwtType(jwt)
+  if (!types.has(type)) return 'typ_wrong'
   if (request !== undefined || request_uri !== undefined) return 'nested'
   if (iss !== undefined && iss !== client.clientId) return 'iss_wrong'
+  // Without them it is good for every server, for ever, in whose hands it ever comes. RFC 9101 §4, §10.8 ask for both of whoever
+  // means it; OIDC Core §6.1 does not, and its clients leave them out.
+  const isStrict = type === strictType
+  if (isStrict && aud === undefined) return 'aud_missing'
   if (aud !== undefined && ![aud].flat().includes(ctx.config.server.issuer)) return 'aud_wrong'
   // An assertion by which the client proves itself is no request. RFC 9101 §10.8
   if (sub === client.clientId) return 'sub_is_client'
   const now = ctx.clock.now().getTime() / 1000
-  const problem = jwtTimeProblem(jwt.claims, { now, longest: longestLife, needsEnd: false })
+  const problem = jwtTimeProblem(jwt.claims, { now, longest: longestLife, needsEnd: isStrict })
   if (problem !== undefined) return problem
   if (jwt.header.alg === 'none') return takesUnsigned(ctx, client) ? undefined : 'unsigned'
   try {

@@ -52,8 +52,8 @@ export const authorizationEnding: Ending = {
       if (!(await interactions.complete(ctx.db, interaction, ctx.clock.now(), event)))
         throw alreadyOver(ctx, demands, 'interaction_completed')
     }
-    const { code, reason } = error
-    reply.request.log.info({ error: code, reason, ...expectationOf(reason) }, 'authorization refused')
+    const { code, reason, field } = error
+    reply.request.log.info({ error: code, reason, field, ...expectationOf(reason) }, 'authorization refused')
     // What waited for a login was written down when it was found.
     const isWritten = (interaction && session) || error instanceof DeferredError
     if (!isWritten) ctx.audit.refused(error, { clientId: client.clientId, ip: refused.origin.ip })

@@ -168,18 +168,20 @@ async function audited(ctx: Context, { clientId, known, origin }: Reading, work:
   } catch (error) {
     const reason = reasonOf(error)
     if (reason === undefined) throw error
+    const field = error instanceof ClientDocumentError || error instanceof OAuthError ? error.field : undefined
     ctx.audit.count({
       type: 'client.document_refused',
       actor: 'system',
       clientId: known?.clientId,
       reason,
       ip: origin.ip,
+      detail: field === undefined ? undefined : { field },
     })
     ctx.audit.told(error as object)
     // An address with a mistake in it may have a password, too.
     const address = documentUrlProblem(clientId) === undefined ? clientId : undefined
     const problem = (error as Error).message
-    ctx.log.info({ clientId: address, reason, problem }, 'the document of a client was refused')
+    ctx.log.info({ clientId: address, reason, field, problem }, 'the document of a client was refused')
     throw error
   }
 }

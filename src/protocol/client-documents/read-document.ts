@@ -17,10 +17,13 @@ const ownGrantTypes: readonly unknown[] = ['authorization_code', 'refresh_token'
 export class ClientDocumentError extends Error {
   override readonly name = 'ClientDocumentError'
   readonly reason: string
+  /** By its name in a list of ours. */
+  readonly field: string | undefined
 
-  constructor(reason: string, message: string, options?: ErrorOptions) {
+  constructor(reason: string, message: string, { field, ...options }: ErrorOptions & { readonly field?: string } = {}) {
     super(message, options)
     this.reason = reason
+    this.field = field
   }
 }
 
@@ -40,13 +43,17 @@ export function readClientDocument(
   const document = documentOf(answer)
   // Letter by letter. CIMD §4.1, RFC 3986 §6.2.1
   if (document['client_id'] !== clientId)
-    throw wrong('client_id_differs', 'client_id is not the address of the document')
+    throw wrong('client_id_differs', 'client_id is not the address of the document', 'client_id')
   for (const name of ['client_secret', 'client_secret_expires_at']) {
-    if (document[name] !== undefined) throw wrong('secret', `${name} is of no use in public`)
+    if (document[name] !== undefined) throw wrong('secret', `${name} is of no use in public`, name)
   }
   const { token_endpoint_auth_method: method = 'none', grant_types: grantTypes } = document
   if (!methods.includes(method))
-    throw wrong('auth_method', 'token_endpoint_auth_method needs a shared secret, or is unknown')
+    throw wrong(
+      'auth_method',
+      'token_endpoint_auth_method needs a shared secret, or is unknown',
+      'token_endpoint_auth_method',
+    )
   const known = Object.entries(document).filter(([name]) => registrable.has(name) || name === 'software_statement')
   const asked = {
     ...Object.fromEntries(known),
@@ -60,7 +67,8 @@ export function readClientDocument(
     return { ...metadata, clientId, requirePkce: true }
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
-    throw new ClientDocumentError(`client_document_${error.reason}`, error.message, { cause: error })
+    const { reason, field, message } = error
+    throw new ClientDocumentError(`client_document_${reason}`, message, { field, cause: error })
   }
 }
 
@@ -77,6 +85,6 @@ function documentOf({ status, headers, body }: OutboundAnswer): JsonObject {
   return document
 }
 
-function wrong(problem: string, message: string): ClientDocumentError {
-  return new ClientDocumentError(`client_document_${problem}`, `${message}.`)
+function wrong(problem: string, message: string, field?: string): ClientDocumentError {
+  return new ClientDocumentError(`client_document_${problem}`, `${message}.`, { field })
 }

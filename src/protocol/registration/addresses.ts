@@ -90,5 +90,5 @@ function unavailable(cause: OutboundError): TemporarilyUnavailableError {
 }
 
 function refused(name: string, what: string, reason: string, cause?: unknown): InvalidClientMetadataError {
-  return new InvalidClientMetadataError(`${name} ${what}.`, { reason, cause })
+  return new InvalidClientMetadataError(`${name} ${what}.`, { reason, field: name, cause })
 }

@@ -36,13 +36,20 @@ const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
  * The token before is good too until the last one is shown here for the first time: the answer that told that one may have
  * got lost, and the token SHOULD NOT expire while the client is registered (RFC 7592 §5).
  *
+ * @param onClient hears of the client that is asked for, where there is one: also where the token does not open it
  * @throws {InvalidTokenError}
  * @throws {HttpError} 403 while the client is disabled: RFC 7592 §2.1
  */
-export async function openRegistration(ctx: Context, clientId: string, token: string): Promise<OwnRegistration> {
+export async function openRegistration(
+  ctx: Context,
+  clientId: string,
+  token: string,
+  onClient: (clientId: string) => void = () => undefined,
+): Promise<OwnRegistration> {
   const access = readOpaque('ora', token)
   if (!access || !uuid.test(clientId)) throw invalidToken()
   const client = await clients.find(ctx.db, clientId)
+  if (client) onClient(client.clientId)
   const isLast = client !== undefined && isLastToken(client, access)
   // Behind the client: a token that was replaced meanwhile is the one before by now.
   const sealed = isLast ? undefined : await registrationAnswers.find(ctx.db, clientId, access.hash)
@@ -154,11 +161,11 @@ function liveSecret(ctx: Context, { secrets }: ClientWithSecrets, secret: string
 function checkedBody(ctx: Context, { clientId, secrets }: ClientWithSecrets, input: unknown) {
   const body = typeof input === 'object' && input !== null && !Array.isArray(input) ? input : {}
   const { client_id, client_secret, ...metadata } = Object.fromEntries(Object.entries(body))
-  if (client_id !== clientId) throw invalid('client_id is not that of this registration.', 'client_id_differs')
+  if (client_id !== clientId) throw invalid('client_id', 'is not that of this registration', 'client_id_differs')
   if (client_secret === undefined || client_secret === null) return { metadata, presentedSecret: undefined }
   const isOwn =
     typeof client_secret === 'string' && findKeyedSecret(ctx, secrets, client_secret, ctx.clock.now()) !== undefined
-  if (!isOwn) throw invalid('client_secret is not that of this client.', 'client_secret_differs')
+  if (!isOwn) throw invalid('client_secret', 'is not that of this client', 'client_secret_differs')
   return { metadata, presentedSecret: client_secret }
 }
 
@@ -199,6 +206,6 @@ function forbidden(message: string, reason: string): HttpError {
   return new HttpError(403, message, { reason })
 }
 
-function invalid(message: string, reason: string): InvalidClientMetadataError {
-  return new InvalidClientMetadataError(message, { reason })
+function invalid(field: string, what: string, reason: string): InvalidClientMetadataError {
+  return new InvalidClientMetadataError(`${field} ${what}.`, { reason, field })
 }

@@ -95,17 +95,21 @@ function registrableFields(input: unknown): Readonly<Record<string, unknown>> {
   const fields: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(input)) {
     if (serverSet.has(name)) {
-      throw new InvalidClientMetadataError(`${name} is set by the server.`, { reason: 'metadata_server_owned' })
+      throw new InvalidClientMetadataError(`${name} is set by the server.`, {
+        reason: 'metadata_server_owned',
+        field: name,
+      })
     }
     // Attack 99, RFC 7591 §3.1.1: nobody is trusted to sign any. Ignored, it would look as if it had been believed.
     if (name === 'software_statement' && value !== null) {
       throw new InvalidSoftwareStatementError('No software statement is accepted here: send the metadata as JSON.', {
         reason: 'software_statement_refused',
+        field: name,
       })
     }
     // RFC 9101 §10.5: whoever asks for it relies on it, and unsigned requests are taken here.
     if (name === 'require_signed_request_object' && value === true) {
-      throw refused('require_signed_request_object cannot be had here: unsigned requests are taken, too.')
+      throw refused('cannot be had here: unsigned requests are taken, too', name)
     }
     if (registrable.has(name) && value !== null) fields[name] = value
   }
@@ -117,15 +121,14 @@ function registrableFields(input: unknown): Readonly<Record<string, unknown>> {
 const most = { bytes: 16_384, uris: 20, keys: 5 }
 
 function requireSmall(fields: Readonly<Record<string, unknown>>): void {
-  if (Buffer.byteLength(JSON.stringify(fields)) > most.bytes)
-    throw refused(`The metadata has more than ${most.bytes} bytes.`)
+  if (Buffer.byteLength(JSON.stringify(fields)) > most.bytes) throw refused(`has more than ${most.bytes} bytes`)
   for (const name of ['redirect_uris', 'post_logout_redirect_uris']) {
     const uris = fields[name]
-    if (Array.isArray(uris) && uris.length > most.uris) throw refused(`${name} has more than ${most.uris} items.`)
+    if (Array.isArray(uris) && uris.length > most.uris) throw refused(`has more than ${most.uris} items`, name)
   }
   const { jwks } = fields
   const keys = typeof jwks === 'object' && jwks !== null && 'keys' in jwks ? jwks.keys : undefined
-  if (Array.isArray(keys) && keys.length > most.keys) throw refused(`jwks has more than ${most.keys} keys.`)
+  if (Array.isArray(keys) && keys.length > most.keys) throw refused(`has more than ${most.keys} keys`, 'jwks')
 }
 
 function keptOf(before: StoredClient): Readonly<Record<string, unknown>> {
@@ -145,7 +148,7 @@ function capList(
   if (!Array.isArray(value)) return value
   const left = value.filter((item) => allowed.includes(item))
   if (left.length > 0) return left
-  throw refused(`${name} has nothing that a client which registers itself may have.`)
+  throw refused('has nothing that a client which registers itself may have', name)
 }
 
 /** Those of the implicit flow go with its grant type alone. RFC 7591 §2.1 */
@@ -163,7 +166,7 @@ function capScope(asked: unknown, allowed: readonly string[]): unknown {
   const names = asked === undefined ? allowed : scopeNames(asked)
   const left = intersect([...new Set(names)], allowed)
   if (left.length === 0 && names.length > 0) {
-    throw refused('scope has nothing that a client which registers itself may ask for.')
+    throw refused('has nothing that a client which registers itself may ask for', 'scope')
   }
   return left.join(' ')
 }
@@ -173,7 +176,7 @@ function scopeNames(text: string): readonly string[] {
     return parseScope(text)
   } catch (error) {
     if (!(error instanceof InvalidScopeError)) throw error
-    throw refused('scope is not scopes separated by single spaces.')
+    throw refused('is not scopes separated by single spaces', 'scope')
   }
 }
 
@@ -218,10 +221,15 @@ function withPkce(metadata: ClientMetadata, before?: StoredClient): ClientMetada
 function checkRedirectHosts(metadata: ClientMetadata, { redirectHosts }: RegistrationConfig, before?: StoredClient) {
   if (redirectHosts.length === 0) return
   const known = [...(before?.redirectUris ?? []), ...(before?.postLogoutRedirectUris ?? [])]
-  for (const uri of [...metadata.redirectUris, ...metadata.postLogoutRedirectUris]) {
-    if (known.includes(uri) || redirectHosts.some((allowed) => isAt(new URL(uri), allowed))) continue
+  const isAllowed = (uri: string) => known.includes(uri) || redirectHosts.some((allowed) => isAt(new URL(uri), allowed))
+  for (const [field, uris] of [
+    ['redirect_uris', metadata.redirectUris],
+    ['post_logout_redirect_uris', metadata.postLogoutRedirectUris],
+  ] as const) {
+    if (uris.every(isAllowed)) continue
     throw new InvalidRedirectUriError('The redirect URI is at no host that clients may register here.', {
       reason: 'redirect_host_refused',
+      field,
     })
   }
 }
@@ -232,6 +240,7 @@ function isAt({ protocol, hostname }: URL, allowed: string): boolean {
   return allowed.startsWith('*.') ? hostname.endsWith(allowed.slice(1)) : hostname === allowed
 }
 
-function refused(message: string): InvalidClientMetadataError {
-  return new InvalidClientMetadataError(message, { reason: 'registration_policy' })
+/** @param field undefined: the whole of it */
+function refused(what: string, field?: string): InvalidClientMetadataError {
+  return new InvalidClientMetadataError(`${field ?? 'The metadata'} ${what}.`, { reason: 'registration_policy', field })
 }

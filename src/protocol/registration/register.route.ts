@@ -11,6 +11,12 @@ interface Address {
   readonly Params: { readonly id: string }
 }
 
+/** What the audit says of a refusal. */
+interface Refused {
+  readonly type: string
+  clientId?: string
+}
+
 /** Whether clients register themselves here. Where not, there is nothing at the address (attack 92). */
 export function takesRegistrations({ config }: Pick<Context, 'config'>): boolean {
   return config.registration.mode !== 'off'
@@ -21,7 +27,7 @@ export function registrationRoutes(app: FastifyInstance, ctx: Context): void {
   if (!takesRegistrations(ctx)) return
 
   app.post('/register', (request, reply) =>
-    audited(ctx, request, undefined, async () => {
+    audited(ctx, request, { type: 'client.registration_refused' }, async () => {
       const origin = originOf(request)
       const token = await initialAccessToken(ctx, request)
       return reply.code(201).send(await registerItself(ctx, { metadata: request.body, token, origin }))
@@ -29,21 +35,29 @@ export function registrationRoutes(app: FastifyInstance, ctx: Context): void {
   )
 
   const url = '/register/:id'
-  const open = (request: FastifyRequest<Address>) => openRegistration(ctx, request.params.id, bearerToken(request))
+  const open = (request: FastifyRequest<Address>, about: Refused) =>
+    openRegistration(ctx, request.params.id, bearerToken(request), (clientId) => {
+      about.clientId = clientId
+    })
+  /** The work is told whom it is about, and says so once it knows the client: an id that was sent may be anything. */
+  const configured = <Result>(request: FastifyRequest, work: (about: Refused) => Promise<Result>) => {
+    const about: Refused = { type: 'client.configuration_refused' }
+    return audited(ctx, request, about, () => work(about))
+  }
 
   app.get<Address>(url, (request) =>
-    audited(ctx, request, request.params.id, async () => readRegistered(ctx, await open(request))),
+    configured(request, async (about) => readRegistered(ctx, await open(request, about))),
   )
 
   app.put<Address>(url, (request) =>
-    audited(ctx, request, request.params.id, async () =>
-      replaceRegistration(ctx, await open(request), request.body, originOf(request)),
+    configured(request, async (about) =>
+      replaceRegistration(ctx, await open(request, about), request.body, originOf(request)),
     ),
   )
 
   app.delete<Address>(url, (request, reply) =>
-    audited(ctx, request, request.params.id, async () => {
-      await deleteRegistration(ctx, await open(request), originOf(request))
+    configured(request, async (about) => {
+      await deleteRegistration(ctx, await open(request, about), originOf(request))
       return reply.code(204).send()
     }),
   )
@@ -60,7 +74,7 @@ async function initialAccessToken(ctx: Context, request: FastifyRequest): Promis
 async function audited<Result>(
   ctx: Context,
   request: FastifyRequest,
-  clientId: string | undefined,
+  about: Refused,
   work: () => Promise<Result>,
 ): Promise<Result> {
   try {
@@ -68,10 +82,9 @@ async function audited<Result>(
   } catch (error) {
     if (error instanceof OAuthError && error.status < 500) {
       const { ip } = originOf(request)
-      // What was asked for may be no client: of those that there are the audit knows by what happened to them.
-      const type = clientId === undefined ? 'client.registration_refused' : 'client.configuration_refused'
+      const { reason, field } = error
       ctx.audit.told(error)
-      ctx.audit.count({ type, actor: 'system', reason: error.reason, ip })
+      ctx.audit.count({ ...about, actor: 'system', reason, ip, detail: field === undefined ? undefined : { field } })
     }
     throw error
   }

@@ -3,7 +3,7 @@ import type { Context } from '../../context.js'
 import { claimsAbout, claimsOfScope, userClaimNames } from '../../identity/index.js'
 import { InsufficientScopeError, InvalidTokenError } from '../../oauth/index.js'
 import { type AccessTokenClaims, isSigningAlg, opensUserInfo, subjectFor } from '../../tokens/index.js'
-import { type AddressOf, readLiveToken } from '../bearer.js'
+import { type AddressOf, aboutClient, readLiveToken } from '../bearer.js'
 
 /** What is told of the user, and the form that the client registered. */
 export interface UserInfo {
@@ -22,17 +22,19 @@ export async function userInfo(ctx: Context, value: string, ipOf: AddressOf): Pr
   const token = await readLiveToken(ctx, value, ipOf)
   const { scope, grant_id: grantId, client_id: clientId, sub } = token.claims
   if (!opensUserInfo(scope) || grantId === undefined) {
-    throw new InsufficientScopeError('The access token does not have the scope openid.', {
+    const error = new InsufficientScopeError('The access token does not have the scope openid.', {
       ...{ reason: 'scope_missing', scope: 'openid' },
     })
+    throw aboutClient(ctx, token, ipOf, error)
   }
   // Both are in memory nearly always: to wait for them together costs more than one after the other.
   const client = await ctx.clients.find(clientId)
   const user = await ctx.users.find(sub)
   if (!client || client.disabledAt || isDocumentOff(ctx, client) || !user || user.disabledAt) {
-    throw new InvalidTokenError('The access token is unknown, expired, revoked or meant for somebody else.', {
+    const error = new InvalidTokenError('The access token is unknown, expired, revoked or meant for somebody else.', {
       reason: user && !user.disabledAt ? 'client_ended' : 'user_ended',
     })
+    throw aboutClient(ctx, token, ipOf, error)
   }
   const claims = { sub: subjectFor(ctx, client, user.id), ...claimsAbout(user, namesOf(token.claims)) }
   const alg = client.userinfoSignedResponseAlg
