@@ -50,7 +50,7 @@ export function jwtType({ header: { typ } }: UnverifiedJwt): string | undefined 
 }
 
 /** Seconds that the clocks of others may differ from ours. */
-const skew = 60
+export const jwtSkew = 60
 
 /** Why a JWT does not hold now, likewise. */
 export type JwtTimeProblem =
@@ -73,9 +73,9 @@ export function jwtTimeProblem(
 ): JwtTimeProblem | undefined {
   if (exp === undefined && needsEnd) return 'exp_missing'
   if ([exp, nbf, iat].some((time) => time !== undefined && !Number.isFinite(time))) return 'time_malformed'
-  if (exp !== undefined && Number(exp) <= now - skew) return 'expired'
-  if (exp !== undefined && Number(exp) > now + longest + skew) return 'exp_too_far'
-  if (nbf !== undefined && Number(nbf) > now + skew) return 'not_yet_valid'
-  if (iat !== undefined && Number(iat) > now + skew) return 'issued_in_future'
+  if (exp !== undefined && Number(exp) <= now - jwtSkew) return 'expired'
+  if (exp !== undefined && Number(exp) > now + longest + jwtSkew) return 'exp_too_far'
+  if (nbf !== undefined && Number(nbf) > now + jwtSkew) return 'not_yet_valid'
+  if (iat !== undefined && Number(iat) > now + jwtSkew) return 'issued_in_future'
   return undefined
 }

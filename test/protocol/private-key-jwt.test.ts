@@ -199,6 +199,18 @@ t.test('RFC 7523 §3, 7: an assertion is good once, and of two clients each has 
   t.equal((await ask(other.clientId, { claims })).statusCode, 200)
 })
 
+t.test('RFC 7523 §3, 7: and once on both sides of midnight', async (t) => {
+  const midnight = Math.ceil(server.clock.now().getTime() / 86_400_000) * 86_400
+  server.clock.set(new Date((midnight - 60) * 1000))
+  for (const [jti, first, second] of [
+    ['before and behind', midnight - 10, midnight + 200],
+    ['behind and before', midnight + 200, midnight - 10],
+  ] as const) {
+    t.equal((await ask(client.clientId, { claims: { jti, exp: first } })).statusCode, 200)
+    await isRefused(t, () => ask(client.clientId, { claims: { jti, exp: second } }), 'assertion_used_before')
+  }
+})
+
 t.test('RFC 7523 §3, 7: what was wrong otherwise does not use it up', async (t) => {
   const proof = await proofOf(server, key, client.clientId)
   const [head, body] = proof.client_assertion.split('.')

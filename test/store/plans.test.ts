@@ -295,7 +295,10 @@ const hot: readonly (readonly [string, () => Promise<unknown>, number?])[] = [
     () => refreshTokens.findAnswer(db, spent, spending.answer.bucket, spending.answer.requestHash, now()),
   ],
   ['accessTokens.create', () => accessTokens.create(db, accessToken)],
-  ['clientAssertions.spend', () => clientAssertions.spend(db, accessToken)],
+  [
+    'clientAssertions.spend',
+    () => clientAssertions.spend(db, { buckets: [accessToken.bucket], hash: accessToken.hash }),
+  ],
   ['accessTokens.find', () => accessTokens.find(db, accessToken.bucket, accessToken.hash)],
   ['auditEvents.add', () => auditEvents.add(db, store.event())],
   // By position, so in every partition that is kept: as many as there are, each by its index.

@@ -4,6 +4,7 @@ import { PageError } from '../../http/index.js'
 import { type Granted, startAgain } from '../../interaction/index.js'
 import {
   type ImplicitResponseType,
+  InvalidClientError,
   InvalidRequestError,
   InvalidScopeError,
   isImplicit,
@@ -116,7 +117,9 @@ export async function redeemAtOnce(
 ): Promise<ImplicitAnswer> {
   const asOf = ctx.clock.now()
   const code = await authorizationCodes.find(ctx.db, bucket, hash, asOf)
-  const made = code?.standing ? await makeAnswer(ctx, client, { ...code, asOf }, responseType) : undefined
+  const made = code?.standing
+    ? await makeAnswer(ctx, client, { ...code, asOf }, responseType).catch(asOfAuthorization)
+    : undefined
   const redemption = { attemptId: ctx.random.uuid(), eventId: ctx.random.uuid(), ...origin, now: ctx.clock.now() }
   if (!code || !made || !(await authorizationCodes.redeemAtOnce(ctx.db, { code, tokens: made.rows, ...redemption }))) {
     const { message, advice } = errorTexts.interactionExpired
@@ -125,6 +128,12 @@ export async function redeemAtOnce(
   // It is the browser that asks: from where says nothing of the client.
   if (made.issued) countIssued(ctx, client, { grantType: 'implicit', ...made.issued }, {})
   return made.answer
+}
+
+/** A client that was deleted meanwhile: /authorize has no `invalid_client`. RFC 6749 §4.2.2.1 */
+function asOfAuthorization(error: unknown): never {
+  if (!(error instanceof InvalidClientError)) throw error
+  throw new UnauthorizedClientError('The client was deleted.', { reason: error.reason, cause: error })
 }
 
 type FoundCode = AuthorizationCode & { readonly asOf: Date }

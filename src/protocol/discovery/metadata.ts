@@ -25,6 +25,7 @@ export function openIdProviderMetadata(ctx: Context): Readonly<Record<string, un
     claims_parameter_supported: true,
     require_request_uri_registration: true,
     display_values_supported: ['page'],
+    ui_locales_supported: ['en'],
     // Initiating User Registration §4.2.
     prompt_values_supported: prompts,
   }
