@@ -14,7 +14,10 @@ export function sha256Text(data: string | Uint8Array): string {
 /** Bytes of a block of SHA-256. */
 const block = 64
 
-/** A key with each of the two pads, and behind the outer one the place of the inner hash. */
+/** Bytes of what is mostly hashed: secrets and keys are shorter. */
+const room = 512
+
+/** A key with each of the two pads: behind the inner one the place of the data, behind the outer one that of the inner hash. */
 interface PaddedKey {
   readonly inner: Buffer
   readonly outer: Buffer
@@ -29,16 +32,30 @@ const paddedKeys = new WeakMap<Uint8Array, PaddedKey>()
  */
 export function hmacSha256(key: Uint8Array, data: string | Uint8Array): Buffer {
   const { inner, outer } = paddedKeys.get(key) ?? pad(key)
-  const text = Buffer.concat([inner, typeof data === 'string' ? Buffer.from(data) : data])
-  outer.write(sha256Text(text), block, 'binary')
-  // It lies in memory that is handed on to others.
-  text.fill(0)
+  // A character takes three bytes at most.
+  const text = data.length * 3 > room ? Buffer.concat([inner.subarray(0, block), toBytes(data)]) : inner
+  const end = text === inner ? block + put(inner, data) : text.length
+  outer.write(sha256Text(text.subarray(0, end)), block, 'binary')
+  // It lies in memory that is used again, or handed on to others.
+  text.fill(0, block, end)
   return sha256(outer)
+}
+
+function toBytes(data: string | Uint8Array): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data) : data
+}
+
+/** Behind the pad. @returns its bytes */
+function put(inner: Buffer, data: string | Uint8Array): number {
+  if (typeof data === 'string') return inner.write(data, block)
+  inner.set(data, block)
+  return data.length
 }
 
 function pad(key: Uint8Array): PaddedKey {
   const short = key.length > block ? sha256(key) : key
-  const padded = { inner: Buffer.alloc(block, 0x36), outer: Buffer.alloc(block + 32, 0x5c) }
+  const padded = { inner: Buffer.alloc(block + room, 0x36), outer: Buffer.alloc(block + 32, 0x5c) }
+  padded.inner.fill(0, block)
   for (const [index, byte] of short.entries()) {
     padded.inner[index]! ^= byte
     padded.outer[index]! ^= byte

@@ -48,3 +48,15 @@ t.test('what differs in length is different, without an exception', async (t) =>
   t.equal(timingSafeEqual(Buffer.from('same'), Buffer.from('longer')), false)
   t.equal(timingSafeEqual(Buffer.alloc(0), Buffer.alloc(0)), true)
 })
+
+t.test('RFC 2104 §2: of any length, in any characters, one behind the other', (t) => {
+  const key = Buffer.alloc(32, 9)
+  const whole = 'aé€😀\ud800'
+  for (let length = 0; length < 700; length += 7) {
+    const text = whole.repeat(length).slice(0, length)
+    const expected = createHmac('sha256', key).update(text).digest('hex')
+    t.equal(hmacSha256(key, text).toString('hex'), expected, `${length} characters`)
+    t.equal(hmacSha256(key, new Uint8Array(Buffer.from(text))).toString('hex'), expected, 'as bytes')
+  }
+  t.end()
+})
