@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { randomBase62, toBase62 } from '../platform/base62.js'
+import { decodeOnce } from '../platform/percent.js'
 import type { Random } from '../platform/random.js'
 
 /**
@@ -57,7 +58,7 @@ export function findApiKeys(text: string): readonly FoundApiKey[] {
       }
     }
     if (!rest.includes('%')) break
-    rest = rest.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    rest = decodeOnce(rest)
   }
   return found
 }

@@ -1,6 +1,7 @@
 import type { By } from '../audit/index.js'
 import type { Context } from '../context.js'
 import { newNotice } from '../notices/index.js'
+import { decodeOnce } from '../platform/percent.js'
 import { type ApiKey, type NewNotice, notices } from '../store/index.js'
 import { displayText } from '../ui/index.js'
 import { showApiKey } from './check.js'
@@ -100,9 +101,7 @@ function placeText(url: string, token: string): string | undefined {
 function decodedWhole(text: string): string | undefined {
   let decoded = text
   for (let times = 0; times < 3; times++) {
-    const next = decoded.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
-    )
+    const next = decodeOnce(decoded)
     if (next === decoded) return decoded
     decoded = next
   }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { InvalidRequestError, MissingTokenError } from '../oauth/errors.js'
+import { decodeOnce } from '../platform/percent.js'
 import { type Register, registerWithAllMethods } from './methods.js'
 import { noStore } from './security-headers.js'
 import { sendBearerError } from './send-error.js'
@@ -26,7 +27,7 @@ const inQuery = /[?&]access_token=/
  */
 export function refuseTokenInQuery({ url }: Pick<FastifyRequest, 'url'>): void {
   if (!url.includes('?')) return
-  const decoded = url.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  const decoded = decodeOnce(url)
   if (!inQuery.test(url) && !inQuery.test(decoded)) return
   throw new InvalidRequestError('The access token belongs into the Authorization header, never into the address.', {
     reason: 'secret_in_query',

@@ -5,6 +5,7 @@ import { type DirectForm, directAnswers, encodedBody, FieldedAnswer, originOf } 
 import { countOrigin, countRequest, joinFields } from '../limits/index.js'
 import { InvalidRequestError, OAuthError, type Parameters, readParameters } from '../oauth/index.js'
 import { Deadline } from '../platform/deadline.js'
+import { decodeOnce } from '../platform/percent.js'
 
 export interface ClientRequest {
   /** Authenticated. */
@@ -107,6 +108,6 @@ function hasSecretInQuery({ url }: FastifyRequest): boolean {
   const at = url.indexOf('?')
   if (at < 0) return false
   const query = url.slice(at + 1)
-  const decoded = query.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  const decoded = decodeOnce(query)
   return secretNames.test(query) || secretNames.test(decoded)
 }

@@ -230,12 +230,9 @@ function readCredentials(
     const credentials = method.read(authorization, parameters)
     if (!credentials) continue
     if (client_id !== undefined && client_id !== credentials.clientId) {
-      throw new InvalidRequestError(
-        'The parameter client_id names another client than the authentication of the request.',
-        {
-          reason: 'client_id_mismatch',
-        },
-      )
+      throw new InvalidRequestError('The parameter client_id names another client than its credentials.', {
+        reason: 'client_id_mismatch',
+      })
     }
     return { method, credentials }
   }

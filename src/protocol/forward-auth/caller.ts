@@ -8,6 +8,7 @@ import {
   MissingTokenError,
   TemporarilyUnavailableError,
 } from '../../oauth/index.js'
+import { decodeOnce } from '../../platform/percent.js'
 import type { AddressProblem, CallerAddress } from './caller-address.js'
 import { problemOfTransport } from './caller-transport.js'
 
@@ -135,7 +136,7 @@ function holdsCredential(query: string): boolean {
     if (namesOfCredentials.test(text)) return true
     if (text.split(/[?&=;,+ ]/).some((part) => looksLikeApiKey(part) || part.startsWith('oat_'))) return true
     if (!text.includes('%')) return false
-    text = text.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    text = decodeOnce(text)
   }
   return false
 }

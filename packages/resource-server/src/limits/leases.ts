@@ -19,8 +19,8 @@ import { conform, conforming, emissionOf, type Policy, shareOf, waitOf } from '.
  * processes changes, what they know of it is true again after five seconds.
  *
  * Where the store is away a process goes on with its share, the policy divided by the processes that it knew last (at first by
- * `PROCESSES`, so that several hosts which start without the store allow as much each), from where each key stood. When the store is back it knows nothing of what was accepted meanwhile: a burst more, once, and at each
- * process the one by which it asked.
+ * `PROCESSES`, so that several hosts which start without the store allow as much each), from where each key stood. When the store
+ * is back it knows nothing of what was accepted meanwhile: a burst more, once, and at each process the one by which it asked.
  */
 export interface Leases {
   /** Counts a request. @returns undefined where there is no such tier: then nothing is limited */
